@@ -1,0 +1,165 @@
+#include "math/distribution.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/number.h"
+#include "math/elementary.h"
+
+/* Doubles hold every integer up to here. */
+#define INTEGER_LIMIT 0x1p53
+
+/* The nearest short decimal, if it is next to `x`: 0.30000000000000004 becomes 0.3. */
+static double tidy(double x) {
+  char text[40];
+  snprintf(text, sizeof text, "%.15g", x);
+  double short_decimal = strtod(text, NULL); /* same locale as the line above */
+  return fabs(short_decimal - x) <= 1e-15 * fabs(x) ? short_decimal : x;
+}
+
+static lmopt_status check_numbers(const lm_distribution *d, lm_error *e) {
+  char low[LM_NUMBER_SIZE], high[LM_NUMBER_SIZE], step[LM_NUMBER_SIZE];
+  lm_number_write(d->low, low);
+  lm_number_write(d->high, high);
+  lm_number_write(d->step, step);
+  if (!isfinite(d->low) || !isfinite(d->high)) {
+    return lm_fail(e, LMOPT_MISUSE, "%s (%s) is not a finite number", isfinite(d->low) ? "high" : "low",
+                   isfinite(d->low) ? high : low);
+  }
+  if (d->low > d->high) return lm_fail(e, LMOPT_MISUSE, "low (%s) is above high (%s)", low, high);
+  if (!isfinite(d->high - d->low)) return lm_fail(e, LMOPT_MISUSE, "the range from low (%s) to high (%s) is too wide", low, high);
+  if (!isfinite(d->step) || d->step < 0) return lm_fail(e, LMOPT_MISUSE, "step (%s) is not a positive number", step);
+  if (d->kind == LM_INTEGER) {
+    if (d->low != floor(d->low) || fabs(d->low) > INTEGER_LIMIT) return lm_fail(e, LMOPT_MISUSE, "low (%s) is not an integer", low);
+    if (d->high != floor(d->high) || fabs(d->high) > INTEGER_LIMIT) return lm_fail(e, LMOPT_MISUSE, "high (%s) is not an integer", high);
+    if (d->step < 1 || d->step != floor(d->step)) return lm_fail(e, LMOPT_MISUSE, "step (%s) is not a positive integer", step);
+    if (d->log && d->low < 1) return lm_fail(e, LMOPT_MISUSE, "low (%s) must be at least 1 with log", low);
+    if (d->log && d->step != 1) return lm_fail(e, LMOPT_MISUSE, "step (%s) can't be used with log", step);
+  } else {
+    if (d->log && d->low <= 0) return lm_fail(e, LMOPT_MISUSE, "low (%s) must be above 0 with log", low);
+    if (d->log && d->step != 0) return lm_fail(e, LMOPT_MISUSE, "step (%s) can't be used with log", step);
+  }
+  return LMOPT_OK;
+}
+
+lmopt_status lm_distribution_check(lm_distribution *d, lm_error *e) {
+  if (d->kind == LM_CATEGORICAL) {
+    if (d->count == 0 || !d->choices) return lm_fail(e, LMOPT_MISUSE, "choices is empty");
+    d->low = 0;
+    d->high = (double)(d->count - 1);
+    d->step = 0;
+    d->log = false;
+    return LMOPT_OK;
+  }
+  lmopt_status status = check_numbers(d, e);
+  if (status) return status;
+  d->count = 0;
+  d->choices = NULL;
+  if (d->step > 0) {
+    /* 1 - 0.9 is not quite 0.1: a quotient next to an integer is that integer. */
+    double steps = (d->high - d->low) / d->step;
+    double nearest = floor(steps + 0.5);
+    if (fabs(steps - nearest) > 1e-8) d->high = d->low + floor(steps) * d->step;
+    if (d->kind == LM_FLOAT && fabs(steps - nearest) > 1e-8) d->high = tidy(d->high);
+  }
+  return LMOPT_OK;
+}
+
+static bool same_double(double a, double b) { return memcmp(&a, &b, sizeof a) == 0; }
+
+static bool same_choices(const lm_distribution *a, const lm_distribution *b) {
+  if (!a->choices || !b->choices) return a->choices == b->choices;
+  return a->count == b->count && strcmp(a->choices, b->choices) == 0;
+}
+
+bool lm_distribution_equal(const lm_distribution *a, const lm_distribution *b) {
+  if (a == b) return true;
+  return a->kind == b->kind && a->log == b->log && same_double(a->low, b->low) && same_double(a->high, b->high) &&
+         same_double(a->step, b->step) && same_choices(a, b);
+}
+
+static const char *kind_name(lm_kind kind) {
+  return kind == LM_FLOAT ? "a float" : kind == LM_INTEGER ? "an integer" : "categorical";
+}
+
+lmopt_status lm_distribution_compatible(const lm_distribution *old, const lm_distribution *new, lm_error *e) {
+  if (old->kind != new->kind) {
+    return lm_fail(e, LMOPT_MISUSE, "it was %s in this study and is now %s", kind_name(old->kind), kind_name(new->kind));
+  }
+  if (old->log != new->log) {
+    return lm_fail(e, LMOPT_MISUSE, "it was %s log in this study and is now %s", old->log ? "with" : "without",
+                   new->log ? "with" : "without");
+  }
+  if (!same_choices(old, new)) {
+    return lm_fail(e, LMOPT_MISUSE, "its choices were %.200s in this study and are now %.200s", old->choices, new->choices);
+  }
+  return LMOPT_OK;
+}
+
+bool lm_distribution_contains(const lm_distribution *d, double x) {
+  if (!(x >= d->low && x <= d->high)) return false;
+  if (d->kind == LM_CATEGORICAL) return x == floor(x);
+  if (d->step == 0) return true;
+  double steps = (x - d->low) / d->step;
+  if (d->kind == LM_INTEGER) return x == floor(x) && steps == floor(steps);
+  return fabs(steps - floor(steps + 0.5)) < 1e-8;
+}
+
+bool lm_distribution_single(const lm_distribution *d) {
+  if (d->kind == LM_CATEGORICAL) return d->count == 1;
+  return d->low == d->high;
+}
+
+void lm_distribution_range(const lm_distribution *d, double *low, double *high) {
+  *low = d->low - d->step / 2;
+  *high = d->high + d->step / 2;
+  if (d->log) {
+    *low = lm_log(*low);
+    *high = lm_log(*high);
+  }
+}
+
+double lm_distribution_to_range(const lm_distribution *d, double x) { return d->log ? lm_log(x) : x; }
+
+double lm_distribution_from_range(const lm_distribution *d, double position) {
+  double x = d->log ? lm_exp(position) : position;
+  if (d->step > 0) x = d->low + floor((x - d->low) / d->step + 0.5) * d->step;
+  if (!(x > d->low)) return d->low;
+  return x < d->high ? x : d->high;
+}
+
+static bool write_number(const lm_distribution *d, lm_buffer *out, double x) {
+  return d->kind == LM_INTEGER ? lm_buffer_add_json_integer(out, (long long)x) : lm_buffer_add_json_double(out, x);
+}
+
+/* The order of the keys is Optuna's: files are compared as text. */
+bool lm_distribution_write(const lm_distribution *d, lm_buffer *out) {
+  if (d->kind == LM_CATEGORICAL) {
+    return lm_buffer_add_text(out, "{\"name\": \"CategoricalDistribution\", \"attributes\": {\"choices\": ") &&
+           lm_buffer_add_text(out, d->choices) && lm_buffer_add_text(out, "}}");
+  }
+  const char *log = d->log ? "true" : "false";
+  bool integer = d->kind == LM_INTEGER;
+  lm_buffer_add_text(out, integer ? "{\"name\": \"IntDistribution\", \"attributes\": {\"log\": "
+                                  : "{\"name\": \"FloatDistribution\", \"attributes\": {\"step\": ");
+  if (integer) {
+    lm_buffer_add_text(out, log);
+    lm_buffer_add_text(out, ", \"step\": ");
+    write_number(d, out, d->step);
+  } else if (d->step > 0) {
+    write_number(d, out, d->step);
+  } else {
+    lm_buffer_add_text(out, "null");
+  }
+  lm_buffer_add_text(out, ", \"low\": ");
+  write_number(d, out, d->low);
+  lm_buffer_add_text(out, ", \"high\": ");
+  write_number(d, out, d->high);
+  if (!integer) {
+    lm_buffer_add_text(out, ", \"log\": ");
+    lm_buffer_add_text(out, log);
+  }
+  return lm_buffer_add_text(out, "}}") && out->status == LMOPT_OK;
+}
