@@ -1,0 +1,24 @@
+#include "search/draw.h"
+
+#include <string.h>
+
+double lm_draw_uniform(lm_rng *rng, const lm_distribution *d) {
+  if (d->kind == LM_CATEGORICAL) return (double)lm_rng_below(rng, d->count);
+  double low, high;
+  lm_distribution_range(d, &low, &high);
+  return lm_distribution_from_range(d, low + (high - low) * lm_rng_uniform(rng));
+}
+
+lm_rng lm_draw_stream(const lm_view *view, const lm_column *column) {
+  /* The purpose is "independent:" and the name; long names are told apart by their hash, mixed into the seed. */
+  char purpose[128] = "independent:";
+  size_t head = strlen(purpose), length = strlen(column->name);
+  uint64_t seed = view->seed;
+  if (length >= sizeof purpose - head) {
+    seed ^= lm_hash(column->name, length);
+    length = sizeof purpose - head - 1;
+  }
+  memcpy(purpose + head, column->name, length);
+  purpose[head + length] = '\0';
+  return lm_rng_stream(seed, view->number, purpose);
+}

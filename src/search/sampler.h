@@ -1,0 +1,82 @@
+/*
+** Samplers: ask and tell. A sampler never calls the objective; it is asked for
+** the joint parameters of a trial when the trial begins, and for one more
+** parameter whenever the objective meets a name that the joint ones lack.
+**
+** Both answers are pure functions of the view and of the streams
+** lm_rng_stream(view->seed, view->number, purpose): a sampler may cache what
+** it computed, but must answer the same with its caches empty.
+**
+** One file per sampler, the paper it follows at the top.
+*/
+#ifndef LM_SAMPLER_H
+#define LM_SAMPLER_H
+
+#include "search/trials.h"
+
+typedef struct lm_sampler lm_sampler;
+
+typedef struct lm_sampler_class {
+  const char *name;
+  /*
+  ** Adds the joint parameters of trial view->number to `out`; none is fine.
+  ** A failure may leave some there: the caller frees `out` either way.
+  ** LMOPT_EXHAUSTED: nothing is left to try. LMOPT_BUSY: whether anything is
+  ** left depends on trials that are not finished in the view; the caller waits
+  ** for all trials before `number` and asks `exhausted` about the full view;
+  ** if that is false it asks again with view->settled set.
+  */
+  lmopt_status (*sample_relative)(lm_sampler *s, const lm_view *view, lm_assignments *out, lm_error *e);
+  /* One parameter; `distribution` is interned and has more than one value. */
+  lmopt_status (*sample_independent)(lm_sampler *s, const lm_view *view, lm_column *column,
+                                     const lm_distribution *distribution, double *internal, lm_error *e);
+  /* May be NULL: never. True when no untried point is left in `view`. */
+  bool (*exhausted)(lm_sampler *s, const lm_view *view);
+  void (*free)(lm_sampler *s);
+} lm_sampler_class;
+
+/* What every sampler begins with. */
+struct lm_sampler {
+  const lm_sampler_class *class;
+  const lm_allocator *allocator;
+};
+
+void lm_sampler_free(lm_sampler *s); /* NULL is a no-op */
+
+lm_sampler *lm_sampler_random(const lm_allocator *a);
+
+/* Defaults: those of Optuna 5 (lm_tpe_options_default). */
+typedef struct lm_tpe_options {
+  int n_startup_trials; /* 10 */
+  int n_ei_candidates;  /* 24 */
+  double prior_weight;  /* 1 */
+  bool magic_clip;      /* true */
+  bool endpoints;       /* false */
+  int multivariate;     /* -1: true for one objective, false for several */
+  bool group;           /* false; true needs multivariate */
+  bool constant_liar;   /* true */
+} lm_tpe_options;
+
+void lm_tpe_options_default(lm_tpe_options *o);
+lm_sampler *lm_sampler_tpe(const lm_allocator *a, const lm_tpe_options *o);
+
+/*
+** The grid: for each name the values to try, internal ones. They are assigned
+** without a distribution: whoever suggests the parameter checks that the
+** distribution contains the value.
+*/
+typedef struct lm_grid_axis {
+  const char *name;
+  const double *values;
+  size_t count;
+} lm_grid_axis;
+/* Copies the axes. The order of the points is shuffled by the study's seed. */
+lm_sampler *lm_sampler_grid(const lm_allocator *a, const lm_grid_axis *axes, size_t count);
+
+lm_sampler *lm_sampler_brute_force(const lm_allocator *a);
+
+/* Fixes internal values by name; everything else comes from `base`, which it owns from then on. */
+lm_sampler *lm_sampler_partial_fixed(const lm_allocator *a, lm_sampler *base, const char *const *names,
+                                     const double *values, size_t count);
+
+#endif

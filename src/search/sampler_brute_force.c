@@ -1,0 +1,294 @@
+/*
+** Every combination once. The trials seen so far form a tree: a node asks for
+** one parameter, its children are the values that were tried. Values are chosen
+** half in proportion to the untried leaves known below them and half
+** uniformly, which is Optuna's rule; what a running trial is at is avoided.
+**
+** Parts of the tree that no trial has been to are drawn uniformly, parameter
+** by parameter, as the objective asks.
+*/
+#include <math.h>
+#include <string.h>
+
+#include "search/draw.h"
+#include "search/sampler.h"
+
+#define NONE SIZE_MAX
+
+typedef struct node {
+  double value;                        /* that leads here from the parent */
+  size_t sibling, child;               /* NONE: no other */
+  lm_column *column;                   /* the next parameter; NULL: not known, or a leaf */
+  const lm_distribution *distribution; /* of that parameter */
+  bool finished, running;
+  double open, free;                   /* untried leaves below, with and without those where a trial runs */
+} node;
+
+typedef struct tree {
+  const lm_allocator *allocator;
+  node *nodes; /* children after their parents */
+  size_t count, capacity;
+} tree;
+
+static size_t new_node(tree *t, double value) {
+  if (!lm_grow(t->allocator, &t->nodes, &t->capacity, t->count + 1, sizeof *t->nodes)) return NONE;
+  t->nodes[t->count] = (node){.value = value, .sibling = NONE, .child = NONE};
+  return t->count++;
+}
+
+/* How many values a parameter has; 0: a continuous one. */
+static double value_count(const lm_distribution *d) {
+  if (d->kind == LM_CATEGORICAL) return (double)d->count;
+  return d->step > 0 ? floor((d->high - d->low) / d->step + 0.5) + 1 : 0;
+}
+
+static double value_at(const lm_distribution *d, double index) {
+  if (d->kind == LM_CATEGORICAL) return index;
+  double x = d->low + index * d->step;
+  return x < d->high ? x : d->high;
+}
+
+static bool same_value(const lm_distribution *d, double a, double b) {
+  return d->step > 0 ? fabs(a - b) < d->step / 4 : a == b;
+}
+
+/* Follows one value, making its node if need be. Another parameter than the node knows ends the path: NONE - 1. */
+static lmopt_status follow(tree *t, size_t *at, lm_column *column, const lm_distribution *d, double value, bool *fits) {
+  node *here = &t->nodes[*at];
+  *fits = true;
+  if (!here->column) {
+    here->column = column;
+    here->distribution = d;
+  } else if (here->column != column) {
+    *fits = false;
+    return LMOPT_OK;
+  }
+  size_t last = NONE;
+  for (size_t c = here->child; c != NONE; last = c, c = t->nodes[c].sibling) {
+    if (!same_value(d, t->nodes[c].value, value)) continue;
+    *at = c;
+    return LMOPT_OK;
+  }
+  size_t made = new_node(t, value);
+  if (made == NONE) return LMOPT_NO_MEMORY;
+  if (last == NONE) {
+    t->nodes[*at].child = made;
+  } else {
+    t->nodes[last].sibling = made;
+  }
+  *at = made;
+  return LMOPT_OK;
+}
+
+/* --- rows as paths --- */
+
+typedef struct step {
+  lm_column *column;
+  const lm_distribution *distribution;
+  double value;
+  uint32_t ordinal;
+} step;
+
+typedef struct path {
+  step *items;
+  size_t count, capacity;
+} path;
+
+static lmopt_status add_step(const lm_allocator *a, path *p, step item) {
+  if (!lm_grow(a, &p->items, &p->capacity, p->count + 1, sizeof *p->items)) return LMOPT_NO_MEMORY;
+  size_t at = p->count++;
+  for (; at > 0 && p->items[at - 1].ordinal > item.ordinal; at--) p->items[at] = p->items[at - 1];
+  p->items[at] = item;
+  return LMOPT_OK;
+}
+
+/* The parameters of a row in the order of their suggestion; of a running one also what was drawn at ask. */
+static lmopt_status row_path(const lm_allocator *a, const lm_view *view, size_t row, path *p) {
+  const lm_trials *t = view->trials;
+  bool running = lm_view_state(view, row) == LM_RUNNING;
+  p->count = 0;
+  for (size_t i = 0; i < t->column_count; i++) {
+    lm_column *c = t->columns[i];
+    const lm_distribution *d = lm_column_distribution(c, row);
+    bool shown = !running || (view->arrival && (long long)row <= view->horizon);
+    if (!d || !shown) continue;
+    step item = {c, d, c->values[row], c->ordinals[row]};
+    if (add_step(a, p, item)) return LMOPT_NO_MEMORY;
+  }
+  const lm_assignments *drawn = &t->rows[row].relative;
+  if (!running || drawn->count <= p->count) return LMOPT_OK;
+  p->count = 0;
+  for (size_t i = 0; i < drawn->count; i++) {
+    const lm_assignment *d = &drawn->items[i];
+    if (!d->distribution) continue; /* fixed from outside: not on the tree */
+    step item = {d->column, d->distribution, d->value, (uint32_t)i};
+    if (add_step(a, p, item)) return LMOPT_NO_MEMORY;
+  }
+  return LMOPT_OK;
+}
+
+static bool is_fixed(const lm_view *view, const lm_column *column) {
+  return view->fixed && lm_assignments_find(view->fixed, column);
+}
+
+static lmopt_status add_row(tree *t, const lm_view *view, size_t row, path *p) {
+  if (row_path(t->allocator, view, row, p)) return LMOPT_NO_MEMORY;
+  size_t at = 0;
+  for (size_t i = 0; i < p->count; i++) {
+    const step *s = &p->items[i];
+    if (lm_distribution_single(s->distribution) || value_count(s->distribution) == 0) continue;
+    if (is_fixed(view, s->column)) {
+      /* Trials at another value of a fixed parameter are not about this tree. */
+      if (lm_assignments_find(view->fixed, s->column)->value != s->value) return LMOPT_OK;
+      continue;
+    }
+    bool fits;
+    if (follow(t, &at, s->column, s->distribution, s->value, &fits)) return LMOPT_NO_MEMORY;
+    if (!fits) return LMOPT_OK; /* an objective that is not a function of its parameters */
+  }
+  if (lm_view_state(view, row) == LM_RUNNING) {
+    t->nodes[at].running = true;
+  } else {
+    t->nodes[at].finished = true;
+  }
+  return LMOPT_OK;
+}
+
+/* Counts untried leaves, children first. */
+static void count_leaves(tree *t) {
+  for (size_t i = t->count; i-- > 0;) {
+    node *n = &t->nodes[i];
+    if (!n->column) {
+      n->open = n->finished ? 0 : 1;
+      n->free = n->finished || n->running ? 0 : 1;
+      continue;
+    }
+    double untried = value_count(n->distribution);
+    for (size_t c = n->child; c != NONE; c = t->nodes[c].sibling) {
+      const node *child = &t->nodes[c];
+      bool inside = lm_distribution_contains(n->distribution, child->value);
+      if (inside) untried--;
+      n->open += child->open;
+      n->free += child->free;
+    }
+    if (untried > 0) {
+      n->open += untried;
+      n->free += untried;
+    }
+  }
+}
+
+static lmopt_status build(const lm_allocator *a, const lm_view *view, tree *t) {
+  *t = (tree){.allocator = a};
+  path p = {0};
+  lmopt_status status = new_node(t, 0) == NONE ? LMOPT_NO_MEMORY : LMOPT_OK;
+  for (size_t row = 0, rows = lm_view_count(view); row < rows && !status; row++) {
+    if (lm_view_state(view, row) != LM_WAITING) status = add_row(t, view, row, &p);
+  }
+  lm_free(a, p.items);
+  if (status) {
+    lm_free(a, t->nodes);
+    t->nodes = NULL;
+  } else {
+    count_leaves(t);
+  }
+  return status;
+}
+
+/* --- choosing --- */
+
+/* The index-th value of the node's parameter that no child has. */
+static double untried_value(const tree *t, const node *n, double index) {
+  double values = value_count(n->distribution);
+  for (double k = 0; k < values; k++) {
+    double value = value_at(n->distribution, k);
+    size_t c = n->child;
+    while (c != NONE && !same_value(n->distribution, t->nodes[c].value, value)) c = t->nodes[c].sibling;
+    if (c == NONE && index-- < 1) return value;
+  }
+  return n->distribution->low;
+}
+
+/* Chooses a value below `n`; *next is its node, or NONE when nobody has been there. */
+static double choose(const tree *t, const node *n, bool avoid_running, lm_rng *rng, size_t *next) {
+  double total = 0, expandable = 0, untried = value_count(n->distribution);
+  for (size_t c = n->child; c != NONE; c = t->nodes[c].sibling) {
+    const node *child = &t->nodes[c];
+    double leaves = avoid_running ? child->free : child->open;
+    total += leaves;
+    expandable += leaves > 0;
+    if (lm_distribution_contains(n->distribution, child->value)) untried--;
+  }
+  if (untried < 0) untried = 0;
+  total += untried;
+  expandable += untried;
+  double u = lm_rng_uniform(rng);
+  *next = NONE;
+  for (size_t c = n->child; c != NONE; c = t->nodes[c].sibling) {
+    double leaves = avoid_running ? t->nodes[c].free : t->nodes[c].open;
+    if (!(leaves > 0)) continue;
+    *next = c;
+    u -= 0.5 * leaves / total + 0.5 / expandable;
+    if (u < 0) return t->nodes[c].value;
+  }
+  if (untried < 1) return t->nodes[*next].value; /* u was next to 1 */
+  *next = NONE;
+  return untried_value(t, n, (double)lm_rng_below(rng, (uint64_t)untried));
+}
+
+static lmopt_status walk(const lm_sampler *s, const lm_view *view, const tree *t, lm_assignments *out) {
+  lm_rng rng = lm_rng_stream(view->seed, view->number, "brute_force");
+  bool avoid_running = t->nodes[0].free > 0;
+  for (size_t at = 0; at != NONE && t->nodes[at].column;) {
+    const node *n = &t->nodes[at];
+    double value = choose(t, n, avoid_running, &rng, &at);
+    lm_assignment item = {n->column, n->distribution, value};
+    if (lm_assignments_add(s->allocator, out, item, NULL)) return LMOPT_NO_MEMORY;
+  }
+  return LMOPT_OK;
+}
+
+static lmopt_status sample_relative(lm_sampler *s, const lm_view *view, lm_assignments *out, lm_error *e) {
+  tree t;
+  if (build(s->allocator, view, &t)) return lm_fail_memory(e);
+  const node *root = &t.nodes[0];
+  lmopt_status status = LMOPT_OK;
+  if (!(root->open > 0)) {
+    status = lm_fail(e, LMOPT_EXHAUSTED, "every combination has been tried");
+  } else if (root->column && !(root->free > 0) && !view->settled) {
+    status = lm_fail(e, LMOPT_BUSY, "every combination that is left is being tried");
+  } else if (walk(s, view, &t, out)) {
+    status = lm_fail_memory(e);
+  }
+  lm_free(s->allocator, t.nodes);
+  return status;
+}
+
+static lmopt_status sample_independent(lm_sampler *s, const lm_view *view, lm_column *column,
+                                       const lm_distribution *distribution, double *internal, lm_error *e) {
+  (void)s;
+  double values = value_count(distribution);
+  if (values == 0) return lm_fail(e, LMOPT_MISUSE, "brute_force needs a step for the float parameter '%.200s'", column->name);
+  lm_rng rng = lm_draw_stream(view, column);
+  *internal = value_at(distribution, (double)lm_rng_below(&rng, (uint64_t)values));
+  return LMOPT_OK;
+}
+
+static bool exhausted(lm_sampler *s, const lm_view *view) {
+  tree t;
+  if (build(s->allocator, view, &t)) return false;
+  bool none = !(t.nodes[0].open > 0);
+  lm_free(s->allocator, t.nodes);
+  return none;
+}
+
+static void free_brute_force(lm_sampler *s) { lm_free(s->allocator, s); }
+
+static const lm_sampler_class brute_force_class = {"brute_force", sample_relative, sample_independent, exhausted,
+                                                   free_brute_force};
+
+lm_sampler *lm_sampler_brute_force(const lm_allocator *a) {
+  lm_sampler *s = lm_alloc(a, sizeof *s);
+  if (s) *s = (lm_sampler){&brute_force_class, a};
+  return s;
+}

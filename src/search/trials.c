@@ -1,0 +1,330 @@
+#include "search/trials.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/rng.h"
+
+lm_trials *lm_trials_new(const lm_allocator *a, size_t objectives, const bool *maximize) {
+  lm_trials *t = lm_alloc_zeroed(a, sizeof *t);
+  if (!t) return NULL;
+  t->allocator = a;
+  t->objectives = objectives;
+  t->birth = lm_clock_monotonic();
+  t->maximize = lm_alloc(a, (objectives ? objectives : 1) * sizeof *t->maximize);
+  if (!t->maximize) {
+    lm_free(a, t);
+    return NULL;
+  }
+  for (size_t i = 0; i < objectives; i++) t->maximize[i] = maximize && maximize[i];
+  return t;
+}
+
+static void free_column(const lm_allocator *a, lm_column *c) {
+  if (!c) return;
+  lm_free(a, (char *)c->name);
+  lm_free(a, c->values);
+  lm_free(a, (void *)c->distributions);
+  lm_free(a, c->ordinals);
+  lm_free(a, c);
+}
+
+static void free_distribution(const lm_allocator *a, lm_distribution *d) {
+  if (!d) return;
+  lm_free(a, (char *)d->choices);
+  lm_free(a, d);
+}
+
+void lm_trials_free(lm_trials *t) {
+  if (!t) return;
+  const lm_allocator *a = t->allocator;
+  for (size_t i = 0; i < t->count; i++) {
+    lm_free(a, t->rows[i].reports);
+    lm_assignments_free(a, &t->rows[i].relative);
+  }
+  for (size_t i = 0; i < t->column_count; i++) free_column(a, t->columns[i]);
+  for (size_t i = 0; i < t->distribution_count; i++) free_distribution(a, t->distributions[i]);
+  lm_free(a, t->rows);
+  lm_free(a, t->values);
+  lm_free(a, t->columns);
+  lm_free(a, t->distributions);
+  lm_free(a, t->distribution_slots);
+  lm_free(a, t->column_slots);
+  lm_free(a, t->maximize);
+  lm_free(a, t);
+}
+
+static void clear_values(lm_trials *t, size_t row) {
+  for (size_t i = 0; i < t->objectives; i++) t->values[row * t->objectives + i] = NAN;
+}
+
+lmopt_status lm_trials_append(lm_trials *t, lm_state state, lm_error *e) {
+  size_t capacity = t->capacity;
+  if (!lm_grow(t->allocator, &t->rows, &capacity, t->count + 1, sizeof *t->rows)) return lm_fail_memory(e);
+  if (capacity > t->capacity) {
+    double *values = lm_resize(t->allocator, t->values, capacity * (t->objectives ? t->objectives : 1) * sizeof *values);
+    if (!values) return lm_fail_memory(e); /* rows are merely larger than t->capacity says */
+    t->values = values;
+    t->capacity = capacity;
+  }
+  memset(&t->rows[t->count], 0, sizeof *t->rows);
+  t->rows[t->count].state = state;
+  clear_values(t, t->count);
+  t->count++;
+  if (lm_state_finished(state)) t->generation++;
+  return LMOPT_OK;
+}
+
+static void forget_param(lm_column *c, size_t row) {
+  const lm_distribution *d = lm_column_distribution(c, row);
+  if (!d) return;
+  c->distributions[row] = NULL;
+  c->latest = NULL;
+  while (row > 0 && !c->latest) c->latest = c->distributions[--row];
+}
+
+void lm_trials_remove_last(lm_trials *t) {
+  if (t->count == 0) return;
+  size_t row = t->count - 1;
+  for (size_t i = 0; i < t->column_count; i++) forget_param(t->columns[i], row);
+  lm_free(t->allocator, t->rows[row].reports);
+  lm_assignments_free(t->allocator, &t->rows[row].relative);
+  if (lm_state_finished(t->rows[row].state)) t->edits++;
+  t->count--;
+}
+
+/*
+** Open addressing over indices: `hash_of(t, index)` gives the hash of an item
+** that is there already. Slots are at least twice the items.
+*/
+typedef uint64_t (*hash_function)(const lm_trials *t, size_t index);
+
+static bool reserve_slots(const lm_trials *t, size_t **slots, size_t *slot_count, size_t items, hash_function hash_of) {
+  if (items * 2 <= *slot_count) return true;
+  size_t wanted = *slot_count ? *slot_count * 2 : 32;
+  size_t *fresh = lm_alloc_zeroed(t->allocator, wanted * sizeof *fresh);
+  if (!fresh) return false;
+  for (size_t i = 0; i + 1 < items; i++) {
+    size_t at = (size_t)hash_of(t, i) & (wanted - 1);
+    while (fresh[at]) at = (at + 1) & (wanted - 1);
+    fresh[at] = i + 1;
+  }
+  lm_free(t->allocator, *slots);
+  *slots = fresh;
+  *slot_count = wanted;
+  return true;
+}
+
+static void add_slot(size_t *slots, size_t slot_count, uint64_t hash, size_t index) {
+  size_t at = (size_t)hash & (slot_count - 1);
+  while (slots[at]) at = (at + 1) & (slot_count - 1);
+  slots[at] = index + 1;
+}
+
+static uint64_t hash_name(const char *name) { return lm_hash(name, strlen(name)); }
+static uint64_t hash_column(const lm_trials *t, size_t index) { return hash_name(t->columns[index]->name); }
+
+static lm_column *find_column(const lm_trials *t, const char *name) {
+  if (!t->column_slot_count) return NULL;
+  size_t mask = t->column_slot_count - 1;
+  for (size_t at = (size_t)hash_name(name) & mask; t->column_slots[at]; at = (at + 1) & mask) {
+    lm_column *c = t->columns[t->column_slots[at] - 1];
+    if (strcmp(c->name, name) == 0) return c;
+  }
+  return NULL;
+}
+
+lm_column *lm_trials_column(lm_trials *t, const char *name, bool create) {
+  lm_column *c = find_column(t, name);
+  if (c || !create) return c;
+  const lm_allocator *a = t->allocator;
+  size_t count = t->column_count;
+  if (!lm_grow(a, &t->columns, &t->column_capacity, count + 1, sizeof(lm_column *))) return NULL;
+  if (!reserve_slots(t, &t->column_slots, &t->column_slot_count, count + 1, hash_column)) return NULL;
+  c = lm_alloc_zeroed(a, sizeof *c);
+  if (!c) return NULL;
+  c->name = lm_copy_text(a, name);
+  if (!c->name) {
+    lm_free(a, c);
+    return NULL;
+  }
+  c->index = count;
+  t->columns[count] = c;
+  t->column_count++;
+  add_slot(t->column_slots, t->column_slot_count, hash_name(name), count);
+  return c;
+}
+
+static uint64_t hash_double(uint64_t h, double x) {
+  uint64_t bits;
+  memcpy(&bits, &x, sizeof bits);
+  return lm_mix(h ^ bits);
+}
+
+static uint64_t hash_of_distribution(const lm_distribution *d) {
+  uint64_t h = lm_mix((uint64_t)d->kind * 2 + (d->log ? 1 : 0) + 1);
+  h = hash_double(hash_double(hash_double(h, d->low), d->high), d->step);
+  return d->choices ? h ^ hash_name(d->choices) : h;
+}
+
+static uint64_t hash_distribution(const lm_trials *t, size_t index) { return hash_of_distribution(t->distributions[index]); }
+
+const lm_distribution *lm_trials_intern(lm_trials *t, const lm_distribution *d) {
+  uint64_t hash = hash_of_distribution(d);
+  if (t->distribution_slot_count) {
+    size_t mask = t->distribution_slot_count - 1;
+    for (size_t at = (size_t)hash & mask; t->distribution_slots[at]; at = (at + 1) & mask) {
+      const lm_distribution *old = t->distributions[t->distribution_slots[at] - 1];
+      if (lm_distribution_equal(old, d)) return old;
+    }
+  }
+  const lm_allocator *a = t->allocator;
+  size_t count = t->distribution_count;
+  if (!lm_grow(a, &t->distributions, &t->distribution_capacity, count + 1, sizeof(lm_distribution *))) return NULL;
+  if (!reserve_slots(t, &t->distribution_slots, &t->distribution_slot_count, count + 1, hash_distribution)) return NULL;
+  lm_distribution *copy = lm_alloc(a, sizeof *copy);
+  if (!copy) return NULL;
+  *copy = *d;
+  copy->choices = lm_copy_text(a, d->choices);
+  if (d->choices && !copy->choices) {
+    lm_free(a, copy);
+    return NULL;
+  }
+  t->distributions[count] = copy;
+  t->distribution_count++;
+  add_slot(t->distribution_slots, t->distribution_slot_count, hash, count);
+  return copy;
+}
+
+static void note_edit(lm_trials *t, size_t row) {
+  if (lm_state_finished(t->rows[row].state)) t->edits++;
+}
+
+lmopt_status lm_trials_set_param(lm_trials *t, size_t row, lm_column *c, const lm_distribution *interned, double internal,
+                                 lm_error *e) {
+  const lm_allocator *a = t->allocator;
+  if (row >= c->capacity) {
+    size_t capacity = c->capacity;
+    if (!lm_grow(a, &c->values, &capacity, row + 1, sizeof *c->values)) return lm_fail_memory(e);
+    const lm_distribution **distributions = lm_resize(a, (void *)c->distributions, capacity * sizeof *distributions);
+    if (!distributions) return lm_fail_memory(e);
+    c->distributions = distributions;
+    uint32_t *ordinals = lm_resize(a, c->ordinals, capacity * sizeof *ordinals);
+    if (!ordinals) return lm_fail_memory(e);
+    c->ordinals = ordinals;
+    for (size_t i = c->capacity; i < capacity; i++) {
+      distributions[i] = NULL;
+      c->values[i] = 0;
+      ordinals[i] = 0;
+    }
+    c->capacity = capacity;
+  }
+  if (!c->distributions[row]) c->ordinals[row] = t->rows[row].param_count++;
+  c->values[row] = internal;
+  c->distributions[row] = interned;
+  bool newest = true;
+  for (size_t later = t->count; later > row + 1 && newest;) newest = lm_column_distribution(c, --later) == NULL;
+  if (newest) c->latest = interned;
+  note_edit(t, row);
+  return LMOPT_OK;
+}
+
+lmopt_status lm_trials_set_report(lm_trials *t, size_t row, long long step, double value, lm_error *e) {
+  lm_row *r = &t->rows[row];
+  size_t at = r->report_count;
+  while (at > 0 && r->reports[at - 1].step > step) at--;
+  if (at > 0 && r->reports[at - 1].step == step) {
+    r->reports[at - 1].value = value;
+  } else {
+    if (!lm_grow(t->allocator, &r->reports, &r->report_capacity, r->report_count + 1, sizeof *r->reports)) {
+      return lm_fail_memory(e);
+    }
+    memmove(&r->reports[at + 1], &r->reports[at], (r->report_count - at) * sizeof *r->reports);
+    r->reports[at] = (lm_report){step, value};
+    r->report_count++;
+  }
+  note_edit(t, row);
+  return LMOPT_OK;
+}
+
+void lm_trials_set_constraints(lm_trials *t, size_t row, const double *values, size_t count) {
+  lm_row *r = &t->rows[row];
+  r->constrained = count > 0;
+  r->violation = 0;
+  for (size_t i = 0; i < count; i++) {
+    if (!(values[i] <= 0)) r->violation += isnan(values[i]) ? INFINITY : values[i]; /* not-a-number satisfies nothing */
+  }
+  r->infeasible = r->violation > 0;
+  note_edit(t, row);
+}
+
+void lm_trials_finish(lm_trials *t, size_t row, lm_state state, const double *values) {
+  note_edit(t, row);
+  t->rows[row].state = state;
+  clear_values(t, row);
+  if (values && t->objectives) memcpy(&t->values[row * t->objectives], values, t->objectives * sizeof *values);
+  t->generation++;
+}
+
+void lm_trials_set_state(lm_trials *t, size_t row, lm_state state) {
+  note_edit(t, row);
+  t->rows[row].state = state;
+  if (lm_state_finished(state)) t->generation++;
+}
+
+void lm_trials_reset(lm_trials *t, size_t row) {
+  note_edit(t, row);
+  t->rows[row].report_count = 0;
+}
+
+lmopt_status lm_assignments_add(const lm_allocator *a, lm_assignments *list, lm_assignment item, lm_error *e) {
+  if (!lm_grow(a, &list->items, &list->capacity, list->count + 1, sizeof *list->items)) return lm_fail_memory(e);
+  list->items[list->count++] = item;
+  return LMOPT_OK;
+}
+
+const lm_assignment *lm_assignments_find(const lm_assignments *list, const lm_column *column) {
+  for (size_t i = 0; i < list->count; i++) {
+    if (list->items[i].column == column) return &list->items[i];
+  }
+  return NULL;
+}
+
+void lm_assignments_free(const lm_allocator *a, lm_assignments *list) {
+  lm_free(a, list->items);
+  *list = (lm_assignments){0};
+}
+
+size_t lm_view_count(const lm_view *v) {
+  if (v->arrival) return v->trials->count;
+  if (v->number < 0) return 0;
+  return (size_t)v->number < v->trials->count ? (size_t)v->number : v->trials->count;
+}
+
+lm_state lm_view_state(const lm_view *v, size_t row) {
+  long long number = (long long)row;
+  lm_state state = v->trials->rows[row].state;
+  if (number == v->number) return LM_WAITING;
+  if (number > v->number) return v->arrival && lm_state_finished(state) ? state : LM_WAITING;
+  if (number <= v->horizon) return state;
+  return LM_RUNNING;
+}
+
+bool lm_view_param(const lm_view *v, size_t row, const lm_column *c, const lm_distribution **d, double *internal) {
+  lm_state state = lm_view_state(v, row);
+  if (state == LM_WAITING) return false;
+  bool seen = (long long)row <= v->horizon || (long long)row > v->number;
+  const lm_distribution *known = seen ? lm_column_distribution(c, row) : NULL;
+  if (known) {
+    *d = known;
+    *internal = c->values[row];
+    return true;
+  }
+  if (state != LM_RUNNING) return false;
+  const lm_assignment *drawn = lm_assignments_find(&v->trials->rows[row].relative, c);
+  if (!drawn || !drawn->distribution) return false;
+  *d = drawn->distribution;
+  *internal = drawn->value;
+  return true;
+}
