@@ -1,0 +1,236 @@
+/*
+** The journal of model calls. It is the budget's ledger too: the worst case is
+** added to what is spent when a call is entered, and replaced by the cost when it
+** is settled; after a crash in between the worst case stays.
+**
+** Texts are kept once, under their SHA-256. Only bodies come here, never headers or keys.
+*/
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "io/storage_internal.h"
+
+enum { HASH_SIZE = 65 };
+
+static lmopt_status hash_text(const char *text, char hash[HASH_SIZE], lm_error *e) {
+  unsigned char digest[EVP_MAX_MD_SIZE];
+  unsigned size = 0;
+  if (EVP_Digest(text, strlen(text), digest, &size, EVP_sha256(), NULL) != 1 || size != 32) return lm_fail(e, LMOPT_ERROR, "libcrypto can't make a SHA-256");
+  for (unsigned i = 0; i < size; i++) snprintf(hash + 2 * i, 3, "%02x", digest[i]);
+  return LMOPT_OK;
+}
+
+/* Stores a text, unless it is there already; NULL text: an empty hash. */
+static lmopt_status keep_text(lm_storage *s, const char *text, char hash[HASH_SIZE], lm_error *e) {
+  hash[0] = '\0';
+  if (!text) return LMOPT_OK;
+  lmopt_status status = hash_text(text, hash, e);
+  if (status != LMOPT_OK) return status;
+  sqlite3_stmt *statement = lm_storage_statement(s, LM_SQL_TEXT_INSERT, e);
+  if (!statement) return lm_storage_failed(e);
+  lm_storage_bind_text(statement, 1, hash);
+  lm_storage_bind_text(statement, 2, text);
+  return lm_storage_run(s, statement, e);
+}
+
+static void bind_cost(sqlite3_stmt *statement, int first, const lm_cost *cost) {
+  sqlite3_bind_int64(statement, first, cost->calls);
+  sqlite3_bind_int64(statement, first + 1, cost->prompt_tokens);
+  sqlite3_bind_int64(statement, first + 2, cost->completion_tokens);
+  sqlite3_bind_double(statement, first + 3, cost->usd);
+}
+
+static lm_cost read_cost(sqlite3_stmt *row, int first) {
+  lm_cost cost = {.calls = sqlite3_column_int64(row, first),
+                  .prompt_tokens = sqlite3_column_int64(row, first + 1),
+                  .completion_tokens = sqlite3_column_int64(row, first + 2),
+                  .usd = sqlite3_column_double(row, first + 3)};
+  return cost;
+}
+
+/* --- budgets --- */
+
+static lmopt_status read_budget(lm_storage *s, lm_id study, lm_cost *limit, lm_cost *spent, lm_error *e) {
+  lm_cost none = {-1, -1, -1, -1}, nothing = {0, 0, 0, 0};
+  *limit = none;
+  *spent = nothing;
+  if (!s->own_tables) return LMOPT_OK;
+  sqlite3_stmt *statement = lm_storage_statement(s, LM_SQL_BUDGET_GET, e);
+  if (!statement) return lm_storage_failed(e);
+  sqlite3_bind_int64(statement, 1, study);
+  int found = lm_storage_step(s, statement, e);
+  if (found == 1) {
+    *limit = read_cost(statement, 0);
+    *spent = read_cost(statement, 4);
+    sqlite3_reset(statement);
+  }
+  return found < 0 ? (lmopt_status)found : LMOPT_OK;
+}
+
+lmopt_status lm_storage_budget(lm_storage *s, lm_id study, lm_cost *limit, lm_cost *spent, lm_error *e) {
+  lmopt_status status = lm_storage_enter_reading(s, e);
+  if (status != LMOPT_OK) return status;
+  return lm_storage_leave_reading(s, read_budget(s, study, limit, spent, e), e);
+}
+
+lmopt_status lm_storage_set_budget(lm_storage *s, lm_id study, const lm_cost *limit, lm_error *e) {
+  bool outermost;
+  lmopt_status status = lm_storage_enter(s, &outermost, e);
+  if (status != LMOPT_OK) return status;
+  sqlite3_stmt *statement = lm_storage_statement(s, LM_SQL_BUDGET_SET, e);
+  if (statement) {
+    sqlite3_bind_int64(statement, 1, study);
+    bind_cost(statement, 2, limit);
+    status = lm_storage_run(s, statement, e);
+  } else {
+    status = lm_storage_failed(e);
+  }
+  return lm_storage_leave(s, outermost, status, e);
+}
+
+static lmopt_status fail_budget(lm_storage *s, lm_id study, const lm_cost *worst, lm_error *e) {
+  lm_cost limit, spent;
+  lmopt_status status = read_budget(s, study, &limit, &spent, e);
+  if (status != LMOPT_OK) return status;
+  if (limit.calls >= 0 && spent.calls + worst->calls > limit.calls)
+    return lm_fail(e, LMOPT_LIMIT, "the study's budget is spent: %lld of %lld calls are made or under way", spent.calls, limit.calls);
+  if (limit.usd >= 0 && spent.usd + worst->usd > limit.usd)
+    return lm_fail(e, LMOPT_LIMIT, "the study's budget is spent: $%.6g of $%.6g are spent or reserved, and this call may cost $%.6g", spent.usd, limit.usd, worst->usd);
+  return lm_fail(e, LMOPT_LIMIT, "the study's budget is spent: its limit of tokens leaves no room for this call");
+}
+
+/* --- calls --- */
+
+static lmopt_status spend(lm_storage *s, lm_id study, const lm_cost *worst, lm_error *e) {
+  sqlite3_stmt *statement = lm_storage_statement(s, LM_SQL_BUDGET_RESERVE, e);
+  if (!statement) return lm_storage_failed(e);
+  sqlite3_bind_int64(statement, 1, study);
+  bind_cost(statement, 2, worst);
+  lmopt_status status = lm_storage_run(s, statement, e);
+  if (status != LMOPT_OK) return status;
+  return sqlite3_changes(s->database) == 1 ? LMOPT_OK : fail_budget(s, study, worst, e);
+}
+
+static lmopt_status reserve(lm_storage *s, lm_id study, lm_id trial, const char *key, const char *model, const char *request, const lm_cost *worst, lm_error *e) {
+  lmopt_status status = spend(s, study, worst, e);
+  char hash[HASH_SIZE], now[LM_DATE_SIZE];
+  if (status == LMOPT_OK) status = keep_text(s, request, hash, e);
+  if (status != LMOPT_OK) return status;
+  sqlite3_stmt *statement = lm_storage_statement(s, LM_SQL_CALL_INSERT, e);
+  if (!statement) return lm_storage_failed(e);
+  lm_date_write(lm_clock_utc(), now);
+  sqlite3_bind_int64(statement, 1, study);
+  if (trial)
+    sqlite3_bind_int64(statement, 2, trial);
+  else
+    sqlite3_bind_null(statement, 2);
+  lm_storage_bind_text(statement, 3, key);
+  lm_storage_bind_text(statement, 4, model ? model : "");
+  lm_storage_bind_text(statement, 5, request ? hash : NULL);
+  bind_cost(statement, 6, worst);
+  lm_storage_bind_text(statement, 10, now);
+  return lm_storage_run(s, statement, e);
+}
+
+lmopt_status lm_storage_reserve_call(lm_storage *s, lm_id study, lm_id trial, const char *key, const char *model, const char *request, const lm_cost *worst, lm_id *call, lm_error *e) {
+  *call = 0;
+  if (worst->calls < 0 || worst->prompt_tokens < 0 || worst->completion_tokens < 0 || !(worst->usd >= 0 && worst->usd < 1e300))
+    return lm_fail(e, LMOPT_MISUSE, "the worst case of a call must be finite and not negative");
+  bool outermost;
+  lmopt_status status = lm_storage_enter(s, &outermost, e);
+  if (status != LMOPT_OK) return status;
+  status = reserve(s, study, trial, key, model, request, worst, e);
+  lm_id made = sqlite3_last_insert_rowid(s->database);
+  status = lm_storage_leave(s, outermost, status, e);
+  if (status == LMOPT_OK) *call = made;
+  return status;
+}
+
+static lmopt_status find_call(lm_storage *s, lm_id call, lm_id *study, lm_cost *worst, lm_error *e) {
+  sqlite3_stmt *statement = lm_storage_statement(s, LM_SQL_CALL_FIND, e);
+  if (!statement) return lm_storage_failed(e);
+  sqlite3_bind_int64(statement, 1, call);
+  int found = lm_storage_step(s, statement, e);
+  if (found < 0) return (lmopt_status)found;
+  if (found == 0) return lm_fail(e, LMOPT_NOT_FOUND, "there is no call %lld in '%s'", call, s->path);
+  const char *state = lm_storage_column_text(statement, 1);
+  bool reserved = state && strcmp(state, "RESERVED") == 0;
+  *study = sqlite3_column_int64(statement, 0);
+  *worst = read_cost(statement, 2);
+  sqlite3_reset(statement);
+  return reserved ? LMOPT_OK : lm_fail(e, LMOPT_MISUSE, "the call %lld is settled already", call);
+}
+
+static lmopt_status settle(lm_storage *s, lm_id call, const char *reply, const lm_cost *actual, double seconds, lm_error *e) {
+  lm_id study = 0;
+  lm_cost worst = {0};
+  char hash[HASH_SIZE];
+  lmopt_status status = find_call(s, call, &study, &worst, e);
+  if (status == LMOPT_OK) status = keep_text(s, reply, hash, e);
+  if (status != LMOPT_OK) return status;
+  lm_cost change = {actual->calls - worst.calls, actual->prompt_tokens - worst.prompt_tokens, actual->completion_tokens - worst.completion_tokens, actual->usd - worst.usd};
+  sqlite3_stmt *statement = lm_storage_statement(s, LM_SQL_BUDGET_SETTLE, e);
+  if (!statement) return lm_storage_failed(e);
+  sqlite3_bind_int64(statement, 1, study);
+  bind_cost(statement, 2, &change);
+  status = lm_storage_run(s, statement, e);
+  if (status != LMOPT_OK) return status;
+  if (!(statement = lm_storage_statement(s, LM_SQL_CALL_SETTLE, e))) return lm_storage_failed(e);
+  sqlite3_bind_int64(statement, 1, call);
+  lm_storage_bind_text(statement, 2, reply ? "DONE" : "FAILED");
+  lm_storage_bind_text(statement, 3, reply ? hash : NULL);
+  bind_cost(statement, 4, actual);
+  sqlite3_bind_double(statement, 8, seconds);
+  return lm_storage_run(s, statement, e);
+}
+
+lmopt_status lm_storage_settle_call(lm_storage *s, lm_id call, const char *reply, const lm_cost *actual, double seconds, lm_error *e) {
+  bool outermost;
+  lmopt_status status = lm_storage_enter(s, &outermost, e);
+  if (status != LMOPT_OK) return status;
+  return lm_storage_leave(s, outermost, settle(s, call, reply, actual, seconds, e), e);
+}
+
+lmopt_status lm_storage_replay_call(lm_storage *s, lm_id trial, const char *key, size_t nth, char **reply, lm_error *e) {
+  *reply = NULL;
+  lmopt_status status = lm_storage_enter_reading(s, e);
+  if (status != LMOPT_OK) return status;
+  if (!s->own_tables) return lm_storage_leave_reading(s, LMOPT_OK, e);
+  sqlite3_stmt *statement = lm_storage_statement(s, LM_SQL_CALL_REPLAY, e);
+  if (!statement) return lm_storage_leave_reading(s, lm_storage_failed(e), e);
+  sqlite3_bind_int64(statement, 1, trial);
+  lm_storage_bind_text(statement, 2, key);
+  sqlite3_bind_int64(statement, 3, (sqlite3_int64)nth);
+  int found = lm_storage_step(s, statement, e);
+  if (found == 1) {
+    status = lm_storage_copy_column(s, statement, 0, reply, e);
+    sqlite3_reset(statement);
+  }
+  status = lm_storage_leave_reading(s, found < 0 ? (lmopt_status)found : status, e);
+  if (status != LMOPT_OK) {
+    lm_free(&s->allocator, *reply);
+    *reply = NULL;
+  }
+  return status;
+}
+
+lmopt_status lm_storage_calls(lm_storage *s, lm_id trial, void (*each)(void *userdata, const lm_stored_call *call), void *userdata, lm_error *e) {
+  lmopt_status status = lm_storage_enter_reading(s, e);
+  if (status != LMOPT_OK) return status;
+  if (!s->own_tables) return lm_storage_leave_reading(s, LMOPT_OK, e);
+  sqlite3_stmt *statement = lm_storage_statement(s, LM_SQL_CALL_LIST, e);
+  if (!statement) return lm_storage_leave_reading(s, lm_storage_failed(e), e);
+  sqlite3_bind_int64(statement, 1, trial);
+  int stepped;
+  while ((stepped = lm_storage_step(s, statement, e)) == 1) {
+    lm_stored_call call = {.call = sqlite3_column_int64(statement, 0),
+                           .model = lm_storage_column_text(statement, 1),
+                           .request = lm_storage_column_text(statement, 2),
+                           .reply = lm_storage_column_text(statement, 3),
+                           .cost = read_cost(statement, 4),
+                           .seconds = sqlite3_column_double(statement, 8)};
+    each(userdata, &call);
+  }
+  return lm_storage_leave_reading(s, (lmopt_status)stepped, e);
+}
