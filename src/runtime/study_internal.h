@@ -1,0 +1,80 @@
+/* What the files of a study share; study.h is the interface. */
+#ifndef LM_STUDY_INTERNAL_H
+#define LM_STUDY_INTERNAL_H
+
+#include "runtime/study.h"
+
+/* A report or an attribute that the file lacks yet. */
+typedef struct lm_pending_attribute {
+  bool user;
+  size_t index; /* into info->user or info->system */
+} lm_pending_attribute;
+
+/* What only a trial that runs here needs. */
+struct lm_live_trial {
+  lm_column **params; /* suggested, not written yet */
+  size_t param_count, param_capacity;
+  long long *steps; /* reported, not written yet */
+  size_t step_count, step_capacity;
+  lm_pending_attribute *attributes;
+  size_t attribute_count, attribute_capacity;
+  char **constraint_names;
+  double *constraints;
+  size_t constraint_count, name_capacity, constraint_capacity;
+};
+
+struct lm_study {
+  lm_resource resource; /* first: the runtime closes us through it */
+  lmopt_runtime *runtime;
+  const lm_allocator *allocator;
+  char *name;
+  lm_storage *storage;
+  lm_id id;
+  bool open, read_only;
+  unsigned long long seed;
+  long long lag;
+  bool arrival;
+  lm_sampler *sampler;
+  lm_pruner *pruner;
+  lm_trials *trials;
+  lm_trial_info *infos; /* parallel to trials->rows */
+  size_t info_capacity;
+  lm_pairs user, system;
+  lm_pairs axes;      /* external values of joint ones without a distribution */
+  long long version;  /* of the file, when it was last read */
+  lm_id last_id;      /* highest trial id read */
+  size_t *unfinished; /* rows that somebody else may finish: waiting, or running elsewhere */
+  size_t unfinished_count, unfinished_capacity;
+};
+
+/* LMOPT_MISUSE unless the study is open (and, when `write`, may be written). */
+lmopt_status lm_study_check(lm_study *study, bool write, lm_error *e);
+/* Adds a row with its info; the caller makes it live or unfinished. */
+lmopt_status lm_study_append(lm_study *study, lm_state state, lm_id id, lm_error *e);
+void lm_study_remove_last(lm_study *study);
+lmopt_status lm_study_add_unfinished(lm_study *study, size_t number, lm_error *e);
+lm_live_trial *lm_live_trial_new(const lm_allocator *a);
+void lm_live_trial_free(const lm_allocator *a, lm_live_trial *live);
+/* Writes the pending parts inside a transaction that is open. */
+lmopt_status lm_study_write_pending(lm_study *study, size_t number, lm_error *e);
+void lm_study_clear_pending(lm_study *study, size_t number);
+/* Constraint values of a trial from its attributes, old form or new, into its row. */
+lmopt_status lm_study_read_constraints(lm_study *study, size_t number, lm_error *e);
+
+/* Reads the joint parameters of a trial, once. */
+lmopt_status lm_study_read_relative(lm_study *study, size_t number, lm_error *e);
+/* What trial `number` may see of others is in memory after this. */
+lmopt_status lm_study_prepare_view(lm_study *study, size_t number, lm_error *e);
+/* Enters the joint parameters of a trial into its attributes and the file. */
+lmopt_status lm_study_write_relative(lm_study *study, lm_id trial, lm_trial_info *info, const lm_assignments *list,
+                                     lm_error *e);
+
+/* The numbers of a flat JSON array, NaN for anything else in it; 0 when `json` is no array. */
+size_t lm_json_numbers(const char *json, double *values, size_t capacity);
+/*
+** Appends the text of a JSON string that holds JSON text itself, whose escapes
+** are therefore only \" and \\.
+*/
+bool lm_json_unquote(const char *json, lm_buffer *out);
+
+#endif

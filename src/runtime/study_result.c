@@ -1,0 +1,300 @@
+/* What a trial leaves: reports, attributes, constraints, its values; and trials that come from outside. */
+#include <math.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "runtime/study_internal.h"
+
+static lmopt_status check_running(lm_study *study, size_t number, lm_error *e) {
+  lmopt_status status = lm_study_check(study, true, e);
+  if (status != LMOPT_OK) return status;
+  if (number < study->trials->count && study->infos[number].live) return LMOPT_OK;
+  if (number < study->trials->count && lm_state_finished(study->trials->rows[number].state))
+    return lm_fail(e, LMOPT_MISUSE, "trial %zu is finished already", number);
+  return lm_fail(e, LMOPT_MISUSE, "trial %zu is not running here", number);
+}
+
+lmopt_status lm_study_report(lm_study *study, size_t number, long long step, double value, lm_error *e) {
+  lmopt_status status = check_running(study, number, e);
+  if (status != LMOPT_OK) return status;
+  if (study->trials->objectives > 1)
+    return lm_fail(e, LMOPT_MISUSE, "report works for one direction, and the study has %zu", study->trials->objectives);
+  if (step < 0) return lm_fail(e, LMOPT_MISUSE, "the step of a report is %lld: it must not be negative", step);
+  const lm_row *row = &study->trials->rows[number];
+  for (size_t i = row->report_count; i-- > 0 && row->reports[i].step >= step;)
+    if (row->reports[i].step == step) return LMOPT_OK; /* the first report of a step stands, as in Optuna */
+  lm_live_trial *live = study->infos[number].live;
+  if (study->storage &&
+      !lm_grow(study->allocator, &live->steps, &live->step_capacity, live->step_count + 1, sizeof *live->steps))
+    return lm_fail_memory(e);
+  status = lm_trials_set_report(study->trials, number, step, value, e);
+  if (status == LMOPT_OK && study->storage) live->steps[live->step_count++] = step;
+  return status;
+}
+
+lmopt_status lm_study_should_prune(lm_study *study, size_t number, bool *prune, lm_error *e) {
+  *prune = false;
+  lmopt_status status = check_running(study, number, e);
+  if (status != LMOPT_OK || !study->pruner) return status;
+  lm_view view = lm_study_view(study, number);
+  *prune = study->pruner->class->prune(study->pruner, &view);
+  return LMOPT_OK;
+}
+
+lmopt_status lm_study_set_constraint(lm_study *study, size_t number, const char *name, double value, lm_error *e) {
+  lmopt_status status = check_running(study, number, e);
+  if (status != LMOPT_OK) return status;
+  if (isnan(value)) return lm_fail(e, LMOPT_MISUSE, "the value of constraint '%s' is not a number", name);
+  lm_live_trial *live = study->infos[number].live;
+  for (size_t i = 0; i < live->constraint_count; i++)
+    if (strcmp(live->constraint_names[i], name) == 0) {
+      live->constraints[i] = value;
+      return LMOPT_OK;
+    }
+  size_t count = live->constraint_count + 1;
+  char *copy = lm_copy_text(study->allocator, name);
+  if (!copy || !lm_grow(study->allocator, &live->constraint_names, &live->name_capacity, count, sizeof(char *)) ||
+      !lm_grow(study->allocator, &live->constraints, &live->constraint_capacity, count, sizeof(double))) {
+    lm_free(study->allocator, copy);
+    return lm_fail_memory(e);
+  }
+  live->constraint_names[count - 1] = copy;
+  live->constraints[count - 1] = value;
+  live->constraint_count = count;
+  return LMOPT_OK;
+}
+
+static size_t index_of(const lm_pairs *pairs, const char *key) {
+  size_t i = 0;
+  while (i < pairs->count && strcmp(pairs->items[i].key, key) != 0) i++;
+  return i;
+}
+
+lmopt_status lm_study_set_trial_attribute(lm_study *study, size_t number, bool user, const char *key, const char *json,
+                                          lm_error *e) {
+  lmopt_status status = lm_study_check(study, true, e);
+  if (status != LMOPT_OK) return status;
+  if (number >= study->trials->count)
+    return lm_fail(e, LMOPT_MISUSE, "the study '%s' has no trial %zu", study->name, number);
+  lm_trial_info *info = &study->infos[number];
+  lm_live_trial *live = info->live;
+  if (!live) return check_running(study, number, e);
+  if (study->storage && !lm_grow(study->allocator, &live->attributes, &live->attribute_capacity,
+                                 live->attribute_count + 1, sizeof *live->attributes))
+    return lm_fail_memory(e);
+  lm_pairs *pairs = user ? &info->user : &info->system;
+  status = lm_pairs_set(study->allocator, pairs, key, json, e);
+  if (status == LMOPT_OK && study->storage)
+    live->attributes[live->attribute_count++] = (lm_pending_attribute){user, index_of(pairs, key)};
+  return status;
+}
+
+/* The list that Optuna and its dashboards read, and the names beside it. */
+static lmopt_status attach_constraints(lm_study *study, size_t number, lm_error *e) {
+  const lm_live_trial *live = study->infos[number].live;
+  if (live->constraint_count == 0) return LMOPT_OK;
+  lm_buffer values, names;
+  lm_buffer_init(&values, study->allocator, 1 << 24);
+  lm_buffer_init(&names, study->allocator, 1 << 24);
+  for (size_t i = 0; i < live->constraint_count; i++) {
+    lm_buffer_add_text(&values, i ? ", " : "[");
+    lm_buffer_add_json_double(&values, live->constraints[i]);
+    lm_buffer_add_text(&names, i ? ", " : "[");
+    lm_buffer_add_json_string(&names, live->constraint_names[i], strlen(live->constraint_names[i]));
+  }
+  lmopt_status status =
+      lm_buffer_add_char(&values, ']') && lm_buffer_add_char(&names, ']') ? LMOPT_OK : lm_fail_memory(e);
+  if (status == LMOPT_OK) status = lm_study_set_trial_attribute(study, number, false, "constraints", values.data, e);
+  if (status == LMOPT_OK)
+    status = lm_study_set_trial_attribute(study, number, false, "lmopt:constraint_names", names.data, e);
+  lm_buffer_free(&values);
+  lm_buffer_free(&names);
+  return status;
+}
+
+lmopt_status lm_study_tell(lm_study *study, size_t number, lm_state state, const double *values, lm_error *e) {
+  lmopt_status status = check_running(study, number, e);
+  if (status != LMOPT_OK) return status;
+  lm_trial_info *info = &study->infos[number];
+  const lm_row *row = &study->trials->rows[number];
+  double last = NAN;
+  if (state == LM_PRUNED && !values && row->report_count) {
+    last = row->reports[row->report_count - 1].value;
+    if (!isnan(last)) values = &last;
+  }
+  if (state == LM_FAIL) values = NULL;
+  status = attach_constraints(study, number, e);
+  if (status != LMOPT_OK) return status;
+  if (study->storage) {
+    status = lm_storage_begin(study->storage, e);
+    if (status != LMOPT_OK) return status;
+    status = lm_study_write_pending(study, number, e);
+    if (status == LMOPT_OK)
+      status = lm_storage_finish_trial(study->storage, info->id, state, values, study->trials->objectives, false, e);
+    if (status == LMOPT_OK) status = lm_storage_commit(study->storage, e);
+    if (status != LMOPT_OK) {
+      lm_storage_rollback(study->storage);
+      return status;
+    }
+  }
+  lm_live_trial *live = info->live;
+  if (live->constraint_count)
+    lm_trials_set_constraints(study->trials, number, live->constraints, live->constraint_count);
+  info->complete = lm_clock_utc();
+  info->live = NULL;
+  lm_live_trial_free(study->allocator, live);
+  lm_trials_finish(study->trials, number, state, values);
+  return LMOPT_OK;
+}
+
+lmopt_status lm_study_release(lm_study *study, size_t number, lm_error *e) {
+  lmopt_status status = check_running(study, number, e);
+  if (status != LMOPT_OK) return status;
+  status = lm_study_add_unfinished(study, number, e);
+  if (status != LMOPT_OK) return status;
+  lm_trial_info *info = &study->infos[number];
+  if (study->storage) {
+    status = lm_storage_begin(study->storage, e);
+    if (status != LMOPT_OK) return status;
+    status = lm_study_write_pending(study, number, e);
+    if (status == LMOPT_OK) status = lm_storage_release_trial(study->storage, info->id, e);
+    if (status == LMOPT_OK) status = lm_storage_commit(study->storage, e);
+    if (status != LMOPT_OK) {
+      lm_storage_rollback(study->storage);
+      return status;
+    }
+  }
+  lm_live_trial_free(study->allocator, info->live);
+  info->live = NULL;
+  info->start = NAN;
+  lm_trials_reset(study->trials, number);
+  lm_trials_set_state(study->trials, number, LM_WAITING);
+  return LMOPT_OK;
+}
+
+/* --- trials from outside --- */
+
+static lmopt_status copy_pairs(lm_study *study, lm_pairs *to, const lm_pairs *from, lm_error *e) {
+  lmopt_status status = LMOPT_OK;
+  for (size_t i = 0; i < from->count && status == LMOPT_OK; i++)
+    status = lm_pairs_set(study->allocator, to, from->items[i].key, from->items[i].json, e);
+  return status;
+}
+
+static lmopt_status write_pairs(lm_study *study, lm_id id, lm_scope scope, const lm_pairs *pairs, lm_error *e) {
+  lmopt_status status = LMOPT_OK;
+  for (size_t i = 0; i < pairs->count && status == LMOPT_OK; i++)
+    status = lm_storage_set_attribute(study->storage, scope, id, pairs->items[i].key, pairs->items[i].json, e);
+  return status;
+}
+
+static lmopt_status store_record(lm_study *study, const lm_trial_record *r, lm_id *id, long long *number, lm_error *e) {
+  char start[LM_DATE_SIZE], complete[LM_DATE_SIZE];
+  if (!isnan(r->start)) lm_date_write(r->start, start);
+  if (!isnan(r->complete)) lm_date_write(r->complete, complete);
+  lmopt_status status = lm_storage_insert_trial(study->storage, study->id, r->state, isnan(r->start) ? NULL : start,
+                                                isnan(r->complete) ? NULL : complete, id, number, e);
+  for (size_t i = 0; i < r->param_count && status == LMOPT_OK; i++)
+    status = lm_storage_set_parameter(study->storage, *id, r->params[i].name, r->params[i].internal,
+                                      &r->params[i].distribution, e);
+  for (size_t i = 0; i < r->report_count && status == LMOPT_OK; i++)
+    status = lm_storage_set_report(study->storage, *id, r->reports[i].step, r->reports[i].value, e);
+  if (status == LMOPT_OK) status = write_pairs(study, *id, LM_TRIAL_USER, &r->user, e);
+  if (status == LMOPT_OK) status = write_pairs(study, *id, LM_TRIAL_SYSTEM, &r->system, e);
+  if (status == LMOPT_OK && lm_state_finished(r->state))
+    status = lm_storage_finish_trial(study->storage, *id, r->state, r->values, study->trials->objectives, true, e);
+  return status;
+}
+
+static lmopt_status remember_record(lm_study *study, const lm_trial_record *r, lm_id id, size_t number, lm_error *e) {
+  lmopt_status status = lm_study_append(study, LM_WAITING, id, e);
+  if (status != LMOPT_OK) return status;
+  lm_trials *trials = study->trials;
+  for (size_t i = 0; i < r->param_count && status == LMOPT_OK; i++) {
+    lm_column *column = lm_trials_column(trials, r->params[i].name, true);
+    const lm_distribution *d = column ? lm_trials_intern(trials, &r->params[i].distribution) : NULL;
+    status = d ? lm_trials_set_param(trials, number, column, d, r->params[i].internal, e) : lm_fail_memory(e);
+  }
+  for (size_t i = 0; i < r->report_count && status == LMOPT_OK; i++)
+    status = lm_trials_set_report(trials, number, r->reports[i].step, r->reports[i].value, e);
+  lm_trial_info *info = &study->infos[number];
+  if (status == LMOPT_OK) status = copy_pairs(study, &info->user, &r->user, e);
+  if (status == LMOPT_OK) status = copy_pairs(study, &info->system, &r->system, e);
+  if (status == LMOPT_OK) status = lm_study_read_constraints(study, number, e);
+  if (status == LMOPT_OK && !lm_state_finished(r->state)) status = lm_study_add_unfinished(study, number, e);
+  if (status != LMOPT_OK) {
+    lm_study_remove_last(study);
+    return status;
+  }
+  double now = lm_clock_utc();
+  if (r->state != LM_WAITING) info->start = isnan(r->start) ? now : r->start;
+  if (lm_state_finished(r->state)) info->complete = isnan(r->complete) ? now : r->complete;
+  return LMOPT_OK;
+}
+
+/* Stores and remembers; the row is not finished in memory before the file has it. */
+static lmopt_status add_record(lm_study *study, const lm_trial_record *r, size_t *number, lm_error *e) {
+  lm_id id = 0;
+  lmopt_status status = LMOPT_OK;
+  if (study->storage) status = lm_storage_begin(study->storage, e);
+  if (status != LMOPT_OK) return status;
+  status = lm_study_sync(study, e);
+  long long given = (long long)study->trials->count;
+  if (status == LMOPT_OK && study->storage) status = store_record(study, r, &id, &given, e);
+  if (status == LMOPT_OK) status = remember_record(study, r, id, (size_t)given, e);
+  bool remembered = status == LMOPT_OK;
+  if (study->storage) {
+    if (status == LMOPT_OK) status = lm_storage_commit(study->storage, e);
+    if (status != LMOPT_OK) lm_storage_rollback(study->storage);
+  }
+  if (status != LMOPT_OK) {
+    if (remembered) lm_study_remove_last(study);
+    return status;
+  }
+  *number = (size_t)given;
+  if (lm_state_finished(r->state)) lm_trials_finish(study->trials, *number, r->state, r->values);
+  return LMOPT_OK;
+}
+
+lmopt_status lm_study_add(lm_study *study, const lm_trial_record *record, size_t *number, lm_error *e) {
+  lmopt_status status = lm_study_check(study, true, e);
+  if (status != LMOPT_OK) return status;
+  if (record->state == LM_RUNNING) return lm_fail(e, LMOPT_MISUSE, "a trial can't be added while it is running");
+  for (size_t i = 0; i < record->param_count; i++) {
+    const lm_column *column = lm_trials_column(study->trials, record->params[i].name, false);
+    lm_error why;
+    if (column && column->latest &&
+        lm_distribution_compatible(column->latest, &record->params[i].distribution, &why) != LMOPT_OK)
+      return lm_fail(e, LMOPT_MISUSE, "parameter '%s' does not fit the study's earlier trials: %s",
+                     record->params[i].name, why.text);
+  }
+  return add_record(study, record, number, e);
+}
+
+lmopt_status lm_study_enqueue(lm_study *study, const lm_pairs *params, const lm_pairs *user, size_t *number,
+                              lm_error *e) {
+  lmopt_status status = lm_study_check(study, true, e);
+  if (status != LMOPT_OK) return status;
+  lm_buffer text;
+  lm_buffer_init(&text, study->allocator, 1 << 24);
+  lm_buffer_add_char(&text, '{');
+  for (size_t i = 0; i < params->count; i++) {
+    if (i) lm_buffer_add_text(&text, ", ");
+    lm_buffer_add_json_string(&text, params->items[i].key, strlen(params->items[i].key));
+    lm_buffer_add_text(&text, ": ");
+    lm_buffer_add_text(&text, params->items[i].json);
+  }
+  lm_trial_record record;
+  memset(&record, 0, sizeof record);
+  record.state = LM_WAITING;
+  record.start = record.complete = NAN;
+  record.user = *user;
+  if (!lm_buffer_add_char(&text, '}')) status = lm_fail_memory(e);
+  if (status == LMOPT_OK)
+    status = lm_pairs_set(study->allocator, &record.system, "fixed_params", lm_buffer_text(&text), e);
+  if (status == LMOPT_OK) status = add_record(study, &record, number, e);
+  if (status == LMOPT_OK) status = copy_pairs(study, &study->infos[*number].fixed, params, e);
+  lm_pairs_free(study->allocator, &record.system);
+  lm_buffer_free(&text);
+  return status;
+}

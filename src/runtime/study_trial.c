@@ -1,0 +1,383 @@
+/* The life of a trial: asked, suggesting, reporting, told. */
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "runtime/study_internal.h"
+
+/* --- writing what is pending --- */
+
+lmopt_status lm_study_write_pending(lm_study *study, size_t number, lm_error *e) {
+  const lm_trial_info *info = &study->infos[number];
+  const lm_live_trial *live = info->live;
+  lmopt_status status = LMOPT_OK;
+  for (size_t i = 0; i < live->param_count && status == LMOPT_OK; i++) {
+    const lm_column *c = live->params[i];
+    status =
+        lm_storage_set_parameter(study->storage, info->id, c->name, c->values[number], c->distributions[number], e);
+  }
+  const lm_row *row = &study->trials->rows[number];
+  for (size_t i = 0, at = 0; i < live->step_count && status == LMOPT_OK; i++, at = 0) {
+    while (row->reports[at].step != live->steps[i]) at++;
+    status = lm_storage_set_report(study->storage, info->id, row->reports[at].step, row->reports[at].value, e);
+  }
+  for (size_t i = 0; i < live->attribute_count && status == LMOPT_OK; i++) {
+    lm_pending_attribute p = live->attributes[i];
+    const lm_pair *pair = p.user ? &info->user.items[p.index] : &info->system.items[p.index];
+    status = lm_storage_set_attribute(study->storage, p.user ? LM_TRIAL_USER : LM_TRIAL_SYSTEM, info->id, pair->key,
+                                      pair->json, e);
+  }
+  return status;
+}
+
+void lm_study_clear_pending(lm_study *study, size_t number) {
+  lm_live_trial *live = study->infos[number].live;
+  live->param_count = live->step_count = live->attribute_count = 0;
+}
+
+static bool has_pending(const lm_live_trial *live) {
+  return live->param_count || live->step_count || live->attribute_count;
+}
+
+static lmopt_status commit_or_roll_back(lm_study *study, lmopt_status status, lm_error *e) {
+  if (status == LMOPT_OK) status = lm_storage_commit(study->storage, e);
+  if (status != LMOPT_OK) lm_storage_rollback(study->storage);
+  return status;
+}
+
+lmopt_status lm_study_flush(lm_study *study, size_t number, lm_error *e) {
+  lmopt_status status = lm_study_check(study, true, e);
+  if (status != LMOPT_OK || number >= study->trials->count) return status;
+  lm_live_trial *live = study->infos[number].live;
+  if (!live || !study->storage || !has_pending(live)) return LMOPT_OK;
+  status = lm_storage_begin(study->storage, e);
+  if (status != LMOPT_OK) return status;
+  status = commit_or_roll_back(study, lm_study_write_pending(study, number, e), e);
+  if (status == LMOPT_OK) lm_study_clear_pending(study, number);
+  return status;
+}
+
+/* --- asking --- */
+
+lm_view lm_study_view(lm_study *study, size_t number) {
+  lm_view view;
+  memset(&view, 0, sizeof view);
+  view.trials = study->trials;
+  view.number = (long long)number;
+  view.horizon = study->arrival ? LLONG_MAX : (long long)number - (study->lag ? study->lag : 1);
+  view.arrival = study->arrival;
+  view.seed = study->seed;
+  return view;
+}
+
+static bool all_finished_before(const lm_study *study, size_t number) {
+  for (size_t i = 0; i < number; i++)
+    if (!lm_state_finished(study->trials->rows[i].state)) return false;
+  return true;
+}
+
+/* Joint parameters, with the sampler's "it depends" settled when nothing before `number` is open. */
+static lmopt_status draw_relative(lm_study *study, size_t number, lm_assignments *out, lm_error *e) {
+  if (!study->sampler) return LMOPT_OK;
+  const lm_sampler_class *class = study->sampler->class;
+  lm_view view = lm_study_view(study, number);
+  lmopt_status status = class->sample_relative(study->sampler, &view, out, e);
+  if (status != LMOPT_BUSY) return status;
+  if (!all_finished_before(study, number))
+    return lm_fail(e, LMOPT_BUSY, "every point that is left is being tried; wait for the trials that run");
+  lm_view full = view;
+  full.horizon = (long long)number - 1;
+  if (class->exhausted && class->exhausted(study->sampler, &full))
+    return lm_fail(e, LMOPT_EXHAUSTED, "every point of the search space has been tried");
+  view.settled = true;
+  return class->sample_relative(study->sampler, &view, out, e);
+}
+
+/* Enqueued values replace what was drawn, so that other trials see what this one will use. */
+static void overlay_fixed(const lm_pairs *fixed, lm_assignments *list) {
+  for (size_t i = 0; i < list->count; i++) {
+    lm_assignment *a = &list->items[i];
+    const char *json = lm_pairs_get(fixed, a->column->name);
+    double internal;
+    if (json && a->distribution && lm_distribution_find(a->distribution, json, &internal) &&
+        lm_distribution_contains(a->distribution, internal))
+      a->value = internal;
+  }
+}
+
+typedef struct lm_fixing {
+  lm_study *study;
+  size_t number;
+  lm_error *error;
+} lm_fixing;
+
+static lmopt_status take_fixed(void *userdata, const char *key, const char *json) {
+  lm_fixing *f = userdata;
+  return lm_pairs_set(f->study->allocator, &f->study->infos[f->number].fixed, key, json, f->error);
+}
+
+static lmopt_status check_total(lm_study *study, long long total, lm_error *e) {
+  if (total < 0) return LMOPT_OK;
+  long long taken = 0;
+  for (size_t i = 0; i < study->trials->count; i++) taken += study->trials->rows[i].state != LM_WAITING;
+  if (taken < total) return LMOPT_OK;
+  return lm_fail(e, LMOPT_LIMIT, "the study has its %lld trials", total);
+}
+
+static size_t lowest_waiting(const lm_study *study) {
+  for (size_t i = 0; i < study->unfinished_count; i++) /* few; not sorted */
+    if (study->trials->rows[study->unfinished[i]].state == LM_WAITING) {
+      size_t lowest = study->unfinished[i];
+      for (i++; i < study->unfinished_count; i++) {
+        size_t other = study->unfinished[i];
+        if (other < lowest && study->trials->rows[other].state == LM_WAITING) lowest = other;
+      }
+      return lowest;
+    }
+  return study->trials->count;
+}
+
+/* A waiting trial of ours (no file), or the file's: it is RUNNING then, and `live`. */
+static lmopt_status claim(lm_study *study, size_t number, lm_error *e) {
+  lm_trial_info *info = &study->infos[number];
+  lmopt_status status = LMOPT_OK;
+  if (study->storage) {
+    lm_id id;
+    long long claimed;
+    status = lm_storage_claim_trial(study->storage, study->id, &id, &claimed, e);
+    if (status == LMOPT_OK && (size_t)claimed != number)
+      status = lm_fail(e, LMOPT_STORAGE, "trial %lld was waiting where %zu was expected", claimed, number);
+  }
+  const char *fixed = lm_pairs_get(&info->system, "fixed_params");
+  lm_fixing fixing = {study, number, e};
+  if (status == LMOPT_OK && study->storage && fixed && info->fixed.count == 0)
+    status = lm_storage_read_object(study->storage, fixed, take_fixed, &fixing, e);
+  lm_row *row = &study->trials->rows[number];
+  if (status == LMOPT_OK) status = lm_study_read_relative(study, number, e);
+  if (status == LMOPT_OK && !info->relative_known) {
+    status = draw_relative(study, number, &row->relative, e);
+    if (status == LMOPT_EXHAUSTED || status == LMOPT_BUSY) status = LMOPT_OK; /* it has parameters of its own */
+    overlay_fixed(&info->fixed, &row->relative);
+    if (status == LMOPT_OK) status = lm_study_write_relative(study, info->id, info, &row->relative, e);
+  }
+  return status;
+}
+
+/* A new trial; on failure the row is gone again. */
+static lmopt_status begin_new(lm_study *study, size_t number, lm_error *e) {
+  lm_assignments relative = {NULL, 0, 0};
+  lm_id id = 0;
+  long long given = (long long)number;
+  lmopt_status status = draw_relative(study, number, &relative, e);
+  if (status == LMOPT_OK && study->storage)
+    status = lm_storage_insert_trial(study->storage, study->id, LM_RUNNING, NULL, NULL, &id, &given, e);
+  if (status == LMOPT_OK && (size_t)given != number)
+    status =
+        lm_fail(e, LMOPT_STORAGE, "the study '%s' gave number %lld where %zu was expected", study->name, given, number);
+  if (status == LMOPT_OK) status = lm_study_append(study, LM_RUNNING, id, e);
+  if (status != LMOPT_OK) {
+    lm_assignments_free(study->allocator, &relative);
+    return status;
+  }
+  study->trials->rows[number].relative = relative;
+  status = lm_study_write_relative(study, id, &study->infos[number], &relative, e);
+  if (status != LMOPT_OK) lm_study_remove_last(study);
+  return status;
+}
+
+lmopt_status lm_study_peek(lm_study *study, size_t *number, lm_error *e) {
+  lmopt_status status = lm_study_sync(study, e);
+  if (status == LMOPT_OK) *number = lowest_waiting(study);
+  return status;
+}
+
+lmopt_status lm_study_ask(lm_study *study, long long total, size_t *number, lm_error *e) {
+  lmopt_status status = lm_study_check(study, true, e);
+  if (status != LMOPT_OK) return status;
+  lm_live_trial *live = lm_live_trial_new(study->allocator);
+  if (!live) return lm_fail_memory(e);
+  if (study->storage) status = lm_storage_begin(study->storage, e);
+  if (status != LMOPT_OK) {
+    lm_live_trial_free(study->allocator, live);
+    return status;
+  }
+  size_t next = 0;
+  bool fresh = false;
+  status = lm_study_sync(study, e);
+  if (status == LMOPT_OK) status = check_total(study, total, e);
+  if (status == LMOPT_OK) {
+    next = lowest_waiting(study);
+    fresh = next == study->trials->count;
+    status = lm_study_prepare_view(study, next, e);
+  }
+  if (status == LMOPT_OK) {
+    status = fresh ? begin_new(study, next, e) : claim(study, next, e);
+  }
+  bool appended = fresh && status == LMOPT_OK;
+  if (study->storage) status = commit_or_roll_back(study, status, e);
+  if (status != LMOPT_OK) {
+    if (appended) lm_study_remove_last(study);
+    lm_live_trial_free(study->allocator, live);
+    return status;
+  }
+  lm_trial_info *info = &study->infos[next];
+  info->live = live;
+  info->start = lm_clock_utc();
+  info->complete = NAN;
+  lm_trials_set_state(study->trials, next, LM_RUNNING);
+  if (study->storage) lm_storage_heartbeat(study->storage, NULL);
+  *number = next;
+  return LMOPT_OK;
+}
+
+/* --- suggesting --- */
+
+/* LMOPT_MISUSE unless `number` is a trial that runs here. */
+static lmopt_status check_live(lm_study *study, size_t number, lm_error *e) {
+  lmopt_status status = lm_study_check(study, true, e);
+  if (status != LMOPT_OK) return status;
+  if (number >= study->trials->count)
+    return lm_fail(e, LMOPT_MISUSE, "the study '%s' has no trial %zu", study->name, number);
+  if (study->infos[number].live) return LMOPT_OK;
+  if (lm_state_finished(study->trials->rows[number].state))
+    return lm_fail(e, LMOPT_MISUSE, "trial %zu is finished already", number);
+  return lm_fail(e, LMOPT_MISUSE, "trial %zu is not running here", number);
+}
+
+static lmopt_status enter_parameter(lm_study *study, size_t number, lm_column *column, const lm_distribution *interned,
+                                    double internal, lm_error *e) {
+  lm_live_trial *live = study->infos[number].live;
+  if (study->storage &&
+      !lm_grow(study->allocator, &live->params, &live->param_capacity, live->param_count + 1, sizeof(lm_column *)))
+    return lm_fail_memory(e);
+  lmopt_status status = lm_trials_set_param(study->trials, number, column, interned, internal, e);
+  if (status == LMOPT_OK && study->storage) live->params[live->param_count++] = column;
+  return status;
+}
+
+/* The column and the interned distribution of what is suggested, checked against the study's. */
+static lmopt_status resolve(lm_study *study, size_t number, const char *name, const lm_distribution *d,
+                            lm_column **column, const lm_distribution **interned, lm_error *e) {
+  lmopt_status status = check_live(study, number, e);
+  if (status != LMOPT_OK) return status;
+  *column = lm_trials_column(study->trials, name, true);
+  if (!*column) return lm_fail_memory(e);
+  const lm_distribution *latest = (*column)->latest;
+  if (latest && lm_distribution_equal(latest, d)) {
+    *interned = latest;
+    return LMOPT_OK;
+  }
+  lm_error why;
+  if (latest && lm_distribution_compatible(latest, d, &why) != LMOPT_OK)
+    return lm_fail(e, LMOPT_MISUSE, "parameter '%s' does not fit the study's earlier trials: %s", name, why.text);
+  *interned = lm_trials_intern(study->trials, d);
+  return *interned ? LMOPT_OK : lm_fail_memory(e);
+}
+
+/* A joint value that was drawn without a distribution: it stands for one of its axis' external values. */
+static lmopt_status axis_value(lm_study *study, const lm_assignment *a, const lm_distribution *d, bool *found,
+                               double *internal, lm_error *e) {
+  const char *values = lm_pairs_get(&study->axes, a->column->name);
+  lm_distribution axis = {LM_CATEGORICAL, false, 0, 0, 1, 0, values};
+  lm_buffer json;
+  lm_buffer_init(&json, study->allocator, 1 << 20);
+  lmopt_status status = LMOPT_OK;
+  if (values && lm_distribution_external(&axis, a->value, &json))
+    *found = lm_distribution_find(d, lm_buffer_text(&json), internal) && lm_distribution_contains(d, *internal);
+  if (json.status != LMOPT_OK)
+    status = lm_fail_memory(e);
+  else if (!*found)
+    status =
+        lm_fail(e, LMOPT_MISUSE, "the sampler was given %s for '%s', which is not what the objective suggests from",
+                json.size ? json.data : "nothing", a->column->name);
+  lm_buffer_free(&json);
+  return status;
+}
+
+/* A value from enqueue or from the joint draw; *found false when there is none that fits. */
+static lmopt_status planned_value(lm_study *study, size_t number, const lm_column *column, const lm_distribution *d,
+                                  bool *found, double *internal, lm_error *e) {
+  const lm_trial_info *info = &study->infos[number];
+  const char *fixed = lm_pairs_get(&info->fixed, column->name);
+  if (fixed) {
+    *found = lm_distribution_find(d, fixed, internal) && lm_distribution_contains(d, *internal);
+    if (*found) return LMOPT_OK;
+    char text[256];
+    snprintf(text, sizeof text, "trial %zu: the enqueued %s for '%s' is outside its range; it is sampled instead",
+             number, fixed, column->name);
+    lm_runtime_log(study->runtime, LMOPT_LOG_WARNING, text);
+  }
+  const lm_assignment *a = lm_assignments_find(&study->trials->rows[number].relative, column);
+  *found = a && a->distribution == d;
+  if (*found) *internal = a->value;
+  return a && !a->distribution ? axis_value(study, a, d, found, internal, e) : LMOPT_OK;
+}
+
+static lmopt_status look_up(lm_study *study, size_t number, lm_column *column, const lm_distribution *d, bool *found,
+                            double *internal, lm_error *e) {
+  const lm_distribution *old = number < column->capacity ? column->distributions[number] : NULL;
+  if (old) {
+    *found = true;
+    *internal = column->values[number];
+    if (old == d || lm_distribution_contains(d, *internal)) return LMOPT_OK;
+    return lm_fail(e, LMOPT_MISUSE, "parameter '%s' of trial %zu has a value already, which is outside the new range",
+                   column->name, number);
+  }
+  *found = true;
+  if (lm_distribution_single(d)) {
+    *internal = d->low;
+  } else {
+    lmopt_status status = planned_value(study, number, column, d, found, internal, e);
+    if (status != LMOPT_OK || !*found) return status;
+  }
+  return enter_parameter(study, number, column, d, *internal, e);
+}
+
+lmopt_status lm_study_lookup(lm_study *study, size_t number, const char *name, const lm_distribution *d, bool *found,
+                             double *internal, lm_error *e) {
+  lm_column *column;
+  const lm_distribution *interned;
+  lmopt_status status = resolve(study, number, name, d, &column, &interned, e);
+  return status == LMOPT_OK ? look_up(study, number, column, interned, found, internal, e) : status;
+}
+
+lmopt_status lm_study_suggest(lm_study *study, size_t number, const char *name, const lm_distribution *d,
+                              double *internal, lm_error *e) {
+  lm_column *column;
+  const lm_distribution *interned;
+  bool found;
+  lmopt_status status = resolve(study, number, name, d, &column, &interned, e);
+  if (status == LMOPT_OK) status = look_up(study, number, column, interned, &found, internal, e);
+  if (status != LMOPT_OK || found) return status;
+  if (!study->sampler) return lm_fail(e, LMOPT_MISUSE, "the study '%s' has no sampler", study->name);
+  lm_view view = lm_study_view(study, number);
+  status = study->sampler->class->sample_independent(study->sampler, &view, column, interned, internal, e);
+  return status == LMOPT_OK ? enter_parameter(study, number, column, interned, *internal, e) : status;
+}
+
+lmopt_status lm_study_set_parameter(lm_study *study, size_t number, const char *name, const lm_distribution *d,
+                                    double internal, lm_error *e) {
+  lm_column *column;
+  const lm_distribution *interned;
+  lmopt_status status = resolve(study, number, name, d, &column, &interned, e);
+  if (status != LMOPT_OK) return status;
+  if (!lm_distribution_contains(interned, internal))
+    return lm_fail(e, LMOPT_MISUSE, "the sampler's value for '%s' is outside its distribution", name);
+  return enter_parameter(study, number, column, interned, internal, e);
+}
+
+lmopt_status lm_study_set_relative(lm_study *study, size_t number, const char *name, const lm_distribution *d,
+                                   double internal, lm_error *e) {
+  lm_column *column;
+  const lm_distribution *interned;
+  lmopt_status status = resolve(study, number, name, d, &column, &interned, e);
+  if (status != LMOPT_OK) return status;
+  if (!lm_distribution_contains(interned, internal))
+    return lm_fail(e, LMOPT_MISUSE, "the sampler's value for '%s' is outside its distribution", name);
+  lm_assignments *relative = &study->trials->rows[number].relative;
+  if (lm_assignments_find(relative, column)) return LMOPT_OK;
+  lm_assignment a = {column, interned, internal};
+  return lm_assignments_add(study->allocator, relative, a, e);
+}

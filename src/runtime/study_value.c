@@ -1,0 +1,129 @@
+/* Key-value lists, and the two faces of a parameter's value. */
+#include <math.h>
+#include <string.h>
+
+#include "base/number.h"
+#include "runtime/study_internal.h"
+
+static lm_pair *find_pair(const lm_pairs *pairs, const char *key) {
+  for (size_t i = 0; i < pairs->count; i++)
+    if (strcmp(pairs->items[i].key, key) == 0) return &pairs->items[i];
+  return NULL;
+}
+
+lmopt_status lm_pairs_set(const lm_allocator *a, lm_pairs *pairs, const char *key, const char *json, lm_error *e) {
+  char *value = lm_copy_text(a, json);
+  if (!value) return lm_fail_memory(e);
+  lm_pair *pair = find_pair(pairs, key);
+  if (pair) {
+    lm_free(a, pair->json);
+    pair->json = value;
+    return LMOPT_OK;
+  }
+  char *name = lm_copy_text(a, key);
+  if (!name || !lm_grow(a, &pairs->items, &pairs->capacity, pairs->count + 1, sizeof *pairs->items)) {
+    lm_free(a, name);
+    lm_free(a, value);
+    return lm_fail_memory(e);
+  }
+  pairs->items[pairs->count++] = (lm_pair){name, value};
+  return LMOPT_OK;
+}
+
+const char *lm_pairs_get(const lm_pairs *pairs, const char *key) {
+  const lm_pair *pair = find_pair(pairs, key);
+  return pair ? pair->json : NULL;
+}
+
+void lm_pairs_free(const lm_allocator *a, lm_pairs *pairs) {
+  for (size_t i = 0; i < pairs->count; i++) {
+    lm_free(a, pairs->items[i].key);
+    lm_free(a, pairs->items[i].json);
+  }
+  lm_free(a, pairs->items);
+  memset(pairs, 0, sizeof *pairs);
+}
+
+/* The next element of a flat JSON array of scalars; *rest moves on. False at the end. */
+static bool next_choice(const char **rest, const char **start, size_t *size) {
+  const char *s = *rest;
+  while (*s == '[' || *s == ',' || *s == ' ') s++;
+  if (*s == ']' || *s == '\0') return false;
+  const char *from = s;
+  if (*s == '"') {
+    for (s++; *s && *s != '"'; s++)
+      if (*s == '\\' && s[1]) s++;
+    if (*s) s++;
+  } else {
+    while (*s && *s != ',' && *s != ']' && *s != ' ') s++;
+  }
+  *start = from;
+  *size = (size_t)(s - from);
+  *rest = s;
+  return true;
+}
+
+/* The number a JSON scalar stands for, as Python compares them: true is 1. */
+static bool scalar_number(const char *text, size_t size, double *value) {
+  char copy[64];
+  if (size == 0 || size >= sizeof copy) return false;
+  memcpy(copy, text, size);
+  copy[size] = '\0';
+  if (strcmp(copy, "true") == 0 || strcmp(copy, "false") == 0) {
+    *value = copy[0] == 't';
+    return true;
+  }
+  return strchr("-0123456789", copy[0]) && lm_number_read(copy, value);
+}
+
+bool lm_distribution_find(const lm_distribution *d, const char *json, double *internal) {
+  size_t size = strlen(json);
+  double number;
+  bool numeric = scalar_number(json, size, &number);
+  if (d->kind != LM_CATEGORICAL) {
+    if (!numeric) return false;
+    *internal = number;
+    return true;
+  }
+  const char *rest = d->choices, *start;
+  size_t length;
+  for (size_t i = 0; next_choice(&rest, &start, &length); i++) {
+    double other;
+    bool equal = length == size && memcmp(start, json, size) == 0;
+    if (!equal && numeric && scalar_number(start, length, &other)) equal = other == number;
+    if (equal) {
+      *internal = (double)i;
+      return true;
+    }
+  }
+  return false;
+}
+
+bool lm_distribution_external(const lm_distribution *d, double internal, lm_buffer *out) {
+  if (d->kind == LM_FLOAT) return lm_buffer_add_json_double(out, internal);
+  if (d->kind == LM_INTEGER) return lm_buffer_add_json_integer(out, (long long)internal);
+  const char *rest = d->choices, *start;
+  size_t length;
+  for (size_t i = 0; next_choice(&rest, &start, &length); i++)
+    if ((double)i == internal) return lm_buffer_add(out, start, length);
+  return false;
+}
+
+size_t lm_json_numbers(const char *json, double *values, size_t capacity) {
+  const char *rest = json, *start;
+  size_t length, count = 0;
+  if (*json != '[') return 0;
+  while (count < capacity && next_choice(&rest, &start, &length))
+    if (!scalar_number(start, length, &values[count++])) values[count - 1] = NAN;
+  return count;
+}
+
+bool lm_json_unquote(const char *json, lm_buffer *out) {
+  size_t size = strlen(json);
+  if (size < 2 || json[0] != '"') return true;
+  for (size_t i = 1; i + 1 < size; i++) {
+    if (json[i] == '\\' && (json[i + 1] == '"' || json[i + 1] == '\\')) i++;
+    lm_buffer_add_char(out, json[i]);
+  }
+  return out->status == LMOPT_OK;
+}
