@@ -1,0 +1,170 @@
+-- Errors: the world's failures are tables with a kind; misuse is a text with
+-- the place where the user's own code went wrong.
+--
+-- This module depends on nothing, so that every other one may use it.
+
+local error, getmetatable, ipairs, next, pairs, pcall, rawget, require, select, setmetatable, tostring, type =
+  error, getmetatable, ipairs, next, pairs, pcall, rawget, require, select, setmetatable, tostring, type
+local min, max = math.min, math.max
+
+local errors = {}
+
+---@class lmopt.Error
+---@field kind string "timeout", "network", "cancelled", "would_block", ...: what to branch on
+---@field message string one readable line
+---@field status? integer the HTTP status, where there is one
+
+---The metatable of every error table; src/lua uses it for the ones made in C.
+local metatable = {
+  __name = "lmopt.error",
+  __tostring = function(self)
+    return tostring(rawget(self, "kind")) .. ": " .. tostring(rawget(self, "message"))
+  end,
+}
+errors.metatable = metatable
+
+---Makes an error table; `error(errors.new(...), 0)` raises it.
+---@param kind string
+---@param message string
+---@param fields? table more fields, copied
+---@return lmopt.Error
+function errors.new(kind, message, fields)
+  local made = {}
+  if fields then
+    for key, value in next, fields do made[key] = value end
+  end
+  made.kind, made.message = kind, message
+  return setmetatable(made, metatable)
+end
+
+---Whether `value` is an error table (of that kind, when one is given).
+---@param value any
+---@param kind? string
+---@return boolean
+function errors.is(value, kind)
+  return type(value) == "table" and getmetatable(value) == metatable and (kind == nil or value.kind == kind)
+end
+
+---Raises an error table.
+---@param kind string
+---@param message string
+---@param fields? table
+function errors.raise(kind, message, fields)
+  error(errors.new(kind, message, fields), 0)
+end
+
+---The text of any error value, as one would show it to a person.
+---@param value any
+---@return string
+function errors.text(value)
+  local ok, text = pcall(tostring, value)
+  return ok and type(text) == "string" and text or "(error object is a " .. type(value) .. " value)"
+end
+
+-- Optimal string alignment distance (Damerau-Levenshtein without overlapping
+-- transpositions) of two byte strings.
+local function distance(a, b)
+  local before, previous = {}, {}
+  for j = 0, #b do previous[j] = j end
+  for i = 1, #a do
+    local row = { [0] = i }
+    for j = 1, #b do
+      local cost = a:byte(i) == b:byte(j) and 0 or 1
+      local best = min(previous[j] + 1, row[j - 1] + 1, previous[j - 1] + cost)
+      if i > 1 and j > 1 and a:byte(i) == b:byte(j - 1) and a:byte(i - 1) == b:byte(j) then
+        best = min(best, before[j - 2] + 1)
+      end
+      row[j] = best
+    end
+    before, previous = previous, row
+  end
+  return previous[#b]
+end
+
+---The name in `list` that `name` was probably meant to be, or nil. Ties go to the first in the list.
+---@param name string
+---@param list string[]
+---@return string?
+function errors.nearest(name, list)
+  if type(name) ~= "string" or #name > 100 then return nil end
+  local found
+  local limit = #name <= 3 and 1 or max(2, #name // 3)
+  for _, candidate in ipairs(list) do
+    if type(candidate) == "string" and #candidate <= 100 then
+      local d = distance(name:lower(), candidate:lower())
+      if d <= limit and d < max(#name, #candidate) and (not found or d < found.distance) then
+        found = { name = candidate, distance = d }
+      end
+    end
+  end
+  return found and found.name
+end
+
+---" (did you mean 'trials'?)", or "" when nothing is near.
+---@param name string
+---@param list string[]
+---@return string
+function errors.hint(name, list)
+  local near = errors.nearest(name, list)
+  return near and " (did you mean '" .. near .. "'?)" or ""
+end
+
+---Raises a text that starts with the place in the user's own code: the innermost frame that is not lmopt's.
+---@param message string
+---@param level? integer where no such frame is found, as in `error`: 1 is the function that called misuse, 2 (default) its caller
+function errors.misuse(message, level)
+  -- Looked up late: this module must load before, and without, the C part.
+  local ok, core = pcall(require, "lmopt.core.task")
+  local place = ok and type(core) == "table" and core.place and core.place()
+  if place then error(place .. ": " .. message, 0) end
+  error(message, (level or 2) + 1)
+end
+
+---Checks the names in a table of options; an unknown one raises at the user's line with the near miss.
+---nil stands for an empty table.
+---@param options table?
+---@param allowed string[] the names that may be there
+---@param what string the function the options are for: "optimize"
+---@param level? integer as in `errors.misuse`
+---@return table options the table itself, or an empty one
+function errors.check_options(options, allowed, what, level)
+  level = (level or 2) + 1
+  if options == nil then return {} end
+  if type(options) ~= "table" then
+    errors.misuse("the options of " .. what .. " must be a table, not a " .. type(options), level)
+  end
+  local known = {}
+  for _, name in ipairs(allowed) do known[name] = true end
+  -- The order of `pairs` is not the same in every run; the message shall be.
+  local wrong
+  for key in pairs(options) do
+    if not known[key] then
+      local text = tostring(key)
+      if not wrong or text < wrong.text then wrong = { key = key, text = text } end
+    end
+  end
+  if wrong then
+    local shown = type(wrong.key) == "string" and "'" .. wrong.text .. "'" or "[" .. wrong.text .. "]"
+    errors.misuse("unknown option " .. shown .. " for " .. what .. errors.hint(wrong.text, allowed), level)
+  end
+  return options
+end
+
+---Checks the type of one argument or option: `check_type(options.timeout, "timeout", "optimize", "number", "nil")`.
+---@param value any
+---@param name string
+---@param what string the function it is for
+---@param ... string the types that will do
+function errors.check_type(value, name, what, ...)
+  local got = type(value)
+  local wanted = {}
+  for i = 1, select("#", ...) do
+    local one = select(i, ...)
+    if got == one then return value end
+    if one ~= "nil" then wanted[#wanted + 1] = one end
+  end
+  local list = table.concat(wanted, " or ")
+  errors.misuse("'" .. name .. "' of " .. what .. " must be a " .. list .. ", not " .. (got == "nil" and "nil" or "a " .. got), 3)
+end
+
+return errors

@@ -1,0 +1,30 @@
+---@meta lmopt.core.json
+-- The C half of lmopt.json (src/lua/json.c); use lmopt.json instead.
+
+---@class lmopt.core.json
+---@field null lightuserdata JSON's null, equal to cjson.null
+local json = {}
+
+---@class lmopt.json.options
+---@field indent integer? spaces a level, 0 to 16; 0 (the default) writes one line
+---@field keys string[]? these keys first, in this order, in every object; the rest sorted
+---@field sort true? keys are always sorted; there to be said
+---@field nan "error"|"literal"|nil what to do with NaN and infinities; "literal" writes them as Python does
+
+--- Writes a value as JSON, or raises naming the place.
+---@param value any
+---@param options lmopt.json.options?
+---@return string text
+function json.encode(value, options) end
+
+--- Marks a list as an array, so that an empty one is written [].
+---@param list table?
+---@return table list
+function json.array(list) end
+
+--- True when array() marked the value.
+---@param value any
+---@return boolean
+function json.is_array(value) end
+
+return json

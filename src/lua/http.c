@@ -1,0 +1,102 @@
+/*
+** lmopt.core.http: one HTTP call, awaited. See lua/meta/http.lua.
+*/
+#include <string.h>
+
+#include "lua/binding.h"
+
+static char lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c; }
+
+/* Adds one line "Name: value" to the table on top: names in lower case, repeated ones joined by ", ". */
+static void push_header(lua_State *L, const char *line, size_t size) {
+  const char *colon = memchr(line, ':', size);
+  if (!colon) return;
+  const char *value = colon + 1, *end = line + size;
+  while (value < end && (*value == ' ' || *value == '\t')) value++;
+  while (end > value && (end[-1] == ' ' || end[-1] == '\t')) end--;
+  luaL_Buffer name;
+  luaL_buffinit(L, &name);
+  for (const char *c = line; c < colon; c++) luaL_addchar(&name, lower(*c));
+  luaL_pushresult(&name);
+  lua_pushvalue(L, -1);
+  if (lua_rawget(L, -3) == LUA_TSTRING) {
+    lua_pushliteral(L, ", ");
+    lua_pushlstring(L, value, (size_t)(end - value));
+    lua_concat(L, 3);
+  } else {
+    lua_pop(L, 1);
+    lua_pushlstring(L, value, (size_t)(end - value));
+  }
+  lua_rawset(L, -3);
+}
+
+static void push_headers(lua_State *L, const lm_buffer *headers) {
+  lua_newtable(L);
+  const char *line = lm_buffer_text(headers), *end = line + headers->size;
+  while (line < end) {
+    const char *stop = memchr(line, '\n', (size_t)(end - line));
+    if (!stop) stop = end;
+    size_t size = (size_t)(stop - line);
+    if (size > 0 && line[size - 1] == '\r') size--;
+    push_header(L, line, size);
+    line = stop + 1;
+  }
+}
+
+void lm_http_push_reply(lua_State *L, const lm_http_reply *reply) {
+  luaL_checkstack(L, 8, NULL);
+  lua_createtable(L, 0, 4);
+  lua_pushinteger(L, reply->code);
+  lua_setfield(L, -2, "status");
+  push_headers(L, &reply->headers);
+  lua_setfield(L, -2, "headers");
+  lua_pushlstring(L, lm_buffer_text(&reply->body), reply->body.size);
+  lua_setfield(L, -2, "body");
+  lua_pushnumber(L, reply->seconds);
+  lua_setfield(L, -2, "seconds");
+}
+
+static lm_operation *submit(lmopt_runtime *rt, const void *request, lm_error *e) {
+  return lm_runtime_http(rt, request, e);
+}
+
+/* Fills the list of headers; its memory and its texts are kept on the stack. */
+static void read_headers(lua_State *L, lm_http_request *request) {
+  int type = lua_getfield(L, 1, "headers");
+  if (type == LUA_TNIL) return;
+  if (type != LUA_TTABLE) lm_misuse(L, "'headers' must be a list of texts, not a %s", lua_typename(L, type));
+  size_t count = lua_rawlen(L, -1);
+  const char **headers = lua_newuserdatauv(L, (count + 1) * sizeof *headers, 0);
+  for (size_t i = 0; i < count; i++) {
+    if (lua_rawgeti(L, -2, (lua_Integer)i + 1) != LUA_TSTRING) lm_misuse(L, "'headers' must be a list of texts");
+    headers[i] = lua_tostring(L, -1);
+    if (strlen(headers[i]) != lua_rawlen(L, -1)) lm_misuse(L, "header %d has a zero byte in it", (int)i + 1);
+    lua_pop(L, 1); /* the table keeps it alive */
+  }
+  request->headers = headers;
+  request->header_count = count;
+}
+
+static int l_request(lua_State *L) {
+  static const char *const names[] = {"url", "method", "headers", "body", "timeout", "connect_timeout", "response_limit", NULL};
+  lm_http_request request;
+  memset(&request, 0, sizeof request);
+  lua_settop(L, 1);
+  if (!lm_check_options(L, 1, names, "request")) return lm_misuse(L, "request takes a table");
+  request.url = lm_option_text(L, 1, "url", NULL, NULL);
+  if (!request.url) return lm_misuse(L, "'url' of request is missing");
+  request.method = lm_option_text(L, 1, "method", NULL, NULL);
+  request.body = lm_option_text(L, 1, "body", NULL, &request.body_size);
+  request.timeout = lm_option_number(L, 1, "timeout", 0);
+  request.connect_timeout = lm_option_number(L, 1, "connect_timeout", 0);
+  long long limit = lm_option_integer(L, 1, "response_limit", 0);
+  request.response_limit = limit > 0 ? (size_t)limit : 0;
+  read_headers(L, &request);
+  return lm_await(L, submit, &request);
+}
+
+int lm_open_http(lua_State *L) {
+  static const luaL_Reg functions[] = {{"request", l_request}, {NULL, NULL}};
+  luaL_newlib(L, functions);
+  return 1;
+}

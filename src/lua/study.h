@@ -1,0 +1,25 @@
+/* What the files of the study binding share. */
+#ifndef LM_LUA_STUDY_H
+#define LM_LUA_STUDY_H
+
+#include "lua/binding.h"
+#include "runtime/study.h"
+
+/* The study at argument 1; raises when it is none, or closed. */
+lm_study *lm_study_argument(lua_State *L);
+/* Pushes nil, message, kind and returns 3. */
+int lm_study_failed(lua_State *L, const lm_error *e);
+/*
+** Reads (kind, low, high, step, log) or ("categorical", choices) from `index`;
+** pushes the text of the choices. False: `e` says why.
+*/
+bool lm_study_read_distribution(lua_State *L, int index, lm_distribution *d, lm_error *e);
+
+/* Each adds functions to the table on top of the stack. [-0, +0, m] */
+void lm_study_add_sampler_methods(lua_State *L);
+void lm_study_add_record_methods(lua_State *L);
+void lm_study_add_call_methods(lua_State *L);
+void lm_study_add_functions(lua_State *L);
+void lm_study_add_random(lua_State *L);
+
+#endif

@@ -1,0 +1,346 @@
+/* Trials as Lua tables, both ways; attributes and properties; studies of a file. */
+#include <math.h>
+#include <string.h>
+
+#include "lua/study.h"
+#include "search/pareto.h"
+
+static const char *const state_names[] = {"running", "complete", "pruned", "failed", "waiting", NULL};
+
+/* --- reading --- */
+
+static void push_pairs(lua_State *L, const lm_pairs *pairs) {
+  lua_createtable(L, 0, (int)pairs->count);
+  for (size_t i = 0; i < pairs->count; i++) {
+    lua_pushstring(L, pairs->items[i].json);
+    lua_setfield(L, -2, pairs->items[i].key);
+  }
+}
+
+static void push_distribution(lua_State *L, const lm_distribution *d) {
+  static const char *const kinds[] = {"float", "int", "categorical"};
+  lua_createtable(L, 0, 5);
+  lua_pushstring(L, kinds[d->kind]);
+  lua_setfield(L, -2, "kind");
+  if (d->kind == LM_CATEGORICAL) {
+    lua_pushstring(L, d->choices);
+    lua_setfield(L, -2, "json");
+    return;
+  }
+  bool integer = d->kind == LM_INTEGER;
+  const char *const names[] = {"low", "high", "step"};
+  const double values[] = {d->low, d->high, d->step};
+  for (int i = 0; i < 3; i++) {
+    if (i == 2 && d->step == 0) continue;
+    if (integer)
+      lua_pushinteger(L, (lua_Integer)values[i]);
+    else
+      lua_pushnumber(L, values[i]);
+    lua_setfield(L, -2, names[i]);
+  }
+  lua_pushboolean(L, d->log);
+  lua_setfield(L, -2, "log");
+}
+
+static void push_number_or_integer(lua_State *L, const lm_distribution *d, double internal) {
+  if (d->kind == LM_FLOAT)
+    lua_pushnumber(L, internal);
+  else
+    lua_pushinteger(L, (lua_Integer)internal + (d->kind == LM_CATEGORICAL));
+}
+
+/* params: a list of {name, internal value, distribution}; one distribution table per distinct one. */
+static void push_params(lua_State *L, const lm_view *view, lm_study *study, size_t number) {
+  const lm_trials *trials = lm_study_trials(study);
+  lua_newtable(L);
+  lua_Integer count = 0;
+  for (size_t i = 0; i < trials->column_count; i++) {
+    const lm_column *c = trials->columns[i];
+    const lm_distribution *d = NULL;
+    double internal = 0;
+    if (view) {
+      if (!lm_view_param(view, number, c, &d, &internal)) continue;
+    } else {
+      d = number < c->capacity ? c->distributions[number] : NULL;
+      if (!d) continue;
+      internal = c->values[number];
+    }
+    lua_createtable(L, 3, 0);
+    lua_pushstring(L, c->name);
+    lua_rawseti(L, -2, 1);
+    push_number_or_integer(L, d, internal);
+    lua_rawseti(L, -2, 2);
+    lua_rawgetp(L, 3, d);
+    if (lua_isnil(L, -1)) {
+      lua_pop(L, 1);
+      push_distribution(L, d);
+      lua_pushvalue(L, -1);
+      lua_rawsetp(L, 3, d);
+    }
+    lua_rawseti(L, -2, 3);
+    lua_rawseti(L, -2, ++count);
+  }
+}
+
+static void push_reports(lua_State *L, const lm_row *row) {
+  lua_createtable(L, (int)row->report_count, 0);
+  for (size_t i = 0; i < row->report_count; i++) {
+    lua_createtable(L, 2, 0);
+    lua_pushinteger(L, (lua_Integer)row->reports[i].step);
+    lua_rawseti(L, -2, 1);
+    lua_pushnumber(L, row->reports[i].value);
+    lua_rawseti(L, -2, 2);
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+}
+
+static void push_values(lua_State *L, const lm_trials *trials, size_t number) {
+  const double *values = trials->values + number * trials->objectives;
+  if (isnan(values[0])) return;
+  lua_createtable(L, (int)trials->objectives, 0);
+  for (size_t i = 0; i < trials->objectives; i++) {
+    lua_pushnumber(L, values[i]);
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+  lua_setfield(L, -2, "values");
+}
+
+/*
+** row(number, distributions [, seen_by]) -> table, or nil when trial `seen_by`
+** may not know of it. `distributions` is a table in which equal distributions
+** are shared between rows.
+*/
+static int l_row(lua_State *L) {
+  lm_study *study = lm_study_argument(L);
+  const lm_trials *trials = lm_study_trials(study);
+  lua_Integer given = luaL_checkinteger(L, 2);
+  luaL_checktype(L, 3, LUA_TTABLE);
+  luaL_argcheck(L, given >= 0 && (size_t)given < trials->count, 2, "no such trial");
+  size_t number = (size_t)given;
+  lm_state state = trials->rows[number].state;
+  lm_view view;
+  bool seen = !lua_isnoneornil(L, 4);
+  if (seen) {
+    view = lm_study_view(study, (size_t)luaL_checkinteger(L, 4));
+    state = lm_view_state(&view, number);
+    if (state == LM_WAITING || number >= lm_view_count(&view)) return 0;
+  }
+  const lm_trial_info *info = lm_study_info(study, number);
+  lua_createtable(L, 0, 12);
+  lua_pushinteger(L, given);
+  lua_setfield(L, -2, "number");
+  lua_pushstring(L, state_names[state]);
+  lua_setfield(L, -2, "state");
+  push_params(L, seen ? &view : NULL, study, number);
+  lua_setfield(L, -2, "params");
+  bool known = !seen || lm_state_finished(state);
+  if (known && lm_state_finished(state)) push_values(L, trials, number);
+  lm_row empty;
+  memset(&empty, 0, sizeof empty);
+  push_reports(L, known ? &trials->rows[number] : &empty);
+  lua_setfield(L, -2, "reports");
+  lm_pairs none = {NULL, 0, 0};
+  push_pairs(L, known ? &info->user : &none);
+  lua_setfield(L, -2, "user");
+  push_pairs(L, known ? &info->system : &none);
+  lua_setfield(L, -2, "system");
+  if (!isnan(info->start)) {
+    lua_pushnumber(L, info->start);
+    lua_setfield(L, -2, "start");
+  }
+  if (known && !isnan(info->complete)) {
+    lua_pushnumber(L, info->complete);
+    lua_setfield(L, -2, "complete");
+  }
+  return 1;
+}
+
+/* attributes(user [, number]) -> {key = json} of the study, or of a trial */
+static int l_attributes(lua_State *L) {
+  lm_study *study = lm_study_argument(L);
+  bool user = lua_toboolean(L, 2);
+  if (lua_isnoneornil(L, 3)) {
+    push_pairs(L, lm_study_attributes(study, user));
+    return 1;
+  }
+  lua_Integer number = luaL_checkinteger(L, 3);
+  luaL_argcheck(L, number >= 0 && (size_t)number < lm_study_trials(study)->count, 3, "no such trial");
+  const lm_trial_info *info = lm_study_info(study, (size_t)number);
+  push_pairs(L, user ? &info->user : &info->system);
+  return 1;
+}
+
+/* counts() -> {running=, complete=, pruned=, failed=, waiting=, all=} */
+static int l_counts(lua_State *L) {
+  const lm_trials *trials = lm_study_trials(lm_study_argument(L));
+  lua_Integer counts[5] = {0, 0, 0, 0, 0};
+  for (size_t i = 0; i < trials->count; i++) counts[trials->rows[i].state]++;
+  lua_createtable(L, 0, 6);
+  for (int i = 0; i < 5; i++) {
+    lua_pushinteger(L, counts[i]);
+    lua_setfield(L, -2, state_names[i]);
+  }
+  lua_pushinteger(L, (lua_Integer)trials->count);
+  lua_setfield(L, -2, "all");
+  return 1;
+}
+
+static int l_state(lua_State *L) {
+  const lm_trials *trials = lm_study_trials(lm_study_argument(L));
+  lua_Integer number = luaL_checkinteger(L, 2);
+  if (number < 0 || (size_t)number >= trials->count) return 0;
+  lua_pushstring(L, state_names[trials->rows[number].state]);
+  return 1;
+}
+
+/* best() -> number of the best trial, nil while there is none */
+static int l_best(lua_State *L) {
+  long long best = lm_trials_best(lm_study_trials(lm_study_argument(L)), NULL);
+  if (best < 0) return 0;
+  lua_pushinteger(L, (lua_Integer)best);
+  return 1;
+}
+
+/* front() -> numbers of the Pareto front, ascending */
+static int l_front(lua_State *L) {
+  lm_study *study = lm_study_argument(L);
+  const lm_trials *trials = lm_study_trials(study);
+  size_t *copy = lua_newuserdatauv(L, (trials->count + 1) * sizeof *copy, 0); /* ours must not leak when Lua raises */
+  size_t *rows, count;
+  lm_error e;
+  if (lm_trials_front(trials, &rows, &count) != LMOPT_OK) {
+    lm_fail_memory(&e);
+    return lm_study_failed(L, &e);
+  }
+  if (count) memcpy(copy, rows, count * sizeof *copy);
+  lm_free(lm_study_allocator(study), rows);
+  lua_createtable(L, (int)count, 0);
+  for (size_t i = 0; i < count; i++) {
+    lua_pushinteger(L, (lua_Integer)copy[i]);
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+  return 1;
+}
+
+/* --- writing --- */
+
+/* Copies a list of {key, json} at `index`; on failure what was copied is freed and it raises. */
+static void read_pairs(lua_State *L, int index, const lm_allocator *a, lm_pairs *pairs) {
+  memset(pairs, 0, sizeof *pairs);
+  if (!lua_istable(L, index)) return;
+  lua_Integer count = (lua_Integer)lua_rawlen(L, index);
+  for (lua_Integer i = 1; i <= count; i++) {
+    lua_rawgeti(L, index, i);
+    lua_rawgeti(L, -1, 1);
+    lua_rawgeti(L, -2, 2);
+    const char *key = lua_tostring(L, -2), *json = lua_tostring(L, -1);
+    lm_error e;
+    lmopt_status status = key && json ? lm_pairs_set(a, pairs, key, json, &e) : lm_fail(&e, LMOPT_MISUSE, "not a pair");
+    lua_pop(L, 3);
+    if (status != LMOPT_OK) {
+      lm_pairs_free(a, pairs);
+      luaL_error(L, "%s", e.text);
+    }
+  }
+}
+
+/* enqueue(params, user) -> number; both are lists of {key, json} */
+static int l_enqueue(lua_State *L) {
+  lm_study *study = lm_study_argument(L);
+  const lm_allocator *a = lm_study_allocator(study);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  luaL_checktype(L, 3, LUA_TTABLE);
+  lm_pairs params, user;
+  for (int list = 2; list <= 3; list++) /* checked before anything is acquired */
+    for (lua_Integer i = 1; i <= (lua_Integer)lua_rawlen(L, list); i++) {
+      luaL_argcheck(L, lua_rawgeti(L, list, i) == LUA_TTABLE, list, "a list of pairs");
+      lua_pop(L, 1);
+    }
+  read_pairs(L, 2, a, &params);
+  read_pairs(L, 3, a, &user);
+  lm_error e;
+  size_t number;
+  lmopt_status status = lm_study_enqueue(study, &params, &user, &number, &e);
+  lm_pairs_free(a, &params);
+  lm_pairs_free(a, &user);
+  if (status != LMOPT_OK) return lm_study_failed(L, &e);
+  lua_pushinteger(L, (lua_Integer)number);
+  return 1;
+}
+
+/* Reads params: a list of {name, value, kind, low, high, step, log} or {name, place, "categorical", choices}. */
+static lmopt_status read_record_params(lua_State *L, int index, lm_trial_record *r, lm_error *e) {
+  r->param_count = (size_t)lua_rawlen(L, index);
+  r->params = lua_newuserdatauv(L, (r->param_count + 1) * sizeof *r->params, 0);
+  memset(r->params, 0, (r->param_count + 1) * sizeof *r->params);
+  for (size_t i = 0; i < r->param_count; i++) {
+    luaL_checkstack(L, 12, "too many parameters");
+    lua_rawgeti(L, index, (lua_Integer)i + 1);
+    int entry = lua_gettop(L);
+    for (int field = 1; field <= 7; field++) lua_rawgeti(L, entry, field);
+    r->params[i].name = luaL_checkstring(L, entry + 1);
+    if (!lm_study_read_distribution(L, entry + 3, &r->params[i].distribution, e)) return e->status;
+    double value = luaL_checknumber(L, entry + 2);
+    r->params[i].internal = r->params[i].distribution.kind == LM_CATEGORICAL ? value - 1 : value;
+    if (!lm_distribution_contains(&r->params[i].distribution, r->params[i].internal))
+      return lm_fail(e, LMOPT_MISUSE, "the value of parameter '%s' is outside its distribution", r->params[i].name);
+    /* name and choices stay anchored: the entry is in the caller's table, the choices' text on the stack */
+  }
+  return LMOPT_OK;
+}
+
+static void read_record_reports(lua_State *L, int index, lm_trial_record *r) {
+  r->report_count = lua_istable(L, index) ? (size_t)lua_rawlen(L, index) : 0;
+  lm_report *reports = lua_newuserdatauv(L, (r->report_count + 1) * sizeof *reports, 0);
+  for (size_t i = 0; i < r->report_count; i++) {
+    lua_rawgeti(L, index, (lua_Integer)i + 1);
+    lua_rawgeti(L, -1, 1);
+    lua_rawgeti(L, -2, 2);
+    reports[i].step = (long long)luaL_checkinteger(L, -2);
+    reports[i].value = luaL_checknumber(L, -1);
+    lua_pop(L, 3);
+  }
+  r->reports = reports;
+}
+
+/* add(state, values, params, reports, user, system, start, complete) -> number */
+static int l_add(lua_State *L) {
+  lm_study *study = lm_study_argument(L);
+  const lm_allocator *a = lm_study_allocator(study);
+  lua_settop(L, 9);
+  lm_trial_record r;
+  memset(&r, 0, sizeof r);
+  r.state = (lm_state)luaL_checkoption(L, 2, NULL, state_names);
+  double values[64];
+  size_t objectives = lm_study_trials(study)->objectives;
+  for (size_t i = 0; lua_istable(L, 3) && i < objectives; i++) {
+    lua_rawgeti(L, 3, (lua_Integer)i + 1);
+    values[i] = luaL_checknumber(L, -1);
+    lua_pop(L, 1);
+    r.values = values;
+  }
+  r.start = luaL_optnumber(L, 8, (lua_Number)NAN);
+  r.complete = luaL_optnumber(L, 9, (lua_Number)NAN);
+  luaL_checktype(L, 4, LUA_TTABLE);
+  lm_error e;
+  lmopt_status status = read_record_params(L, 4, &r, &e);
+  if (status != LMOPT_OK) return lm_study_failed(L, &e);
+  luaL_checkstack(L, 12, "too many parameters");
+  read_record_reports(L, 5, &r);
+  read_pairs(L, 6, a, &r.user);
+  read_pairs(L, 7, a, &r.system);
+  size_t number;
+  status = lm_study_add(study, &r, &number, &e);
+  lm_pairs_free(a, &r.user);
+  lm_pairs_free(a, &r.system);
+  if (status != LMOPT_OK) return lm_study_failed(L, &e);
+  lua_pushinteger(L, (lua_Integer)number);
+  return 1;
+}
+
+static const luaL_Reg record_methods[] = {
+    {"row", l_row},     {"attributes", l_attributes}, {"counts", l_counts}, {"state", l_state}, {"best", l_best},
+    {"front", l_front}, {"enqueue", l_enqueue},       {"add", l_add},       {NULL, NULL},
+};
+
+void lm_study_add_record_methods(lua_State *L) { luaL_setfuncs(L, record_methods, 0); }

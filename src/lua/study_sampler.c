@@ -1,0 +1,214 @@
+/*
+** Samplers and pruners by name, and random streams for those written in Lua.
+** The option tables were checked in lua/lmopt/samplers.lua and pruners.lua.
+*/
+#include <string.h>
+
+#include "base/rng.h"
+#include "lua/study.h"
+
+static int int_option(lua_State *L, int index, const char *key, int fallback) {
+  lua_getfield(L, index, key);
+  int value = lua_isnil(L, -1) ? fallback : (int)luaL_checkinteger(L, -1);
+  lua_pop(L, 1);
+  return value;
+}
+
+static bool flag_option(lua_State *L, int index, const char *key, bool fallback) {
+  lua_getfield(L, index, key);
+  bool value = lua_isnil(L, -1) ? fallback : lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return value;
+}
+
+static lm_sampler *new_tpe(lua_State *L, int index, const lm_allocator *a) {
+  lm_tpe_options o;
+  lm_tpe_options_default(&o);
+  o.n_startup_trials = int_option(L, index, "n_startup_trials", o.n_startup_trials);
+  o.n_ei_candidates = int_option(L, index, "n_ei_candidates", o.n_ei_candidates);
+  lua_getfield(L, index, "prior_weight");
+  o.prior_weight = luaL_optnumber(L, -1, o.prior_weight);
+  lua_getfield(L, index, "multivariate");
+  if (!lua_isnil(L, -1)) o.multivariate = lua_toboolean(L, -1);
+  lua_pop(L, 2);
+  o.magic_clip = flag_option(L, index, "consider_magic_clip", o.magic_clip);
+  o.endpoints = flag_option(L, index, "consider_endpoints", o.endpoints);
+  o.group = flag_option(L, index, "group", o.group);
+  o.constant_liar = flag_option(L, index, "constant_liar", o.constant_liar);
+  return lm_sampler_tpe(a, &o);
+}
+
+/*
+** Reads the list `axes` of {name=, count=, json=} at `index`: positions
+** 0 .. count - 1 stand for the values in the JSON array. The arrays come from
+** Lua's memory and live as long as the stack value that is pushed.
+*/
+static size_t read_axes(lua_State *L, int index, lm_study *study, lm_grid_axis **out) {
+  lua_getfield(L, index, "axes");
+  size_t count = (size_t)lua_rawlen(L, -1);
+  lm_grid_axis *axes = lua_newuserdatauv(L, (count + 1) * sizeof *axes, 0);
+  for (size_t i = 0; i < count; i++) {
+    lua_rawgeti(L, -2, (lua_Integer)i + 1);
+    lua_getfield(L, -1, "name");
+    axes[i].name = lua_tostring(L, -1);
+    lua_getfield(L, -2, "count");
+    axes[i].count = (size_t)lua_tointeger(L, -1);
+    lua_getfield(L, -3, "json");
+    lm_error e;
+    if (lm_study_set_axis(study, axes[i].name, lua_tostring(L, -1), &e) != LMOPT_OK) luaL_error(L, "%s", e.text);
+    double *positions = lua_newuserdatauv(L, (axes[i].count + 1) * sizeof *positions, 0);
+    for (size_t k = 0; k < axes[i].count; k++) positions[k] = (double)k;
+    axes[i].values = positions;
+    lua_rawsetp(L, LUA_REGISTRYINDEX, positions); /* anchored until the sampler has its copy */
+    lua_pop(L, 4);
+  }
+  *out = axes;
+  return count;
+}
+
+static void release_axes(lua_State *L, const lm_grid_axis *axes, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    lua_pushnil(L);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, axes[i].values);
+  }
+}
+
+static lm_sampler *new_by_name(lua_State *L, const char *name, int index, lm_study *study, const lm_allocator *a);
+
+static lm_sampler *new_partial_fixed(lua_State *L, int index, lm_study *study, const lm_allocator *a) {
+  lm_grid_axis *axes;
+  size_t count = read_axes(L, index, study, &axes);
+  const char **names = lua_newuserdatauv(L, (count + 1) * sizeof *names, 0);
+  double *values = lua_newuserdatauv(L, (count + 1) * sizeof *values, 0);
+  for (size_t i = 0; i < count; i++) {
+    names[i] = axes[i].name;
+    values[i] = 0;
+  }
+  lua_getfield(L, index, "base");
+  lua_getfield(L, -1, "options");
+  lua_getfield(L, -2, "name");
+  lm_sampler *base = new_by_name(L, lua_tostring(L, -1), lua_absindex(L, -2), study, a);
+  lm_sampler *sampler = base ? lm_sampler_partial_fixed(a, base, names, values, count) : NULL;
+  release_axes(L, axes, count);
+  return sampler;
+}
+
+static lm_sampler *new_grid(lua_State *L, int index, lm_study *study, const lm_allocator *a) {
+  lm_grid_axis *axes;
+  size_t count = read_axes(L, index, study, &axes);
+  lm_sampler *sampler = lm_sampler_grid(a, axes, count);
+  release_axes(L, axes, count);
+  return sampler;
+}
+
+static lm_sampler *new_by_name(lua_State *L, const char *name, int index, lm_study *study, const lm_allocator *a) {
+  if (strcmp(name, "random") == 0) return lm_sampler_random(a);
+  if (strcmp(name, "tpe") == 0) return new_tpe(L, index, a);
+  if (strcmp(name, "grid") == 0) return new_grid(L, index, study, a);
+  if (strcmp(name, "brute_force") == 0) return lm_sampler_brute_force(a);
+  if (strcmp(name, "partial_fixed") == 0) return new_partial_fixed(L, index, study, a);
+  luaL_error(L, "no sampler '%s'", name);
+  return NULL;
+}
+
+/* set_sampler(name, options); name nil: Lua samples */
+static int l_set_sampler(lua_State *L) {
+  lm_study *study = lm_study_argument(L);
+  if (lua_isnoneornil(L, 2)) {
+    lm_study_set_sampler(study, NULL);
+    return 0;
+  }
+  luaL_checktype(L, 3, LUA_TTABLE);
+  lua_settop(L, 3);
+  lm_sampler *sampler = new_by_name(L, luaL_checkstring(L, 2), 3, study, lm_study_allocator(study));
+  if (!sampler) return luaL_error(L, "out of memory");
+  lm_study_set_sampler(study, sampler);
+  return 0;
+}
+
+static int l_set_pruner(lua_State *L) {
+  lm_study *study = lm_study_argument(L);
+  const lm_allocator *a = lm_study_allocator(study);
+  const char *name = luaL_optstring(L, 2, "none");
+  lm_pruner *pruner;
+  if (strcmp(name, "median") == 0) {
+    luaL_checktype(L, 3, LUA_TTABLE);
+    lm_median_options o;
+    lm_median_options_default(&o);
+    o.n_startup_trials = int_option(L, 3, "n_startup_trials", o.n_startup_trials);
+    o.n_warmup_steps = int_option(L, 3, "n_warmup_steps", o.n_warmup_steps);
+    o.interval_steps = int_option(L, 3, "interval_steps", o.interval_steps);
+    o.n_min_trials = int_option(L, 3, "n_min_trials", o.n_min_trials);
+    pruner = lm_pruner_median(a, &o);
+  } else {
+    luaL_argcheck(L, strcmp(name, "none") == 0, 2, "no such pruner");
+    pruner = lm_pruner_none(a);
+  }
+  if (!pruner) return luaL_error(L, "out of memory");
+  lm_study_set_pruner(study, pruner);
+  return 0;
+}
+
+static const luaL_Reg sampler_methods[] = {
+    {"set_sampler", l_set_sampler},
+    {"set_pruner", l_set_pruner},
+    {NULL, NULL},
+};
+
+void lm_study_add_sampler_methods(lua_State *L) { luaL_setfuncs(L, sampler_methods, 0); }
+
+/* --- random streams --- */
+
+static const char random_metatable[] = "lmopt.random";
+
+/* random(seed, number, purpose): the stream that every draw of that name comes from */
+static int l_random(lua_State *L) {
+  uint64_t seed = (uint64_t)luaL_checkinteger(L, 1);
+  int64_t number = (int64_t)luaL_checkinteger(L, 2);
+  const char *purpose = luaL_checkstring(L, 3);
+  lm_rng *rng = lua_newuserdatauv(L, sizeof *rng, 0);
+  *rng = lm_rng_stream(seed, number, purpose);
+  luaL_setmetatable(L, random_metatable);
+  return 1;
+}
+
+static int l_uniform(lua_State *L) {
+  lm_rng *rng = luaL_checkudata(L, 1, random_metatable);
+  lua_Number low = luaL_optnumber(L, 2, 0), high = luaL_optnumber(L, 3, 1);
+  lua_pushnumber(L, low + (high - low) * lm_rng_uniform(rng));
+  return 1;
+}
+
+static int l_integer(lua_State *L) {
+  lm_rng *rng = luaL_checkudata(L, 1, random_metatable);
+  lua_Integer low = luaL_checkinteger(L, 2), high = luaL_checkinteger(L, 3);
+  luaL_argcheck(L, low <= high, 3, "the upper bound is below the lower one");
+  uint64_t width = (uint64_t)high - (uint64_t)low + 1;
+  uint64_t draw = width ? lm_rng_below(rng, width) : lm_rng_bits(rng);
+  lua_pushinteger(L, (lua_Integer)((uint64_t)low + draw));
+  return 1;
+}
+
+static int l_normal(lua_State *L) {
+  lm_rng *rng = luaL_checkudata(L, 1, random_metatable);
+  lua_Number mean = luaL_optnumber(L, 2, 0), deviation = luaL_optnumber(L, 3, 1);
+  lua_pushnumber(L, mean + deviation * lm_rng_normal(rng));
+  return 1;
+}
+
+static const luaL_Reg random_methods[] = {
+    {"uniform", l_uniform},
+    {"integer", l_integer},
+    {"normal", l_normal},
+    {NULL, NULL},
+};
+
+void lm_study_add_random(lua_State *L) {
+  luaL_newmetatable(L, random_metatable);
+  lua_createtable(L, 0, 3);
+  luaL_setfuncs(L, random_methods, 0);
+  lua_setfield(L, -2, "__index");
+  lua_pop(L, 1);
+  lua_pushcfunction(L, l_random);
+  lua_setfield(L, -2, "random");
+}
