@@ -1,0 +1,65 @@
+--- Reads and writes JSON: `lmopt.json`.
+--
+-- Writing is exact and the same on every run: object keys sorted (or in a declared order), numbers as the shortest text
+-- that reads back the same, integers as integers, floats with a fraction. Reading is lua-cjson's, with two differences:
+-- integral numbers come back as Lua integers, and bad text gives `nil, message` instead of an error.
+local core = require "lmopt.core.json"
+local linked, cjson = pcall(require, "lmopt.cjson") -- part of the command line; a plain Lua has its own
+if not linked then cjson = require "cjson" end
+
+local json = {}
+
+--- JSON's null, in both directions: `null == cjson.null`.
+json.null = core.null
+
+--- Marks a list as a JSON array, so that an empty one is written `[]` and not `{}`.
+---@param list table|nil a list without a metatable; a new one if nil
+---@return table list the same table
+json.array = core.array
+
+--- Writes a value as JSON. Raises, naming the place (`user.list[3]`), on what JSON cannot say: functions, cycles, lists
+--- with holes, tables with both kinds of keys, more than 128 levels, NaN and infinities.
+--- Bytes that are not UTF-8 become U+FFFD.
+---@param value any nil excepted; write `lmopt.null`
+---@param options lmopt.json.options? `indent`: spaces a level, else one line; `keys`: these first, in this order, in
+---  every object; `nan = "literal"` writes NaN, Infinity and -Infinity as Python does
+---@return string text
+json.encode = core.encode
+
+-- Readers of our own, so that nobody's cjson settings are touched.
+local strict = cjson.new()
+strict.decode_invalid_numbers(false)
+strict.decode_max_depth(1000)
+local lenient = cjson.new()
+lenient.decode_max_depth(1000)
+
+-- cjson gives every number as a float. Below 2^53 an integral float is exactly one integer.
+local function narrow(value)
+  local kind = type(value)
+  if kind == "number" then
+    if value > -0x1p53 and value < 0x1p53 then return math.tointeger(value) or value end
+  elseif kind == "table" then
+    for key, item in pairs(value) do
+      value[key] = narrow(item) -- assigning to a field that is there is allowed while it is traversed
+    end
+  end
+  return value
+end
+
+--- Reads JSON. Nulls become `lmopt.null`. Integral numbers below 2^53 become integers (`1.0` too); larger ones are
+--- floats. An empty array cannot be told from an empty object: both are `{}`.
+---@param text string
+---@param options { nan: "error"|"literal"|nil }|nil `nan = "literal"` also reads NaN, Infinity and -Infinity
+---@return any value nil when the text is not JSON
+---@return string|nil message what is wrong with it
+function json.decode(text, options)
+  if type(text) ~= "string" then
+    error(("bad argument #1 to 'json.decode' (string expected, got %s)"):format(type(text)), 2)
+  end
+  local reader = options and options.nan == "literal" and lenient or strict
+  local ok, value = pcall(reader.decode, text)
+  if not ok then return nil, tostring(value) end
+  return narrow(value)
+end
+
+return json
