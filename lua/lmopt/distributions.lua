@@ -1,0 +1,132 @@
+--- The ranges of parameters, for `study:ask`, `lmopt.create_trial` and samplers written in Lua.
+local core = require "lmopt.core.study"
+local errors = require "lmopt.error"
+
+local M = {}
+
+---@class lmopt.Distribution
+---@field kind "float"|"int"|"categorical"
+---@field low? number
+---@field high? number
+---@field step? number
+---@field log? boolean
+---@field choices? any[] strings, numbers, booleans, lmopt.null
+
+local Distribution = { __name = "lmopt.distribution" }
+Distribution.__index = Distribution
+
+function Distribution:__tostring()
+  if self.kind == "categorical" then
+    local shown = {}
+    for i, choice in ipairs(self.choices) do shown[i] = tostring(choice) end
+    return "categorical{" .. table.concat(shown, ", ") .. "}"
+  end
+  return ("%s(%s, %s%s%s)"):format(self.kind, self.low, self.high, self.step and ", step " .. self.step or "",
+    self.log and ", log" or "")
+end
+
+--- The arguments that core functions take for a distribution.
+function M.unpack(d)
+  if d.kind == "categorical" then return "categorical", d.choices end
+  return d.kind, d.low, d.high, d.step, d.log
+end
+
+--- Whether a value is a distribution.
+function M.is(value) return getmetatable(value) == Distribution end
+
+local function make(d, what)
+  local high, message = core.check_distribution(M.unpack(d))
+  if not high then errors.misuse(what .. ": " .. message, 3) end
+  if d.kind ~= "categorical" then d.high = d.kind == "int" and math.tointeger(high) or high end
+  return setmetatable(d, Distribution)
+end
+
+local OPTIONS = { "step", "log" }
+
+local function check_bound(value, name, what, integer)
+  if type(value) ~= "number" then errors.misuse(("'%s' of %s must be a number, not %s"):format(name, what, type(value)), 4) end
+  if integer and not math.tointeger(value) then
+    errors.misuse(("'%s' of %s must be an integer, not %s"):format(name, what, value), 4)
+  end
+  return integer and math.tointeger(value) or value
+end
+
+--- Checks the arguments of a numerical range; shared with the suggest calls of a trial.
+function M.check_range(what, integer, low, high, options)
+  low, high = check_bound(low, "low", what, integer), check_bound(high, "high", what, integer)
+  if options == nil then return low, high end
+  errors.check_options(options, OPTIONS, what, 4)
+  local step, log = options.step, options.log
+  if step ~= nil then step = check_bound(step, "step", what, integer) end
+  if log ~= nil and type(log) ~= "boolean" then errors.misuse(("'log' of %s must be true or false"):format(what), 4) end
+  return low, high, step, log
+end
+
+--- A range of floats: `float(1e-5, 0.1, { log = true })`, `float(0, 1, { step = 0.25 })`.
+---@param low number
+---@param high number inclusive
+---@param options? { step: number?, log: boolean? }
+---@return lmopt.Distribution
+function M.float(low, high, options)
+  local step, log
+  low, high, step, log = M.check_range("distributions.float", false, low, high, options)
+  return make({ kind = "float", low = low, high = high, step = step, log = log }, "distributions.float")
+end
+
+--- A range of integers.
+---@param low integer
+---@param high integer inclusive
+---@param options? { step: integer?, log: boolean? }
+---@return lmopt.Distribution
+function M.int(low, high, options)
+  local step, log
+  low, high, step, log = M.check_range("distributions.int", true, low, high, options)
+  return make({ kind = "int", low = low, high = high, step = step, log = log }, "distributions.int")
+end
+
+--- A list of choices.
+---@param choices any[]
+---@return lmopt.Distribution
+function M.categorical(choices)
+  M.check_choices("distributions.categorical", choices)
+  return make({ kind = "categorical", choices = table.move(choices, 1, #choices, 1, {}) }, "distributions.categorical")
+end
+
+--- Raises unless `choices` is a list with something in it; shared with suggest_categorical.
+function M.check_choices(what, choices)
+  if type(choices) ~= "table" then
+    errors.misuse(("'choices' of %s must be a list, not %s"):format(what, type(choices)), 4)
+  end
+  if #choices == 0 then
+    errors.misuse(next(choices) == nil and ("'choices' of %s is empty"):format(what)
+      or ("'choices' of %s must be a list {a, b}, not a table with names"):format(what), 4)
+  end
+end
+
+--- A distribution from what core gives (kind, low, high, step, log, json).
+function M.restore(raw)
+  local d = { kind = raw.kind, low = raw.low, high = raw.high, step = raw.step, log = raw.log }
+  if raw.kind == "int" and d.step == 1 then d.step = nil end
+  if raw.kind ~= "categorical" and not d.log then d.log = nil end
+  if raw.json then
+    d.choices = require("lmopt.json").decode(raw.json)
+    setmetatable(d.choices, nil)
+  end
+  return setmetatable(d, Distribution)
+end
+
+--- The distribution that a suggest call describes.
+function M.of(d)
+  if d.choices then d.choices = table.move(d.choices, 1, #d.choices, 1, {}) end
+  return setmetatable(d, Distribution)
+end
+
+--- The internal value (core's) of an external one, or nil: categories become their 1-based place.
+function M.place(d, value)
+  if d.kind ~= "categorical" then return type(value) == "number" and value or nil end
+  for i, choice in ipairs(d.choices) do
+    if choice == value then return i end
+  end
+end
+
+return M

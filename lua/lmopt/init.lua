@@ -1,0 +1,47 @@
+--- lmopt: an embedded, Lua-scripted optimisation runtime. `require "lmopt"` gives this table.
+local configure = require "lmopt.configure"
+local distributions = require "lmopt.distributions"
+local errors = require "lmopt.error"
+local json = require "lmopt.json"
+local lm = require "lmopt.lm"
+local providers = require "lmopt.providers"
+local pruners = require "lmopt.pruners"
+local records = require "lmopt.records"
+local samplers = require "lmopt.samplers"
+local study = require "lmopt.study"
+local system = require "lmopt.core.system"
+local task = require "lmopt.task"
+local trial = require "lmopt.trial"
+
+return {
+  _VERSION = "lmopt " .. system.version,
+
+  create_study = study.create,
+  load_study = study.load,
+  delete_study = study.delete,
+  copy_study = study.copy,
+  list_studies = study.list,
+  create_trial = records.create,
+  fixed_trial = trial.fixed,
+
+  samplers = samplers,
+  pruners = pruners,
+  distributions = { float = distributions.float, int = distributions.int, categorical = distributions.categorical },
+
+  spawn = task.spawn,
+  gather = task.gather,
+  map = task.map,
+  sleep = task.sleep,
+  now = task.now,
+  wrap = task.wrap,
+
+  lm = lm.new,
+  configure = configure.configure,
+  configured = configure.configured,
+  providers = { register = providers.register },
+
+  json = json,
+  null = json.null,
+  array = json.array,
+  error = errors,
+}

@@ -1,0 +1,427 @@
+--- `study:optimize`: the loop over ask, run, tell.
+--
+-- It keeps the first law. Trial k begins when every trial numbered at most k - lag is finished and its callbacks have run;
+-- what is known of the others is what was drawn when they were asked. Results are stored the moment they arrive, callbacks
+-- run in the order of the numbers. A trial that does not end by itself (interrupted, out of time or budget) goes back to
+-- waiting, so that going on later gives the study that was never stopped.
+local core = require "lmopt.core.task"
+local errors = require "lmopt.error"
+local journal = require "lmopt.journal"
+local tasks = require "lmopt.task"
+local trials = require "lmopt.trial"
+local usage = require "lmopt.usage"
+
+local M = {}
+
+local OPTIONS = { "n_trials", "timeout", "n_jobs", "callbacks", "catch", "progress", "total" }
+local FIRST = 3 -- when the first so many trials all fail, the objective is wrong rather than unlucky
+
+-- Kinds of errors that no other trial would fare better with.
+local FATAL = { auth = true, no_model = true, storage = true, memory = true }
+
+local Run = {}
+Run.__index = Run
+
+-- --- one trial ---
+
+local function place_of(objective)
+  local debug = rawget(_G, "debug")
+  local info = debug and type(objective) == "function" and debug.getinfo(objective, "S")
+  if not info or info.what == "C" then return "" end
+  return (" (%s:%d)"):format(info.short_src, info.linedefined)
+end
+
+local function with_traceback(problem)
+  local debug = rawget(_G, "debug")
+  return { problem = problem, traceback = debug and debug.traceback(errors.text(problem), 2) }
+end
+
+-- The context of a trial's task: what the trial and its child tasks share.
+local function context_of(run, trial)
+  local parent = run.context
+  local sinks = { trial.usage, run.usage, run.study.usage }
+  for _, sink in ipairs(parent.usage_sinks or {}) do sinks[#sinks + 1] = sink end
+  return setmetatable({ trial = trial, journal = journal.new(run.study, trial), usage_sinks = sinks }, { __index = parent })
+end
+
+-- What became of a trial: state, values, message, traceback. State nil: it goes back to waiting.
+local function outcome(run, trial, results)
+  local fate = trial._fate
+  if not results[1] then
+    local problem = results[2].problem
+    if problem == trials.PRUNED then fate = fate or trials.PRUNED end
+    if errors.is(problem, "cancelled") or errors.is(problem, "interrupted") then fate = fate or problem end
+    if errors.is(problem) and FATAL[problem.kind] then fate = fate or problem end
+  end
+  if core.fate() ~= nil and not fate then fate = errors.new("cancelled", "the trial was cancelled") end
+  if fate == trials.PRUNED then return "pruned" end
+  if fate then return nil, nil, fate end
+  if not results[1] then
+    local failure = results[2]
+    return "failed", nil, errors.text(failure.problem), failure.traceback, failure.problem
+  end
+  local wrong, values = run.study:_check_values(table.pack(table.unpack(results, 2, results.n)), results.n - 1)
+  if wrong then return "failed", nil, ("the objective%s returned %s"):format(run.place, wrong), nil, nil end
+  return "complete", values
+end
+
+-- The body of a trial's task. Nothing here raises: what goes wrong is the run's business.
+local function run_trial(run, trial)
+  trial._task = core.current()
+  local results = table.pack(xpcall(run.objective, with_traceback, trial))
+  core.cancel_children()
+  local state, values, message, traceback, problem = outcome(run, trial, results)
+  local ok, failure, kind
+  if state then
+    ok, failure, kind = run.study:_finish(trial.number, state, values, message, traceback)
+  else
+    run.study._running[trial.number] = nil
+    ok, failure, kind = run.study._core:release(trial.number)
+  end
+  if not ok then run:abort("failed", errors.new(kind, failure)) end
+  if state == nil then
+    local ended = errors.is(message) and message.kind or "cancelled"
+    if ended == "budget" then run:abort("limit", message) end
+    if ended == "interrupted" then run:abort("interrupted", message) end
+    if FATAL[ended] then run:abort("failed", message) end
+  end
+  run:finished(trial.number, state, message, problem)
+end
+
+-- --- the run ---
+
+-- Wakes the loop.
+function Run:wake()
+  self.woken = true
+  if self.parked then
+    self.parked = false
+    core.unpark(self.task)
+  end
+end
+
+-- Waits until a trial has ended, the time is over, or somebody interrupts. Raises when the run itself is cancelled.
+function Run:wait()
+  if self.woken then
+    self.woken = false
+    return
+  end
+  self.parked = true
+  local ok, problem = core.park()
+  self.parked, self.woken = false, false
+  if not ok then
+    self:abort(errors.is(problem, "interrupted") and "interrupted" or "cancelled", problem)
+  end
+end
+
+-- Ends the run early; the first reason stands.
+function Run:abort(reason, problem)
+  if self.reason then return end
+  self.reason, self.problem = reason, problem
+  self:wake()
+end
+
+-- A trial's task is done. Callbacks come later, in order.
+function Run:finished(number, state, message, problem)
+  local entry = self.entries[number]
+  entry.ended, entry.state, entry.message, entry.problem = true, state, message, problem
+  self.in_flight = self.in_flight - 1
+  self:wake()
+end
+
+local function forget_finished(run)
+  local kept = {}
+  for _, entry in ipairs(run.queue) do
+    if not entry.told then kept[#kept + 1] = entry end
+  end
+  run.queue = kept
+end
+
+-- The three that began the study, all failed?
+function Run:check_first(entry)
+  if entry.state ~= "failed" then self.any_success = true end
+  if entry.number < FIRST and entry.state == "failed" then
+    self.first_failed = (self.first_failed or 0) + 1
+    self.first_message = self.first_message or entry.message
+    if self.first_failed == FIRST then
+      self:abort("failed", ("the first %d trials all failed: %s"):format(FIRST, self.first_message))
+    end
+  end
+  if entry.state == "failed" and not self.catch then
+    self:abort("raised", entry.problem == nil and entry.message or entry.problem)
+  end
+end
+
+function Run:call_back(entry)
+  local study = self.study
+  if #self.callbacks == 0 then return end
+  local record = require("lmopt.records").one(study, entry.number)
+  study._callback_number = entry.number
+  for _, callback in ipairs(self.callbacks) do
+    local ok, problem = pcall(callback, study, record)
+    if not ok then
+      self:abort("raised", problem)
+      break
+    end
+  end
+  study._callback_number = nil
+end
+
+-- Callbacks and judgements of what has ended, in the order of the numbers (or of arrival).
+function Run:drain()
+  local moved = false
+  for _, entry in ipairs(self.queue) do
+    if entry.ended and not entry.told then
+      entry.told, moved = true, true
+      self.entries[entry.number] = nil
+      if entry.state then
+        self:check_first(entry)
+        self:call_back(entry)
+        self:show()
+      end
+    elseif not entry.ended and not self.arrival then
+      break
+    end
+  end
+  if moved then forget_finished(self) end
+end
+
+function Run:show(final)
+  if not self.progress then return end
+  local counts = self.study._core:counts()
+  local several = #self.study.directions > 1
+  local best = not several and self.study._core:best()
+  self.progress {
+    finished = counts.complete + counts.pruned + counts.failed,
+    total = self.total or self.goal,
+    best = best and self.study._core:row(best, {}).values[1] or nil,
+    front = several and #(self.study._core:front() or {}) or nil,
+    failed = counts.failed,
+    final = final,
+  }
+end
+
+-- Trials that callbacks put in the queue get their numbers as late as the law wants: `lag` after the callback's trial.
+function Run:enqueue_deferred(next_number)
+  local study = self.study
+  while #study._deferred > 0 do
+    local first = study._deferred[1]
+    if next_number and first.number + self.lag > next_number then return end
+    table.remove(study._deferred, 1)
+    local number, message, kind = study._core:enqueue(first.params, first.user)
+    if not number then return self:abort("failed", errors.new(kind, message)) end
+  end
+end
+
+-- May the next trial begin? Nil: later, when something has ended; false: no more of them.
+function Run:next_number()
+  local study = self.study
+  if self.n_trials and self.started >= self.n_trials then return false end
+  if self.in_flight >= self.n_jobs then return nil end
+  local number, message, kind = study._core:peek()
+  if not number then
+    self:abort("failed", errors.new(kind, message))
+    return false
+  end
+  self:enqueue_deferred(number)
+  if self.stop_at and number >= self.stop_at then
+    self.reason_done = "stopped"
+    return false
+  end
+  if self.arrival then return number end
+  local oldest = self.queue[1]
+  if oldest and number >= oldest.number + self.lag then return nil end
+  return number
+end
+
+function Run:begin()
+  local study = self.study
+  local ok, trial, message, kind = pcall(study._begin, study, self.total)
+  if not ok then
+    self:abort("raised", trial)
+    return true
+  end
+  if not trial then
+    if kind == "limit" then return false end
+    if kind == "exhausted" then
+      self.reason_done = "exhausted"
+      return false
+    end
+    if kind == "busy" and self.in_flight > 0 then
+      self:wait()
+      self:drain()
+      return true
+    end
+    self:abort("failed", errors.new(kind, message))
+    return true
+  end
+  self.started = self.started + 1
+  self.in_flight = self.in_flight + 1
+  local entry = { number = trial.number }
+  self.entries[trial.number] = entry
+  self.queue[#self.queue + 1] = entry
+  entry.task = core.spawn(context_of(self, trial), run_trial, self, trial)
+  return true
+end
+
+function Run:loop()
+  while not self.reason do
+    self:drain()
+    if self.reason then break end
+    local number = self:next_number()
+    if number then
+      if not self:begin() then break end
+    elseif number == nil and self.in_flight > 0 then
+      self:wait()
+    elseif number == nil and #self.queue > 0 then
+      errors.raise("bug", "the loop waits for trials that have ended")
+    else
+      break
+    end
+  end
+  -- What is under way: let it end, or on an early end put it back to waiting.
+  while self.in_flight > 0 do
+    if self.reason and not self.cancelled then
+      self.cancelled = true
+      for _, entry in ipairs(self.queue) do
+        if not entry.ended then entry.task:cancel() end
+      end
+    end
+    self:wait()
+    if not self.reason then self:drain() end
+  end
+  self:drain()
+  self:enqueue_deferred()
+end
+
+-- --- the call ---
+
+local function check(value, name, kinds, valid, wanted)
+  if value == nil then return end
+  if not kinds[type(value)] or (type(value) == "number" and not valid(value)) then
+    errors.misuse(("'%s' of optimize must be %s, not %s"):format(name, wanted, type(value) == "number" and tostring(value)
+      or type(value) == "string" and "'" .. value .. "'" or "a " .. type(value)), 4)
+  end
+end
+
+local NUMBER = { number = true }
+local function is_count(value) return math.tointeger(value) ~= nil and value >= 1 end
+local function is_positive(value) return value > 0 end
+
+local function check_options(objective, options)
+  local metatable = getmetatable(objective)
+  if type(objective) ~= "function" and not (type(metatable) == "table" and metatable.__call) then
+    errors.misuse("'objective' of optimize must be a function of a trial, not " .. type(objective), 3)
+  end
+  errors.check_options(options, OPTIONS, "optimize", 3)
+  options = options or {}
+  check(options.n_trials, "n_trials", NUMBER, is_count, "an integer of at least 1")
+  check(options.n_jobs, "n_jobs", NUMBER, is_count, "an integer of at least 1")
+  check(options.total, "total", NUMBER, is_count, "an integer of at least 1")
+  check(options.timeout, "timeout", NUMBER, is_positive, "a positive number of seconds")
+  check(options.catch, "catch", { boolean = true }, is_count, "true or false")
+  check(options.progress, "progress", { boolean = true, ["function"] = true }, is_count, "true, false or a function")
+  check(options.callbacks, "callbacks", { table = true, ["function"] = true }, is_count, "a list of functions")
+  return options
+end
+
+local function new_run(study, objective, options)
+  local info = study._core:info()
+  local n_jobs = options.n_jobs or 1
+  if info.lag == 0 then
+    local ok, message, kind = study._core:fix_lag(n_jobs == 1 and 1 or 2 * n_jobs)
+    if not ok then trials.fail(message, kind, 4) end
+    info = study._core:info()
+  end
+  local callbacks = options.callbacks or {}
+  if type(callbacks) == "function" then callbacks = { callbacks } end
+  local progress = options.progress
+  if progress == true then progress = require("lmopt.progress").new { timeout = options.timeout } end
+  return setmetatable({
+    study = study,
+    objective = objective,
+    place = place_of(objective),
+    n_trials = options.n_trials,
+    total = options.total,
+    goal = options.n_trials and options.n_trials + study._core:counts().all or nil,
+    n_jobs = n_jobs,
+    timeout = options.timeout,
+    lag = info.lag,
+    arrival = info.arrival,
+    catch = options.catch ~= false,
+    callbacks = callbacks,
+    progress = progress or nil,
+    usage = usage.new(),
+    queue = {}, -- entries in the order they began
+    entries = {}, -- the same by number
+    started = 0,
+    in_flight = 0,
+  }, Run)
+end
+
+local MESSAGES = {
+  timeout = "the time is over",
+  interrupted = "interrupted",
+}
+
+local function conclude(run)
+  local study, reason, problem = run.study, run.reason, run.problem
+  if reason == "raised" or reason == "cancelled" then error(problem, 0) end
+  if reason == "interrupted" then errors.raise("interrupted", "interrupted; what is finished is kept") end
+  if reason == "failed" and errors.is(problem) and not FATAL[problem.kind] then error(problem, 0) end
+  if reason == "limit" then study._limit = errors.text(problem.message) end
+  return {
+    reason = reason or run.reason_done or "done",
+    message = problem and (errors.is(problem) and problem.message or errors.text(problem)) or MESSAGES[reason],
+    error = errors.is(problem) and problem or nil,
+    usage = run.usage,
+    started = run.started,
+  }
+end
+
+local function run_to_end(run)
+  local study = run.study
+  run.task = core.current()
+  run.context = core.context()
+  study._run, study._deferred = run, {}
+  local ok, message, kind = study._core:release_dead()
+  if ok == nil then trials.fail(message, kind) end
+  local timer = run.timeout and core.spawn(nil, function()
+    if core.sleep(run.timeout) then run:abort("timeout") end
+  end)
+  local remove = (tasks.on_interrupt or function() return function() end end)(function() run:abort("interrupted") end)
+  run:show()
+  local ended, problem = pcall(run.loop, run)
+  remove()
+  if timer then timer:cancel() end
+  run:show(true)
+  study._run = nil
+  if not ended then error(problem, 0) end
+  return conclude(run)
+end
+
+--- Runs the objective until n_trials trials have begun here, or the study has `total` finished ones, or the time is over.
+-- Without a limit: until the sampler has nothing left or somebody stops it.
+---@param study lmopt.Study
+---@param objective fun(trial: lmopt.Trial): number, ...
+---@param options? { n_trials: integer?, total: integer?, timeout: number?, n_jobs: integer?, callbacks: function[]?, catch: boolean?, progress: (boolean|function)? } timeout in seconds
+---@return { reason: string, message: string?, usage: lmopt.Usage, started: integer } summary reason: "done", "timeout", "stopped", "exhausted", "limit" (a budget) or "failed"
+function M.optimize(study, objective, options)
+  options = check_options(objective, options)
+  if study._run then errors.misuse("the study is being optimized already", 3) end
+  local run = new_run(study, objective, options)
+  if core.current() then return run_to_end(run) end
+  return tasks.spawn(run_to_end, run):await()
+end
+
+--- See study:stop.
+function M.stop(study)
+  local run = study._run
+  if not run then return end
+  local trial = core.context().trial
+  local number = study._callback_number or trial and trial._study == study and trial.number
+  local at = number and not run.arrival and number + run.lag or 0
+  run.stop_at = math.min(run.stop_at or at, at)
+  run:wake()
+end
+
+return M

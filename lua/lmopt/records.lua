@@ -1,0 +1,250 @@
+--- Trials as plain tables: snapshots of a study's, and ones made by `lmopt.create_trial`.
+local distributions = require "lmopt.distributions"
+local errors = require "lmopt.error"
+local json = require "lmopt.json"
+
+local M = {}
+
+---@class lmopt.Record
+---@field number integer? absent in one that was created
+---@field state "complete"|"pruned"|"failed"|"running"|"waiting"
+---@field value number? of one direction
+---@field values number[]?
+---@field params table<string, any>
+---@field distributions table<string, lmopt.Distribution>
+---@field user_attrs table<string, any>
+---@field system_attrs table<string, any>
+---@field intermediate_values table<integer, number> step -> value
+---@field constraints table<string, number>
+---@field datetime_start number? seconds since 1970 (UTC)
+---@field datetime_complete number?
+---@field error string? why it failed
+
+local Record = { __name = "lmopt.trial_record" }
+Record.__index = Record
+
+function Record:__tostring()
+  return ("lmopt trial %s (%s%s)"):format(self.number or "(new)", self.state, self.value and ", " .. self.value or "")
+end
+
+--- Is it a trial as a table?
+function M.is_record(value) return getmetatable(value) == Record end
+
+--- The pairs of a table as a list, in the order of their keys.
+function M.sorted_pairs(map)
+  local list = {}
+  for key, value in pairs(map) do list[#list + 1] = { key, value } end
+  table.sort(list, function(a, b) return tostring(a[1]) < tostring(b[1]) end)
+  return list
+end
+
+function M.decode_pairs(map)
+  local decoded = {}
+  for key, text in pairs(map) do decoded[key] = json.decode(text) end
+  return decoded
+end
+
+--- A list of {key, JSON text}; misuse when a value can't be written.
+function M.encode_pairs(map)
+  local list = M.sorted_pairs(map)
+  for _, pair in ipairs(list) do
+    if type(pair[1]) ~= "string" then errors.misuse(("attributes have names; found [%s]"):format(tostring(pair[1])), 3) end
+    local ok, text = pcall(json.encode, pair[2])
+    if not ok then errors.misuse(("the attribute '%s' can't be stored: %s"):format(pair[1], errors.text(text)), 3) end
+    pair[2] = text
+  end
+  return list
+end
+
+--- Parameters as a list of {name, JSON text}; nil and what is wrong otherwise.
+function M.encode_params(params)
+  local list = M.sorted_pairs(params)
+  for _, pair in ipairs(list) do
+    local name, value = pair[1], pair[2]
+    if type(name) ~= "string" then return nil, ("parameters have names; found [%s]"):format(tostring(name)) end
+    local kind = type(value)
+    if kind == "number" and (value ~= value or math.abs(value) == math.huge) or kind == "table" or kind == "function" then
+      return nil, ("the value of '%s' must be a string, a finite number, a boolean or lmopt.null"):format(name)
+    end
+    pair[2] = json.encode(value)
+  end
+  return list
+end
+
+-- Constraint values by name: our list beside its names, or Optuna 5's one attribute per name.
+local function read_constraints(system)
+  local constraints = {}
+  local list, names = system.constraints, system["lmopt:constraint_names"] or {}
+  if type(list) == "table" then
+    for i, value in ipairs(list) do constraints[names[i] or tostring(i - 1)] = value end
+  end
+  for key, value in pairs(system) do
+    local name = key:match "^constraints:(.*)$"
+    if name then constraints[name] = value end
+  end
+  return constraints
+end
+
+-- A core row as a record.
+local function restore(study, row)
+  local shared = study._distributions
+  local record = {
+    number = row.number, state = row.state, values = row.values, value = row.values and #study.directions == 1 and row.values[1] or nil,
+    params = {}, distributions = {}, intermediate_values = {},
+    user_attrs = M.decode_pairs(row.user), system_attrs = M.decode_pairs(row.system),
+    datetime_start = row.start, datetime_complete = row.complete,
+  }
+  for _, entry in ipairs(row.params) do
+    local name, internal, raw = entry[1], entry[2], entry[3]
+    local d = shared[raw]
+    if not d then
+      d = distributions.restore(raw)
+      shared[raw] = d
+    end
+    record.distributions[name] = d
+    if d.choices then record.params[name] = d.choices[internal] else record.params[name] = internal end
+  end
+  for _, report in ipairs(row.reports) do record.intermediate_values[report[1]] = report[2] end
+  record.constraints = read_constraints(record.system_attrs)
+  record.error = record.system_attrs["lmopt:error"]
+  return setmetatable(record, Record)
+end
+
+local function shared_rows(study)
+  study._rows = study._rows or {}
+  return study._rows
+end
+
+--- One trial of a study.
+function M.one(study, number) return restore(study, study._core:row(number, shared_rows(study))) end
+
+--- All trials of a study, or those that trial `seen_by` may know.
+function M.list(study, seen_by)
+  local list = {}
+  local handle, rows = study._core, shared_rows(study)
+  for number = 0, handle:counts().all - 1 do
+    if number ~= seen_by then
+      local row = handle:row(number, rows, seen_by)
+      if row then list[#list + 1] = restore(study, row) end
+    end
+  end
+  return list
+end
+
+local function feasible(record)
+  for _, value in pairs(record.constraints) do
+    if value > 0 then return false end
+  end
+  return true
+end
+
+--- The best feasible, complete record of a list, or nil.
+function M.best(list, maximize)
+  local best
+  for _, record in ipairs(list) do
+    if record.state == "complete" and record.value and feasible(record) then
+      if not best or (maximize and record.value > best.value) or (not maximize and record.value < best.value) then best = record end
+    end
+  end
+  return best
+end
+
+local function same_params(a, b)
+  for name, value in pairs(a) do
+    if b[name] ~= value then return false end
+  end
+  for name in pairs(b) do
+    if a[name] == nil then return false end
+  end
+  return true
+end
+
+--- Does a trial with just these parameters exist, finished or in the queue?
+function M.exists(study, params)
+  for _, record in ipairs(study.trials) do
+    if same_params(params, record.params) then return true end
+    local fixed = record.system_attrs.fixed_params
+    if type(fixed) == "table" and same_params(params, fixed) then return true end
+  end
+  for _, deferred in ipairs(study._deferred or {}) do
+    local queued = {}
+    for _, pair in ipairs(deferred.params) do queued[pair[1]] = json.decode(pair[2]) end
+    if same_params(params, queued) then return true end
+  end
+  return false
+end
+
+--- Copies trial `number` of one study to another, as it is stored. Running ones become waiting ones.
+function M.copy_row(from, to, number)
+  local row = from._core:row(number, shared_rows(from))
+  local params = {}
+  for i, entry in ipairs(row.params) do
+    local d = distributions.restore(entry[3])
+    params[i] = table.pack(entry[1], entry[2], distributions.unpack(d))
+  end
+  local state = row.state == "running" and "waiting" or row.state
+  return to._core:add(state, row.values, params, row.reports, M.sorted_pairs(row.user), M.sorted_pairs(row.system),
+    state ~= "waiting" and row.start or nil, row.complete)
+end
+
+--- Adds a record to a study; its number, or nil, message, kind.
+function M.add(study, record)
+  local wrong
+  local values = record.values or record.value and { record.value }
+  if record.state == "complete" then
+    wrong, values = study:_check_values(values or {}, values and #values or 0)
+    if wrong then errors.misuse("add_trial was given " .. wrong, 3) end
+  end
+  local params = {}
+  for i, pair in ipairs(M.sorted_pairs(record.params)) do
+    local d = record.distributions[pair[1]]
+    params[i] = table.pack(pair[1], distributions.place(d, pair[2]), distributions.unpack(d))
+  end
+  local reports = {}
+  for step, value in pairs(record.intermediate_values) do reports[#reports + 1] = { step, value } end
+  table.sort(reports, function(a, b) return a[1] < b[1] end)
+  local system = {}
+  for key, value in pairs(record.system_attrs or {}) do system[key] = value end
+  if next(record.constraints) and not system.constraints then
+    local names, list = json.array {}, json.array {}
+    for i, pair in ipairs(M.sorted_pairs(record.constraints)) do names[i], list[i] = pair[1], pair[2] end
+    system.constraints, system["lmopt:constraint_names"] = list, names
+  end
+  return study._core:add(record.state, values, params, reports, M.encode_pairs(record.user_attrs), M.encode_pairs(system),
+    record.datetime_start, record.datetime_complete)
+end
+
+local CREATE = {
+  "state", "value", "values", "params", "distributions", "user_attrs", "system_attrs", "intermediate_values", "constraints",
+}
+
+--- Makes a trial for `study:add_trial`: a known result. Every parameter has a distribution.
+---@param options table see lmopt.Record
+---@return lmopt.Record
+function M.create(options)
+  options = errors.check_options(options, CREATE, "create_trial", 3)
+  local record = { state = options.state or "complete", value = options.value, values = options.values }
+  if record.state ~= "complete" and record.state ~= "pruned" and record.state ~= "failed" and record.state ~= "waiting" then
+    errors.misuse(("'state' of create_trial must be complete, pruned, failed or waiting, not %s"):format(tostring(record.state)), 2)
+  end
+  for _, name in ipairs { "params", "distributions", "user_attrs", "system_attrs", "intermediate_values", "constraints" } do
+    local given = options[name]
+    if given ~= nil and type(given) ~= "table" then errors.misuse(("'%s' of create_trial must be a table"):format(name), 2) end
+    record[name] = {}
+    for key, value in pairs(given or {}) do record[name][key] = value end
+  end
+  for _, pair in ipairs(M.sorted_pairs(record.params)) do
+    local name, value = pair[1], pair[2]
+    local d = record.distributions[name]
+    if not distributions.is(d) then
+      errors.misuse(("the parameter '%s' of create_trial needs distributions = { %s = lmopt.distributions... }"):format(name, name), 2)
+    end
+    if not distributions.place(d, value) then
+      errors.misuse(("the parameter '%s' of create_trial is %s, which is not in %s"):format(name, tostring(value), tostring(d)), 2)
+    end
+  end
+  if record.values and not record.value and #record.values == 1 then record.value = record.values[1] end
+  return setmetatable(record, Record)
+end
+
+return M

@@ -1,0 +1,364 @@
+--- One trial, as its objective sees it; and lmopt.fixed_trial, which looks the same.
+local distributions = require "lmopt.distributions"
+local errors = require "lmopt.error"
+local json = require "lmopt.json"
+local task = require "lmopt.core.task"
+local usage = require "lmopt.usage"
+
+local M = {}
+
+--- What prune raises; compared by identity.
+M.PRUNED = errors.new("pruned", "the trial was pruned")
+
+local FLUSH_EVERY = 0.5 -- seconds between two writes of reports while the objective does not wait
+
+---@class lmopt.Trial
+---@field number integer
+---@field params table<string, any> what was suggested so far
+---@field user_attrs table<string, any>
+---@field usage lmopt.Usage of the model calls made inside this trial
+local methods, getters = {}, {}
+local Trial = { __name = "lmopt.trial" }
+
+function Trial.__index(self, key)
+  local method = methods[key]
+  if method then return method end
+  local getter = getters[key]
+  if getter then return getter(self) end
+end
+
+function Trial:__tostring() return ("lmopt.trial (%s)"):format(rawget(self, "number") or "fixed") end
+
+-- Raises what a core call said; misuse at the user's own line.
+local function fail(message, kind, level)
+  if kind == "misuse" then errors.misuse(message, level or 3) end
+  errors.raise(kind, message)
+end
+M.fail = fail
+
+local function check_name(name, what)
+  if type(name) ~= "string" or name == "" then
+    errors.misuse(("'name' of %s must be a text, not %s"):format(what, name == "" and "an empty one" or type(name)), 3)
+  end
+end
+
+--- Makes the trial `number` of a study; the study keeps it while it runs.
+---@param study table
+---@param number integer
+function M.new(study, number)
+  return setmetatable({
+    number = number,
+    _study = study,
+    _core = study._core,
+    _external = {}, -- name -> value as the objective saw it
+    _flushed = task.now(),
+    usage = usage.new(),
+  }, Trial)
+end
+
+--- Is it a trial (of a study, not a fixed one)?
+function M.is(value) return getmetatable(value) == Trial end
+
+-- Asks the study's sampler for a value: core's, or one in Lua.
+local function sample(self, name, d)
+  local core, study = self._core, self._study
+  if not study._lua_sampler then
+    local value, message, kind = core:suggest(self.number, name, distributions.unpack(d))
+    if value == nil then fail(message, kind, 5) end
+    return value
+  end
+  local value, message, kind = core:lookup(self.number, name, distributions.unpack(d))
+  if value == nil then fail(message, kind, 5) end
+  if value then return value end
+  local drawn = study._lua_sampler:sample_independent(study:_view(self.number), self, name, distributions.of(d))
+  value = distributions.place(d, drawn)
+  if value == nil then
+    errors.raise("sampler", ("the sampler gave %s for '%s', which is not in %s"):format(tostring(drawn), name, tostring(d)))
+  end
+  local ok
+  ok, message, kind = core:set_parameter(self.number, name, value, distributions.unpack(d))
+  if not ok then fail(message, kind, 5) end
+  return value
+end
+
+local function suggest_number(self, what, kind, name, low, high, options)
+  check_name(name, what)
+  local step, log
+  low, high, step, log = distributions.check_range(what, kind == "int", low, high, options)
+  local value, message, failure
+  if self._study._lua_sampler then
+    value = sample(self, name, { kind = kind, low = low, high = high, step = step, log = log })
+  else
+    value, message, failure = self._core:suggest(self.number, name, kind, low, high, step, log)
+    if value == nil then fail(("%s of '%s': %s"):format(what, name, message), failure, 4) end
+  end
+  self._external[name] = value
+  return value
+end
+
+--- A float between low and high, both inclusive.
+---@param name string
+---@param low number
+---@param high number
+---@param options? { step: number?, log: boolean? }
+---@return number
+function methods:suggest_float(name, low, high, options)
+  return suggest_number(self, "suggest_float", "float", name, low, high, options)
+end
+
+--- An integer between low and high, both inclusive.
+---@param name string
+---@param low integer
+---@param high integer
+---@param options? { step: integer?, log: boolean? }
+---@return integer
+function methods:suggest_int(name, low, high, options)
+  return suggest_number(self, "suggest_int", "int", name, low, high, options)
+end
+
+local function choose(self, what, name, choices)
+  check_name(name, what)
+  distributions.check_choices(what, choices)
+  local place, message, kind
+  if self._study._lua_sampler then
+    place = sample(self, name, { kind = "categorical", choices = choices })
+  else
+    place, message, kind = self._core:suggest(self.number, name, "categorical", choices)
+    if place == nil then fail(("%s of '%s': %s"):format(what, name, message), kind, 4) end
+  end
+  self._external[name] = choices[place]
+  return choices[place]
+end
+
+--- One of a list; the list must be the same in every trial. Choices are strings, numbers, booleans or lmopt.null.
+---@param name string
+---@param choices any[]
+---@return any
+function methods:suggest_categorical(name, choices)
+  return choose(self, "suggest_categorical", name, choices)
+end
+
+--- One of several named alternatives: a module, an adapter, any Lua value. What is stored is the key.
+---@param name string
+---@param alternatives table<string, any>
+---@return any
+function methods:suggest_module(name, alternatives)
+  if type(alternatives) ~= "table" then
+    errors.misuse("'alternatives' of suggest_module must be a table {key = value, ...}, not " .. type(alternatives))
+  end
+  local keys = {}
+  for key in pairs(alternatives) do
+    if type(key) ~= "string" then
+      errors.misuse(("the alternatives of suggest_module '%s' have names; found [%s]"):format(tostring(name), tostring(key)))
+    end
+    keys[#keys + 1] = key
+  end
+  table.sort(keys)
+  return alternatives[choose(self, "suggest_module", name, keys)]
+end
+
+-- Pools may grow from trial to trial, so what is suggested is a place in them, as an integer.
+local function suggest_from_pool(self, what, name, pool)
+  check_name(name, what)
+  if type(pool) ~= "table" or #pool == 0 then
+    errors.misuse(("'candidates' of %s must be a list with something in it"):format(what), 3)
+  end
+  local place = suggest_number(self, what, "int", name, 1, #pool)
+  local chosen = pool[place]
+  local ok, text = pcall(json.encode, chosen)
+  if ok then self:set_user_attr(name, chosen, text) end
+  return chosen
+end
+
+--- One of several instructions for the predictor at `path`: the parameter `path.instructions`. Returns the text.
+---@param path string
+---@param candidates string[]
+---@return string
+function methods:suggest_instruction(path, candidates)
+  check_name(path, "suggest_instruction")
+  return suggest_from_pool(self, "suggest_instruction", path .. ".instructions", candidates)
+end
+
+--- One of several sets of demonstrations for the predictor at `path`: the parameter `path.demos`. Returns the set.
+---@param path string
+---@param candidate_sets table[]
+---@return table
+function methods:suggest_demos(path, candidate_sets)
+  check_name(path, "suggest_demos")
+  return suggest_from_pool(self, "suggest_demos", path .. ".demos", candidate_sets)
+end
+
+--- Reports an intermediate value; the first report of a step stands.
+---@param value number
+---@param step? integer default: one more than the last
+function methods:report(value, step)
+  if type(value) ~= "number" then errors.misuse("'value' of report must be a number, not " .. type(value)) end
+  if step == nil then step = (self._last_step or 0) + 1 end
+  if not math.tointeger(step) then errors.misuse("'step' of report must be an integer, not " .. tostring(step)) end
+  step = math.tointeger(step)
+  self._last_step = math.max(step, self._last_step or step)
+  local ok, message, kind = self._core:report(self.number, step, value)
+  if not ok then fail(message, kind) end
+  -- Neighbours' pruners and dashboards see it; how often is a matter of cost, never of results.
+  local now = task.now()
+  if now - self._flushed > FLUSH_EVERY then
+    self:_flush()
+    self._core:heartbeat()
+  end
+end
+
+--- Does the study's pruner say that this trial should end?
+---@return boolean
+function methods:should_prune()
+  local study = self._study
+  if study._lua_pruner then
+    return study._lua_pruner:prune(study:_view(self.number), self) and true or false
+  end
+  local prune, message, kind = self._core:should_prune(self.number)
+  if prune == nil then fail(message, kind) end
+  return prune
+end
+
+-- Decides how the trial ends, whatever its objective still does.
+function methods:_end(fate)
+  self._fate = self._fate or fate
+  if self._task then task.set_fate(self._fate, self._task) end
+end
+
+-- Writes what was gathered, before something is waited for.
+function methods:_flush()
+  self._flushed = task.now()
+  local ok, message, kind = self._core:flush(self.number)
+  if not ok then errors.raise(kind, message) end
+end
+
+--- Ends the trial as pruned. It raises, and no pcall makes the trial complete again.
+function methods:prune()
+  self:_end(M.PRUNED)
+  error(self._fate, 0)
+end
+
+--- Feasible when value <= 0.
+---@param name string
+---@param value number
+function methods:set_constraint(name, value)
+  check_name(name, "set_constraint")
+  if type(value) ~= "number" then errors.misuse(("'value' of set_constraint '%s' must be a number, not %s"):format(name, type(value))) end
+  local ok, message, kind = self._core:set_constraint(self.number, name, value)
+  if not ok then fail(message, kind) end
+end
+
+--- Attaches a value to the trial; anything lmopt.json can write.
+---@param key string
+---@param value any
+function methods:set_user_attr(key, value, text)
+  if type(key) ~= "string" then errors.misuse("'key' of set_user_attr must be a text, not " .. type(key)) end
+  if not text then
+    local ok
+    ok, text = pcall(json.encode, value)
+    if not ok then errors.misuse(("'value' of set_user_attr '%s' can't be stored: %s"):format(key, errors.text(text))) end
+  end
+  local ok, message, kind = self._core:set_attribute(self.number, true, key, text)
+  if not ok then fail(message, kind) end
+end
+
+--- A stream of random numbers of this trial: `:uniform([low, high])`, `:integer(low, high)`, `:normal([mean, deviation])`.
+-- The same seed, trial number and purpose give the same numbers, whatever else happens.
+---@param purpose? string
+function methods:random(purpose)
+  return require("lmopt.core.study").random(self._study.seed, self.number, "user:" .. (purpose or ""))
+end
+
+function getters:params()
+  local copy = {}
+  for name, value in pairs(self._external) do copy[name] = value end
+  return copy
+end
+
+function getters:user_attrs()
+  local decoded = {}
+  for key, text in pairs(self._core:attributes(true, self.number)) do decoded[key] = json.decode(text) end
+  return decoded
+end
+
+-- --- a trial without a study ---
+
+local fixed_methods = {}
+local FixedTrial = { __name = "lmopt.fixed_trial" }
+
+function FixedTrial.__index(self, key)
+  if fixed_methods[key] then return fixed_methods[key] end
+  if key == "params" then
+    local copy = {}
+    for name, value in pairs(self._external) do copy[name] = value end
+    return copy
+  end
+end
+
+--- A trial that suggests the parameters it was given: for trying an objective without a study.
+---@param params table<string, any>
+---@param number? integer
+function M.fixed(params, number)
+  if type(params) ~= "table" then errors.misuse("'params' of fixed_trial must be a table {name = value, ...}, not " .. type(params)) end
+  return setmetatable({ number = number or 0, _given = params, _external = {}, user_attrs = {}, constraints = {}, reports = {},
+    usage = usage.new() }, FixedTrial)
+end
+
+local function given(self, what, name, check)
+  check_name(name, what)
+  local value = self._given[name]
+  if value == nil then errors.misuse(("the fixed trial has no value for '%s'"):format(name), 3) end
+  local ok, wanted = check(value)
+  if not ok then errors.misuse(("the fixed trial's '%s' is %s, which is not %s"):format(name, tostring(value), wanted), 3) end
+  self._external[name] = value
+  return value
+end
+
+local function fixed_number(what, integer)
+  return function(self, name, low, high, options)
+    distributions.check_range(what, integer, low, high, options)
+    local value = given(self, what, name, function(value)
+      local fits = type(value) == "number" and value >= low and value <= high and (not integer or math.tointeger(value))
+      return fits, ("%s between %s and %s"):format(integer and "an integer" or "a number", low, high)
+    end)
+    return integer and math.tointeger(value) or value
+  end
+end
+
+fixed_methods.suggest_float = fixed_number("suggest_float", false)
+fixed_methods.suggest_int = fixed_number("suggest_int", true)
+
+function fixed_methods:suggest_categorical(name, choices)
+  distributions.check_choices("suggest_categorical", choices)
+  return given(self, "suggest_categorical", name, function(value)
+    return distributions.place({ kind = "categorical", choices = choices }, value), "among the choices"
+  end)
+end
+
+function fixed_methods:suggest_module(name, alternatives)
+  return alternatives[given(self, "suggest_module", name, function(value) return alternatives[value] ~= nil, "among the alternatives" end)]
+end
+
+local function fixed_pool(self, what, name, pool)
+  return pool[given(self, what, name, function(value) return pool[value] ~= nil, ("a place in a list of %d"):format(#pool) end)]
+end
+
+function fixed_methods:suggest_instruction(path, candidates)
+  return fixed_pool(self, "suggest_instruction", path .. ".instructions", candidates)
+end
+
+function fixed_methods:suggest_demos(path, candidate_sets)
+  return fixed_pool(self, "suggest_demos", path .. ".demos", candidate_sets)
+end
+
+function fixed_methods:report(value, step) self.reports[step or #self.reports + 1] = value end
+function fixed_methods.should_prune() return false end
+function fixed_methods.prune() error(M.PRUNED, 0) end
+function fixed_methods:set_constraint(name, value) self.constraints[name] = value end
+function fixed_methods:set_user_attr(key, value) self.user_attrs[key] = value end
+
+function fixed_methods:random(purpose)
+  return require("lmopt.core.study").random(0, self.number, "user:" .. (purpose or ""))
+end
+
+return M
