@@ -1,0 +1,324 @@
+--- `lmopt run SCRIPT`: a script, from its file to a study.
+local errors = require "lmopt.error"
+local fingerprint = require "lmopt.cli.fingerprint"
+local json = require "lmopt.json"
+local lmopt = require "lmopt"
+local output = require "lmopt.cli.output"
+local progress = require "lmopt.progress"
+local script = require "lmopt.cli.script"
+local settings = require "lmopt.cli.settings"
+local task = require "lmopt.task"
+
+local DONE, FAILED, LIMIT, INTERRUPTED = 0, 1, 3, 130
+local FAILURES_TOLD = 5
+
+local command = {
+  name = "run",
+  synopsis = "SCRIPT [options] [-- ARGUMENTS]",
+  summary = [[
+Runs a script. When it returns an objective (a function, or a table with
+`objective`), optimises it; when it returns nothing, it drove its own studies.]],
+  positionals = { { name = "SCRIPT", required = true } },
+  rest = true,
+  options = {
+    { name = "trials", value = "N", type = "integer", minimum = 1, help = "the study's total of finished trials (100)" },
+    { name = "timeout", value = "S", type = "number", help = "begin no trial after S seconds" },
+    { name = "jobs", short = "j", value = "N", type = "integer", minimum = 1, help = "trials at a time (1)" },
+    { name = "storage", value = "URL", help = "keep the study in a file: study.db, sqlite:///study.db" },
+    { name = "study", value = "NAME", help = "its name there (the script's)" },
+    { name = "direction", value = "D", type = "list", choices = { "minimize", "maximize" },
+      help = "minimize or maximize; several with commas" },
+    { name = "sampler", value = "NAME", help = "tpe, random, brute_force, ..." },
+    { name = "pruner", value = "NAME", help = "none, median" },
+    { name = "seed", value = "N", type = "integer", minimum = 0, help = "of every random choice; drawn and shown when not given" },
+    { name = "budget", value = "USD", type = "number", minimum = 0, help = "what the study's model calls may cost" },
+    { name = "lm", value = "MODEL", help = "the language model: openai/gpt-4o-mini, offline" },
+    { name = "new", help = "the script has changed: a study NAME@2 that begins\nwith the parameters tried so far" },
+    { name = "same", help = "the script has changed, and its results are comparable" },
+    { name = "json", help = "one JSON object on standard output" },
+    { name = "quiet", short = "q", help = "nothing on standard error but errors" },
+  },
+  details = [[
+Flags win over the keys of the script's table. With a storage the same command
+run again does the rest: finished trials stay, interrupted ones run again.
+When the script, a file it reads while it loads, the model or the arguments
+have changed since the study was begun, run refuses with status 2 until --new
+or --same says what to do.
+
+Exit status: 0 done (at least one trial complete), 1 the run failed, 2 bad
+usage, 3 stopped by a limit (--timeout, --budget; run again to go on), 130
+interrupted.]],
+  examples = {
+    "lmopt run objective.lua",
+    "lmopt run objective.lua --trials 200 --jobs 8 --storage study.db",
+    "lmopt run qa.lua --lm openai/gpt-4o-mini --jobs 8 --storage qa.db",
+    "lmopt run objective.lua --json -- train.csv",
+  },
+}
+
+-- Sets what models the script's calls go to. Before the script, so that it may call one while it loads, and after
+-- it, because flags win.
+local function configure(values)
+  local chosen = {}
+  for _, key in ipairs { "lm", "cache" } do chosen[key] = values[key] end
+  if next(chosen) ~= nil then lmopt.configure(chosen) end
+end
+
+-- What the fingerprint and the first line call the model: the configured one, whoever configured it.
+local function model_name()
+  local lm = lmopt.configured().lm
+  return lm and (type(lm.name) == "string" and lm.name or "a function") or nil
+end
+
+-- Standard error, unless --quiet; the progress bar makes room.
+local function speaker(flags, host)
+  local terminal, width = host.terminal(2)
+  local show, clear = progress.new { terminal = terminal, width = width, timeout = flags.timeout }
+  if flags.quiet then return function() end, function() end, function() end end
+  return function(text)
+    clear()
+    io.stderr:write(text, "\n")
+  end, show, clear
+end
+
+local function directions_text(directions)
+  return table.concat(directions, ", ")
+end
+
+local function counts_of(study)
+  study._core:sync() -- not study.trials, which would read them all
+  local counts = study._core:counts()
+  return counts, counts.complete + counts.pruned + counts.failed
+end
+
+local function describe_trial(trial, several)
+  return {
+    number = trial.number,
+    value = not several and trial.value or nil,
+    values = several and json.array(trial.values) or nil,
+    params = trial.params,
+    user_attrs = trial.user_attrs,
+  }
+end
+
+local KEY_ORDER = {
+  "study", "storage", "directions", "seed", "trials", "best", "pareto", "usage", "seconds",
+  "complete", "pruned", "failed", "number", "value", "values",
+}
+
+-- The object that --json promises (API.md, section 7).
+local function to_json(study, counts, usage, seconds, storage)
+  local several = #study.directions > 1
+  local object = {
+    study = study.name,
+    storage = storage,
+    directions = json.array(table.move(study.directions, 1, #study.directions, 1, {})),
+    seed = study.seed,
+    trials = { complete = counts.complete, pruned = counts.pruned, failed = counts.failed },
+    usage = usage,
+    seconds = seconds,
+  }
+  if several then
+    object.pareto = json.array {}
+    for i, trial in ipairs(study.best_trials or {}) do object.pareto[i] = describe_trial(trial, true) end
+  else
+    local best = study.best_trial
+    object.best = best and describe_trial(best, false)
+  end
+  return json.encode(object, { keys = KEY_ORDER, nan = "literal" }) .. "\n"
+end
+
+local function to_text(study, counts, usage)
+  local finished = counts.complete + counts.pruned + counts.failed
+  local lines = { ("study '%s': %d trials, %s\n"):format(study.name, finished, output.counts(counts)) }
+  if #study.directions > 1 then
+    local front = study.best_trials or {}
+    lines[#lines + 1] = ("%d on the Pareto front\n"):format(#front)
+    local rows = { { "  trial", "values", "parameters" } }
+    for i, trial in ipairs(front) do
+      if i > 20 then
+        rows[#rows + 1] = { ("  (%d more)"):format(#front - 20), "", "" }
+        break
+      end
+      local parameters = {}
+      for _, name in ipairs(output.sorted_keys(trial.params)) do
+        parameters[#parameters + 1] = name .. "=" .. output.value(trial.params[name])
+      end
+      rows[#rows + 1] = { "  " .. trial.number, output.values(trial), table.concat(parameters, " ") }
+    end
+    if #front > 0 then lines[#lines + 1] = output.table(rows, nil, 70) end
+  elseif counts.complete > 0 and study.best_trial then
+    local best = study.best_trial
+    lines[#lines + 1] = ("best value %s, trial %d\n"):format(output.value(best.value), best.number)
+    lines[#lines + 1] = output.map(best.params)
+  end
+  if usage then
+    lines[#lines + 1] = ("%d model calls (%d cached), %d prompt and %d completion tokens, $%.4f\n"):format(usage.calls,
+      usage.cached or 0, usage.prompt_tokens or 0, usage.completion_tokens or 0, usage.usd or 0)
+  end
+  return table.concat(lines)
+end
+
+-- A callback that names the first trials that fail; the others are counted by the progress.
+local function tell_failures(say)
+  local told = 0
+  return function(_, record)
+    if record.state ~= "failed" or told > FAILURES_TOLD then return end
+    told = told + 1
+    if told > FAILURES_TOLD then
+      say "more trials fail; lmopt study show tells why"
+    else
+      say(("trial %d failed: %s"):format(record.number, (tostring(record.error):gsub("\n.*", ""))))
+    end
+  end
+end
+
+-- The first lines: what is going to happen.
+local function announce_bare(say, path, given)
+  say(("%s returns a function: %s, %d trials%s"):format(path, directions_text(given.directions), given.trials,
+    given.trials_by_default and " (--direction, --trials; or return a table)" or ""))
+end
+
+local function announce(say, study, given)
+  local parts = { ("study '%s'"):format(study.name), directions_text(study.directions) }
+  if type(study.sampler_name) == "string" then parts[#parts + 1] = study.sampler_name end
+  if study.seed then parts[#parts + 1] = "seed " .. tostring(study.seed) end
+  if given.n_jobs > 1 then parts[#parts + 1] = ("%d at a time"):format(given.n_jobs) end
+  if model_name() == "offline" then parts[#parts + 1] = "the offline model: no real model is asked" end
+  parts[#parts + 1] = given.storage or "in memory"
+  say(table.concat(parts, ", "))
+end
+
+-- How the run ended, as an exit status; says why when it is not plain.
+local function conclude(summary, study, counts, finished, given, say, host)
+  local reason = summary and summary.reason or "done"
+  if reason == "interrupted" or host.interrupted() then
+    io.stderr:write(("lmopt: interrupted; %d finished trials are %s\n"):format(finished,
+      given.storage and "stored: run again to go on" or "all there was (no --storage: nothing is kept)"))
+    return INTERRUPTED
+  end
+  if reason == "failed" then
+    io.stderr:write("lmopt: ", summary.message or "the run failed", "\n")
+    return FAILED
+  end
+  if reason == "limit" then
+    io.stderr:write("lmopt: ", summary.message or "stopped by a limit", given.storage and "; run again to go on\n" or "\n")
+    return LIMIT
+  end
+  if reason == "timeout" then
+    say(("stopped by --timeout after %d trials%s"):format(finished, given.storage and "; run again to go on" or ""))
+    return LIMIT
+  end
+  if reason == "exhausted" then say "every point of the search space has been tried" end
+  if reason == "stopped" then say(summary.message or "stopped by the script") end
+  if counts.complete == 0 then
+    io.stderr:write(("lmopt: no trial of study '%s' is complete\n"):format(study.name))
+    return FAILED
+  end
+  return DONE
+end
+
+-- Keys of create_study that the script's table may have, plus what the flags made of them.
+local function study_options(given)
+  return {
+    name = given.name, storage = given.storage, directions = given.directions, seed = given.seed, sampler = given.sampler,
+    pruner = given.pruner, lag = given.lag, order = given.order, budget = given.budget, load_if_exists = true,
+  }
+end
+
+local function optimise(path, given, bare, flags, recorder, arguments, host)
+  local say, show, clear = speaker(flags, host)
+  given = settings.merge(given, flags)
+  given.name = given.name or path:match "([^/]+)$":gsub("%.lua$", "")
+  configure(given)
+  local started = lmopt.now()
+
+  local notes = {} -- a refusal is one line: the rest is said when the study is open
+  local generation = require "lmopt.cli.generation"
+  local ok, study = pcall(generation.open, {
+    options = study_options(given),
+    print = given.storage and fingerprint.take(path, recorder, model_name(), arguments),
+    new = flags.new, same = flags.same, say = function(text) notes[#notes + 1] = text end,
+  })
+  if not ok then error(script.blame(path, study, settings.names), 0) end
+  if bare then announce_bare(say, path, given) end
+  for _, note in ipairs(notes) do say(note) end
+  if flags.seed and study.seed ~= flags.seed then
+    say(("study '%s' keeps its seed %s"):format(study.name, tostring(study.seed)))
+  end
+  announce(say, study, given)
+
+  local counts, finished = counts_of(study)
+  local summary
+  local callbacks = { tell_failures(say) }
+  for _, callback in ipairs(type(given.callbacks) == "function" and { given.callbacks } or given.callbacks or {}) do
+    callbacks[#callbacks + 1] = callback
+  end
+  if given.trials and finished >= given.trials then
+    say(("study '%s' has its %d trials already; --trials N for more"):format(study.name, finished))
+  else
+    local done, result = pcall(study.optimize, study, given.objective, {
+      total = given.trials, n_trials = given.n_trials, timeout = given.timeout, n_jobs = given.n_jobs,
+      catch = given.catch, callbacks = callbacks, progress = show,
+    })
+    clear()
+    if not done then
+      if errors.is(result, "interrupted") or host.interrupted() then
+        result = { reason = "interrupted" }
+      else
+        error(script.blame(path, result, settings.names), 0)
+      end
+    end
+    summary = result
+    counts, finished = counts_of(study)
+  end
+
+  local usage = study.usage.calls > 0 and study.usage or nil
+  local status = conclude(summary, study, counts, finished, given, say, host)
+  local seconds = lmopt.now() - started
+  if flags.json then
+    host.write(to_json(study, counts, usage, seconds, given.storage))
+  elseif finished > 0 then
+    host.write(to_text(study, counts, usage))
+  end
+  if given.storage and not flags.json then say(("more: lmopt study show %s '%s'"):format(given.storage, study.name)) end
+  return status
+end
+
+-- Options that mean something to a script that drives its own studies.
+local MEANT_FOR_ALL = { lm = true, json = true, quiet = true }
+
+local function main(flags, arguments, host)
+  local path = flags.SCRIPT
+  script.check(path)
+  settings.check_flags(flags)
+  if flags.quiet then host.log_level "warning" end
+  if flags.json then host.divert() end
+  configure { lm = flags.lm }
+
+  local function body()
+    local started = lmopt.now()
+    local recorder = fingerprint.record()
+    local results = table.pack(pcall(script.load, path, arguments))
+    recorder.stop()
+    if not results[1] then error(results[2], 0) end
+    local given, bare = settings.read(path, results.n - 1, results[2])
+    if given then return optimise(path, given, bare, flags, recorder, arguments, host) end
+    if host.interrupted() then
+      io.stderr:write "lmopt: interrupted\n"
+      return INTERRUPTED
+    end
+    -- The script drove its own studies: of the options only those that went through `configure` meant something.
+    for _, option in ipairs(command.options) do
+      local name = option.name
+      if flags[name] and not MEANT_FOR_ALL[name] then
+        io.stderr:write(("lmopt: warning: --%s had no effect: %s returns no objective\n"):format(name, path))
+      end
+    end
+    if flags.json then host.write(json.encode { seconds = lmopt.now() - started } .. "\n") end
+    return DONE
+  end
+  return task.spawn(body):await()
+end
+
+return { command = command, main = main }

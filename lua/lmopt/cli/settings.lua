@@ -1,0 +1,158 @@
+--- What a run is to do: the script's table, with the command line's flags on top.
+local errors = require "lmopt.error"
+local output = require "lmopt.cli.output"
+local script = require "lmopt.cli.script"
+
+local settings = {}
+
+-- Keys of the script's table and the types they may have.
+local KEYS = {
+  objective = "function", trials = "positive integer", lm = "model", cache = "any", budget = "table", -- of `lmopt run`
+  name = "string", storage = "string", direction = "direction", directions = "directions", seed = "integer",
+  sampler = "method", pruner = "method", load_if_exists = "boolean", lag = "positive integer", order = "string",
+  n_trials = "positive integer", timeout = "positive number", n_jobs = "positive integer", callbacks = "table",
+  catch = "any", progress = "any", -- of optimize
+}
+local NAMES = output.sorted_keys(KEYS)
+settings.names = NAMES
+
+local DIRECTIONS = { "minimize", "maximize" }
+settings.DEFAULT_TRIALS = 100
+
+local function callable(value)
+  if type(value) == "function" then return true end
+  local metatable = getmetatable(value)
+  return type(metatable) == "table" and metatable.__call ~= nil
+end
+
+local function describe(value)
+  if type(value) == "string" then return ("'%s'"):format(value) end
+  if type(value) == "number" or type(value) == "boolean" then return tostring(value) end
+  return value == nil and "nil" or "a " .. type(value)
+end
+
+local function check_direction(path, key, value)
+  for _, direction in ipairs(DIRECTIONS) do
+    if value == direction then return end
+  end
+  local hint = type(value) == "string" and errors.hint(value, DIRECTIONS) or ""
+  script.complain(path, key, "'%s' must be 'minimize' or 'maximize', not %s%s", key, describe(value), hint)
+end
+
+local checks = {
+  ["any"] = function() return true end,
+  ["function"] = function(value) return callable(value), "a function" end,
+  ["string"] = function(value) return type(value) == "string" and value ~= "", "a string" end,
+  ["boolean"] = function(value) return type(value) == "boolean", "true or false" end,
+  ["table"] = function(value) return type(value) == "table", "a table" end,
+  ["integer"] = function(value) return math.tointeger(value) ~= nil and type(value) == "number", "an integer" end,
+  ["positive integer"] = function(value)
+    return type(value) == "number" and math.tointeger(value) ~= nil and value >= 1, "an integer of at least 1"
+  end,
+  ["positive number"] = function(value) return type(value) == "number" and value > 0, "a positive number" end,
+  ["method"] = function(value) return type(value) == "string" or type(value) == "table", "a name or a table" end,
+  ["model"] = function(value)
+    return type(value) == "string" or type(value) == "table" or callable(value), "a model's name, a model or a function"
+  end,
+}
+
+local function check_table(path, given)
+  for _, key in ipairs(output.sorted_keys(given)) do
+    if type(key) ~= "string" then
+      errors.raise("script", ("%s: the table that is returned has an element [%s], and only named ones mean something")
+        :format(path, tostring(key)))
+    end
+    local kind = KEYS[key]
+    if not kind then script.complain(path, key, "unknown key '%s'%s", key, errors.hint(key, NAMES)) end
+    local value = given[key]
+    if kind == "direction" then
+      check_direction(path, key, value)
+    elseif kind == "directions" then
+      if type(value) ~= "table" or #value == 0 then
+        script.complain(path, key, "'directions' must be a list of 'minimize' and 'maximize'")
+      end
+      for _, direction in ipairs(value) do check_direction(path, key, direction) end
+    else
+      local ok, wanted = checks[kind](value)
+      if not ok then script.complain(path, key, "'%s' must be %s, not %s", key, wanted, describe(value)) end
+    end
+  end
+  if given.direction and given.directions then
+    script.complain(path, "directions", "give 'direction' or 'directions', not both")
+  end
+  if given.trials and given.n_trials then
+    script.complain(path, "n_trials", "give 'trials' (the study's total) or 'n_trials' (of this run), not both")
+  end
+end
+
+--- What the script returned, checked: nil when it drove its own studies.
+---@param path string
+---@param count integer how many values it returned
+---@param returned any the first of them
+---@return table|nil given
+---@return boolean bare was it a bare function?
+function settings.read(path, count, returned)
+  if count == 0 or returned == nil then return nil, false end
+  if type(returned) == "function" then return { objective = returned }, true end
+  if type(returned) ~= "table" then
+    errors.raise("script", ("%s: must return a function, a table with 'objective', or nothing, not %s")
+      :format(path, describe(returned)))
+  end
+  if returned.objective == nil and callable(returned) then return { objective = returned }, true end
+  if returned.objective == nil then
+    -- objectve = ..., say
+    for _, key in ipairs(output.sorted_keys(returned)) do
+      if type(key) == "string" and not KEYS[key] then
+        script.complain(path, key, "unknown key '%s'%s", key, errors.hint(key, NAMES))
+      end
+    end
+    errors.raise("script", ("%s: the table that is returned has no 'objective'"):format(path))
+  end
+  check_table(path, returned)
+  local copy = {}
+  for key, value in pairs(returned) do copy[key] = value end
+  return copy, false
+end
+
+-- A sampler or pruner that a flag names: what is wrong with it is told before the script runs, without a place in our code.
+local function check_method(flag, name, methods)
+  if name == nil then return end
+  local ok, err = pcall(methods.resolve, name, "--" .. flag)
+  if not ok then errors.raise("usage", (errors.text(err):gsub("^[^\n]-%.lua:%d+: ", "")), { command = "run" }) end
+end
+
+--- Checks the flags that need no script.
+---@param flags table from options.parse
+function settings.check_flags(flags)
+  check_method("sampler", flags.sampler, require "lmopt.samplers")
+  check_method("pruner", flags.pruner, require "lmopt.pruners")
+  if flags.timeout and flags.timeout <= 0 then errors.raise("usage", "--timeout must be positive", { command = "run" }) end
+  if flags.new and flags.same then errors.raise("usage", "--new and --same exclude each other", { command = "run" }) end
+end
+
+--- Flags win over the table's keys.
+---@param given table the script's table; changed
+---@param flags table
+---@return table given
+function settings.merge(given, flags)
+  if flags.trials then given.trials, given.n_trials = flags.trials, nil end
+  if flags.direction then
+    given.direction, given.directions = nil, flags.direction
+  elseif given.direction then
+    given.direction, given.directions = nil, { given.direction }
+  end
+  given.directions = given.directions or { "minimize" }
+  given.timeout = flags.timeout or given.timeout
+  given.n_jobs = flags.jobs or given.n_jobs or 1
+  given.storage = flags.storage or given.storage
+  given.name = flags.study or given.name
+  given.sampler = flags.sampler or given.sampler
+  given.pruner = flags.pruner or given.pruner
+  given.seed = flags.seed or given.seed
+  given.lm = flags.lm or given.lm
+  if flags.budget then given.budget = { usd = flags.budget } end
+  if not given.trials and not given.n_trials then given.trials, given.trials_by_default = settings.DEFAULT_TRIALS, true end
+  return given
+end
+
+return settings

@@ -1,0 +1,268 @@
+--- `lmopt study ls|show|best|export|rm`: looking into a storage. All but `rm` open it read-only.
+local errors = require "lmopt.error"
+local export = require "lmopt.export"
+local json = require "lmopt.json"
+local lmopt = require "lmopt"
+local options = require "lmopt.cli.options"
+local output = require "lmopt.cli.output"
+
+local DONE, FAILED = 0, 1
+
+local study = { order = { "ls", "show", "best", "export", "rm" } }
+
+local STORAGE = { name = "STORAGE", required = true }
+local NAME = { name = "NAME" }
+local JSON = { name = "json", help = "as JSON" }
+
+--- Opens the study that STORAGE and NAME mean; without a name, the storage's only one.
+---@param command table
+---@param values table
+---@return table
+function study.open(command, values)
+  local name = values.NAME
+  if not name then
+    local studies = lmopt.list_studies(values.STORAGE)
+    if #studies == 0 then errors.raise("not_found", ("%s holds no study"):format(values.STORAGE)) end
+    if #studies > 1 then
+      local names = {}
+      for i, entry in ipairs(studies) do names[i] = entry.name end
+      local list = output.shorten(table.concat(names, ", "), 200)
+      options.misuse(command, "%s holds %d studies; name one: %s", values.STORAGE, #studies, list)
+    end
+    name = studies[1].name
+  end
+  return lmopt.load_study { name = name, storage = values.STORAGE, read_only = true }
+end
+
+local function counts_of(trials)
+  local counts = {}
+  for _, trial in ipairs(trials) do counts[trial.state] = (counts[trial.state] or 0) + 1 end
+  return counts
+end
+
+-- --- ls ---
+
+study.ls = {
+  command = {
+    name = "study ls",
+    synopsis = "STORAGE [--json]",
+    summary = "Lists the studies of a storage.",
+    positionals = { STORAGE },
+    options = { JSON },
+    examples = { "lmopt study ls study.db" },
+  },
+}
+
+function study.ls.main(values, _, host)
+  local studies = lmopt.list_studies(values.STORAGE)
+  if values.json then
+    local list = json.array {}
+    for i, entry in ipairs(studies) do
+      list[i] = { name = entry.name, directions = json.array(entry.directions), trials = entry.trials, started = entry.started }
+    end
+    host.write(json.encode(list, { keys = { "name", "directions", "trials" } }) .. "\n")
+    return DONE
+  end
+  local rows = { { "study", "directions", "trials", "complete", "pruned", "failed", "running", "waiting", "started" } }
+  for _, entry in ipairs(studies) do
+    local trials, total = entry.trials, 0
+    local row = { entry.name, table.concat(entry.directions, ", "), "" }
+    for _, state in ipairs { "complete", "pruned", "failed", "running", "waiting" } do
+      total = total + (trials[state] or 0)
+      row[#row + 1] = tostring(trials[state] or 0)
+    end
+    row[3] = tostring(total)
+    row[#row + 1] = entry.started and tostring(entry.started):sub(1, 19) or "-"
+    rows[#rows + 1] = row
+  end
+  host.write(output.table(rows, "llrrrrrrl"))
+  return DONE
+end
+
+-- --- show ---
+
+study.show = {
+  command = {
+    name = "study show",
+    synopsis = "STORAGE [NAME] [--trials N] [--json]",
+    summary = [[
+Shows a study on a page: its counts, its best trials, how it came there.
+NAME may be left out when the storage holds one study.]],
+    positionals = { STORAGE, NAME },
+    options = {
+      { name = "trials", value = "N", type = "integer", minimum = 0, help = "rows in each table (10)" },
+      { name = "json", help = "everything as JSON" },
+    },
+    examples = { "lmopt study show study.db", "lmopt study show study.db qa --trials 30" },
+  },
+}
+
+local function parameters_text(trial)
+  local parts = {}
+  for _, name in ipairs(output.sorted_keys(trial.params)) do
+    parts[#parts + 1] = name .. "=" .. output.shorten(output.value(trial.params[name]), 30)
+  end
+  return table.concat(parts, " ")
+end
+
+local function trial_table(trials)
+  local rows = { { "  trial", "state", "value", "parameters" } }
+  for _, trial in ipairs(trials) do
+    local value = output.values(trial)
+    if trial.state == "failed" and trial.error then value = output.shorten(trial.error:gsub("\n.*", ""), 40) end
+    rows[#rows + 1] = { "  " .. trial.number, trial.state, value, parameters_text(trial) }
+  end
+  return output.table(rows, nil, 90)
+end
+
+local function by_value(trials, maximize)
+  local sorted = {}
+  for _, trial in ipairs(trials) do
+    if trial.state == "complete" and trial.value == trial.value then sorted[#sorted + 1] = trial end
+  end
+  table.sort(sorted, function(a, b)
+    if a.value == b.value then return a.number < b.number end
+    if maximize then return a.value > b.value end
+    return a.value < b.value
+  end)
+  return sorted
+end
+
+local function first(list, count)
+  return table.move(list, 1, math.min(count, #list), 1, {})
+end
+
+local function show_single(opened, trials, count, add)
+  local best = opened.best_trial
+  if not best then return end
+  add(("best value %s, trial %d\n%s"):format(output.value(best.value), best.number, output.map(best.params)))
+  local points = {}
+  for _, trial in ipairs(trials) do
+    if trial.state == "complete" then points[#points + 1] = { number = trial.number, value = trial.value } end
+  end
+  local maximize = opened.directions[1] == "maximize"
+  local plot = output.plot(points, maximize, 64, 10)
+  if plot ~= "" then add("\nbest value so far, by trial (· a trial)\n" .. plot) end
+  if count > 0 and #points > 1 then add("\nthe best trials\n" .. trial_table(first(by_value(trials, maximize), count))) end
+end
+
+local function show_front(opened, count, add)
+  local front = opened.best_trials or {}
+  if #front == 0 then return end
+  add(("%d trials on the Pareto front\n%s"):format(#front, trial_table(first(front, math.max(1, count)))))
+  if #front > count then add(("  (%d more)\n"):format(#front - count)) end
+end
+
+function study.show.main(values, _, host)
+  local opened = study.open(study.show.command, values)
+  if values.json then
+    host.write(export.render(opened, "json"))
+    return DONE
+  end
+  local trials, count = opened.trials, values.trials or 10
+  local page = {}
+  local function add(text) page[#page + 1] = text end
+  local head = { table.concat(opened.directions, ", ") }
+  head[#head + 1] = opened:property "sampler" -- what it was run with last; reading it needs none
+  if opened.seed then head[#head + 1] = "seed " .. tostring(opened.seed) end
+  add(("study '%s': %s\n"):format(opened.name, table.concat(head, ", ")))
+  add(("%d trials: %s\n"):format(#trials, output.counts(counts_of(trials))))
+  if next(opened.user_attrs or {}) ~= nil then add(output.map(opened.user_attrs)) end
+  add "\n"
+  if #opened.directions > 1 then show_front(opened, count, add) else show_single(opened, trials, count, add) end
+  if count > 0 and #trials > 0 then
+    local from = math.max(1, #trials - count + 1)
+    add("\nthe latest trials\n" .. trial_table(table.move(trials, from, #trials, 1, {})))
+  end
+  host.write(table.concat(page))
+  return DONE
+end
+
+-- --- best ---
+
+study.best = {
+  command = {
+    name = "study best",
+    synopsis = "STORAGE [NAME] [--json]",
+    summary = "Prints the best trial, or the Pareto front of several directions.",
+    positionals = { STORAGE, NAME },
+    options = { JSON },
+    examples = { "lmopt study best study.db", "lmopt study best study.db --json" },
+  },
+}
+
+function study.best.main(values, _, host)
+  local opened = study.open(study.best.command, values)
+  local several = #opened.directions > 1
+  local found = several and opened.best_trials or { opened.best_trial }
+  if not found or #found == 0 then
+    io.stderr:write(("lmopt: no trial of study '%s' is complete\n"):format(opened.name))
+    return FAILED
+  end
+  if values.json then
+    local list = json.array {}
+    for i, trial in ipairs(found) do list[i] = export.trial(trial, several) end
+    host.write(export.encode(several and list or list[1]) .. "\n")
+    return DONE
+  end
+  for i, trial in ipairs(found) do
+    host.write(("%strial %d: %s\n"):format(i > 1 and "\n" or "", trial.number, output.values(trial)))
+    host.write(output.map(trial.params))
+    if next(trial.user_attrs or {}) ~= nil then host.write("attributes\n" .. output.map(trial.user_attrs)) end
+  end
+  return DONE
+end
+
+-- --- export ---
+
+study.export = {
+  command = {
+    name = "study export",
+    synopsis = "STORAGE [NAME] [-o FILE] [--format F]",
+    summary = [[
+Writes all trials as CSV, JSON or JSON lines, by the ending of FILE; without
+one, to standard output as CSV or as --format says.]],
+    positionals = { STORAGE, NAME },
+    options = {
+      { name = "output", short = "o", value = "FILE", help = "ends in .csv, .json or .jsonl" },
+      { name = "format", value = "F", choices = export.formats, help = "csv, json or jsonl, for standard output" },
+    },
+    examples = { "lmopt study export study.db -o trials.csv", "lmopt study export study.db qa --format jsonl | head" },
+  },
+}
+
+function study.export.main(values, _, host)
+  local command = study.export.command
+  if values.output then
+    if values.format then options.misuse(command, "give --output or --format, not both") end
+    if not export.format_of(values.output) then
+      options.misuse(command, "--output must end in .csv, .json or .jsonl, not '%s'", values.output)
+    end
+    export.export(study.open(command, values), values.output)
+  else
+    host.write(export.render(study.open(command, values), values.format or "csv"))
+  end
+  return DONE
+end
+
+-- --- rm ---
+
+study.rm = {
+  command = {
+    name = "study rm",
+    synopsis = "STORAGE NAME",
+    summary = "Removes a study and its trials from a storage, for good. The file stays.",
+    positionals = { STORAGE, { name = "NAME", required = true } },
+    options = {},
+    examples = { "lmopt study rm study.db qa@2" },
+  },
+}
+
+function study.rm.main(values, _, host)
+  local trials = #lmopt.load_study { name = values.NAME, storage = values.STORAGE, read_only = true }.trials
+  lmopt.delete_study { name = values.NAME, storage = values.STORAGE }
+  host.write(("removed study '%s' with %d trials from %s\n"):format(values.NAME, trials, values.STORAGE))
+  return DONE
+end
+
+return study

@@ -1,0 +1,106 @@
+--- How far a study is: a bar on a terminal, now and then a plain line elsewhere.
+--
+-- `progress.new` makes a function that takes events:
+--   { finished = trials finished so far, total = of how many (nil: unknown), best = value or nil, front = trials on the
+--     Pareto front or nil, failed = how many failed, final = true for the last one }
+local progress = {}
+
+local BAR = 24
+local REDRAW = 0.1 -- seconds between two states of the bar
+local LINES = 10 -- seconds between two plain lines
+
+local function number(value)
+  return ("%.6g"):format(value)
+end
+
+local function left(seconds)
+  if seconds < 60 then return ("%d s"):format(math.ceil(seconds)) end
+  if seconds < 3600 then return ("%d:%02d min"):format(seconds // 60, seconds % 60 // 1) end
+  return ("%d:%02d h"):format(seconds // 3600, seconds % 3600 // 60)
+end
+
+-- "37/60 trials", "best 0.3979", "12 s left"
+local function parts(event, remaining)
+  local list = {}
+  list[1] = event.total and ("%d/%d trials"):format(event.finished, event.total) or ("%d trials"):format(event.finished)
+  if event.failed and event.failed > 0 then list[#list + 1] = ("%d failed"):format(event.failed) end
+  if event.best then list[#list + 1] = "best " .. number(event.best) end
+  if event.front then list[#list + 1] = ("%d on the front"):format(event.front) end
+  if remaining then list[#list + 1] = left(remaining) .. " left" end
+  return list
+end
+
+local function bar(event)
+  local share = event.total and event.total > 0 and math.min(1, event.finished / event.total) or 0
+  local filled = math.floor(share * BAR + 1e-9)
+  return ("█"):rep(filled) .. ("░"):rep(BAR - filled)
+end
+
+---@class lmopt.progress.Options
+---@field write? fun(text: string) default: standard error
+---@field terminal? boolean does `write` reach a terminal? default: no, so plain lines
+---@field width? integer columns of the terminal, default 80
+---@field clock? fun(): number seconds
+---@field timeout? number seconds after which the run ends
+
+---@param options? lmopt.progress.Options
+---@return fun(event: table) show
+---@return fun() clear takes the bar away, so that something else can be printed
+function progress.new(options)
+  options = options or {}
+  local write = options.write or function(text) io.stderr:write(text) end
+  local clock = options.clock or require "lmopt.core.task".now
+  local terminal = options.terminal
+  local width = options.width or 80
+  local started, base = clock(), nil
+  local shown_at, shown, standing = -math.huge, nil, false
+
+  local function clear()
+    if standing then
+      write "\r\27[K"
+      standing = false
+    end
+  end
+
+  local function show(event)
+    local now = clock()
+    base = base or event.finished
+    if event.final then
+      clear()
+      return
+    end
+    local every = terminal and REDRAW or LINES
+    if now - shown_at < every and not (terminal and event.finished == event.total) then return end
+    local remaining
+    local done = event.finished - base
+    if done > 0 and event.total and event.total > event.finished then
+      remaining = (now - started) / done * (event.total - event.finished)
+      if options.timeout then remaining = math.max(0, math.min(remaining, started + options.timeout - now)) end
+    end
+    local list = parts(event, remaining)
+    if terminal then
+      local text = table.concat(list, " · ")
+      local full = bar(event) .. " " .. text
+      if (utf8.len(full) or #full) < width then text = full end
+      while (utf8.len(text) or #text) >= width and #list > 1 do
+        list[#list] = nil
+        text = table.concat(list, " · ")
+      end
+      write("\r\27[K" .. text)
+      standing = true
+    else
+      local text = table.concat(list, ", ")
+      -- The first plain line comes when there is something to say: after LINES seconds, not at once.
+      if shown_at == -math.huge and done == 0 then
+        shown_at = now
+        return
+      end
+      if text ~= shown then write(text .. "\n") end
+      shown = text
+    end
+    shown_at = now
+  end
+  return show, clear
+end
+
+return progress

@@ -1,0 +1,147 @@
+A study with complete, pruned and failed trials.
+
+  $ cat > mixed.lua <<'END'
+  > return {
+  >   trials = 12, seed = 4, storage = "mixed.db",
+  >   objective = function(trial)
+  >     local x = trial:suggest_float("x", 0, 1)
+  >     local kind = trial:suggest_categorical("kind", { "a", "b,c", 'd "e"' })
+  >     trial:report(x / 2, 1)
+  >     trial:report(x, 2)
+  >     trial:set_constraint("size", x - 0.9)
+  >     trial:set_user_attr("note", kind .. "!")
+  >     if trial.number == 5 then error "broken on purpose" end
+  >     if trial.number == 7 then trial:prune() end
+  >     return x
+  >   end,
+  > }
+  > END
+  $ lmopt run mixed.lua 2>/dev/null | head -1
+  study 'mixed': 12 trials, 10 complete, 1 pruned, 1 failed
+
+`study ls` counts.
+
+  $ lmopt study ls mixed.db
+  study  directions  trials  complete  pruned  failed  running  waiting  started
+  mixed  minimize        12        10       1       1        0        0  20* (glob)
+  $ lmopt study ls mixed.db --json | python3 -c 'import json, sys; print([(s["name"], s["trials"]["complete"]) for s in json.load(sys.stdin)])'
+  [('mixed', 10)]
+
+`study show` is a page with a plot.
+
+  $ lmopt study show mixed.db --trials 3
+  study 'mixed': minimize, *seed 4 (glob)
+  12 trials: 10 complete, 1 pruned, 1 failed
+  
+  best value 0.*, trial * (glob)
+    kind  * (glob)
+    x     0.* (glob)
+  
+  best value so far, by trial (· a trial)
+  ...
+  the best trials
+    trial  state     value * (glob)
+    * (glob)
+    * (glob)
+    * (glob)
+  
+  the latest trials
+    trial  state     value * (glob)
+    9 * (glob)
+    10 * (glob)
+    11 * (glob)
+
+`study best`, as text and as JSON.
+
+  $ lmopt study best mixed.db
+  trial *: 0.* (glob)
+    kind  * (glob)
+    x     0.* (glob)
+  attributes
+    note  *! (glob)
+  $ lmopt study best mixed.db --json | python3 -c 'import json, sys; print(sorted(json.load(sys.stdin)["params"]))'
+  ['kind', 'x']
+
+`study export` writes CSV that others read, JSON and JSON lines.
+
+  $ lmopt study export mixed.db -o mixed.csv
+  $ python3 -c '
+  > import csv
+  > rows = list(csv.DictReader(open("mixed.csv")))
+  > print(len(rows), sorted(rows[0]), sorted({r["state"] for r in rows}))
+  > print(all(r["user_attrs_note"] == r["params_kind"] + "!" for r in rows))'
+  12 ['datetime_complete', 'datetime_start', 'number', 'params_kind', 'params_x', 'state', 'user_attrs_note', 'value'] ['complete', 'failed', 'pruned']
+  True
+  $ lmopt study export mixed.db -o mixed.json && lmopt study export mixed.db mixed -o mixed.jsonl
+  $ python3 -c '
+  > import json
+  > whole = json.load(open("mixed.json"))
+  > lines = [json.loads(line) for line in open("mixed.jsonl")]
+  > print(whole["study"], whole["seed"], whole["trials"] == lines, lines[0]["intermediate_values"][1]["step"])'
+  mixed 4 True 2
+  $ lmopt study export mixed.db --format jsonl | cmp - mixed.jsonl
+  $ lmopt study export mixed.db -o nowhere/mixed.csv
+  lmopt: nowhere/mixed.csv can't be written: No such file or directory
+  [1]
+
+`trial show`: parameters with their ranges, constraints, reports, attributes.
+
+  $ lmopt trial show mixed.db mixed 0
+  trial 0 of study 'mixed': complete
+  value 0.* (glob)
+  started 20* UTC, ended 20* UTC (glob)
+  
+  parameters
+    kind  *of a, b,c, * (glob)
+    x     0.* *0 to 1 (glob)
+  
+  constraints (feasible at 0 and below)
+    size  * (glob)
+  
+  user attributes
+    note  *! (glob)
+  
+  reports
+    step 1  0.* (glob)
+    step 2  0.* (glob)
+
+A failed trial shows its message and its traceback.
+
+  $ lmopt trial show mixed.db mixed 5 | sed -n '/^error/,$p'
+  error
+    mixed.lua:10: broken on purpose
+  ...
+  traceback
+  ...
+    *mixed.lua:10* (glob)
+  ...
+  $ lmopt trial show mixed.db mixed 99
+  lmopt: study 'mixed' has no trial 99; its trials are 0 to 11
+  [1]
+
+Looking changes no byte, and works in a folder that can't be written.
+
+  $ mkdir closed && cp mixed.db closed/ && chmod a-w closed closed/mixed.db
+  $ sha256sum closed/* > before.txt
+  $ lmopt study ls closed/mixed.db > /dev/null && lmopt study show closed/mixed.db > /dev/null && lmopt study best closed/mixed.db > /dev/null && lmopt trial show closed/mixed.db mixed 1 > /dev/null
+  $ sha256sum closed/* | cmp - before.txt
+  $ chmod u+w closed
+
+A reader that has had enough is no trouble.
+
+  $ lmopt study export mixed.db | head -1 | cut -d, -f1,2
+  number,state
+
+`study rm` needs the name, and says what it removed.
+
+  $ lmopt study rm mixed.db
+  lmopt: NAME is missing
+  try 'lmopt study rm --help'
+  [2]
+  $ lmopt study rm mixed.db mixd
+  lmopt: *'mixd'*'mixed'* (glob)
+  [1]
+  $ lmopt study rm mixed.db mixed
+  removed study 'mixed' with 12 trials from mixed.db
+  $ lmopt study ls mixed.db | wc -l
+  1

@@ -1,0 +1,193 @@
+"""What needs a terminal or signals: test_terminal.py LMOPT. Prints TAP."""
+
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+LMOPT = os.path.abspath(sys.argv[1])
+
+SLOW = """
+local lmopt = require "lmopt"
+return function(trial)
+  lmopt.sleep(0.02)
+  return trial:suggest_float("x", 0, 1)
+end
+"""
+
+SPINNING = """
+return function(trial)
+  local x = trial:suggest_float("x", 0, 1)
+  if trial.number == 2 then
+    io.stderr:write "spinning\\n"
+    while true do x = x + 1 end
+  end
+  return x
+end
+"""
+
+
+def on_terminal(arguments, folder, columns=80):
+    """Runs lmopt with standard error on a terminal; what it wrote there, and its status."""
+    leader, follower = pty.openpty()
+    import fcntl
+    import struct
+    import termios
+
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    process = subprocess.Popen([LMOPT] + arguments, cwd=folder, stdout=subprocess.PIPE, stderr=follower)
+    os.close(follower)
+    text = b""
+    while True:
+        try:
+            data = os.read(leader, 65536)
+        except OSError:
+            break
+        if not data:
+            break
+        text += data
+    os.close(leader)
+    output = process.stdout.read().decode()
+    return text.decode("utf-8"), output, process.wait(60)
+
+
+def write(folder, name, text):
+    with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def bar_is_drawn_and_taken_away(folder):
+    write(folder, "slow.lua", SLOW)
+    shown, output, status = on_terminal(["run", "slow.lua", "--trials", "40", "--seed", "1"], folder)
+    assert status == 0, (status, shown)
+    frames = [f for f in shown.split("\r\x1b[K") if "trials" in f and "█" in f]
+    assert len(frames) >= 3, shown
+    assert re.search(r"█+░+ \d+/40 trials · best [\d.e-]+ · \d+ s left", frames[1]), frames
+    counts = [int(re.search(r"(\d+)/40", f).group(1)) for f in frames]
+    assert counts == sorted(counts) and counts[-1] == 40, counts
+    last = shown.rsplit("\r\x1b[K", 1)[1]
+    assert "█" not in last and "/40" not in last, last
+    assert output.startswith("study 'slow': 40 trials, 40 complete"), output
+
+
+def bar_fits_a_narrow_terminal(folder):
+    write(folder, "slow.lua", SLOW)
+    shown, _, status = on_terminal(["run", "slow.lua", "--trials", "20"], folder, columns=30)
+    assert status == 0
+    frames = [f.split("\r\n")[0] for f in shown.split("\r\x1b[K")[1:]]
+    frames = [f for f in frames if "/20" in f]
+    assert frames and all(len(f) < 30 for f in frames), frames
+
+
+def quiet_shows_no_bar(folder):
+    write(folder, "slow.lua", SLOW)
+    shown, _, status = on_terminal(["run", "slow.lua", "--trials", "5", "--quiet"], folder)
+    assert status == 0 and shown == "", shown
+
+
+def no_bar_without_a_terminal(folder):
+    write(folder, "slow.lua", SLOW)
+    done = subprocess.run([LMOPT, "run", "slow.lua", "--trials", "5"], cwd=folder, capture_output=True, timeout=60)
+    assert done.returncode == 0
+    assert b"\x1b" not in done.stderr and b"\r" not in done.stderr, done.stderr
+
+
+def interrupt(folder, script, arguments, wait_for):
+    """Starts a run, sends SIGINT once `wait_for(folder)` holds; its status and what it said."""
+    write(folder, "script.lua", script)
+    process = subprocess.Popen(
+        [LMOPT, "run", "script.lua"] + arguments, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    for _ in range(600):
+        if wait_for() or process.poll() is not None:
+            break
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    return process.returncode, output.decode(), errors.decode()
+
+
+def finished(folder, name="study.db"):
+    path = os.path.join(folder, name)
+    if not os.path.exists(path):
+        return 0
+    done = subprocess.run(
+        ["sqlite3", "-readonly", path, "select count(*) from trials where state = 'COMPLETE'"], capture_output=True, text=True
+    )
+    return int(done.stdout or 0) if done.returncode == 0 else 0
+
+
+def interrupt_stores_what_is_finished(folder):
+    status, output, errors = interrupt(
+        folder, SLOW, ["--trials", "100000", "--storage", "study.db", "--jobs", "4"], lambda: finished(folder) >= 5
+    )
+    assert status == 130, (status, errors)
+    assert "interrupted" in errors.splitlines()[-2] + errors.splitlines()[-1], errors
+    before = finished(folder)
+    assert before >= 5, before
+    check = subprocess.run(
+        ["sqlite3", os.path.join(folder, "study.db"), "pragma integrity_check", "select count(*) from trials where state = 'RUNNING'"],
+        capture_output=True,
+        text=True,
+    )
+    assert check.stdout.split() == ["ok", "0"], check.stdout
+    # Run again, it goes on: nothing lost, nothing twice.
+    total = before + 6
+    done = subprocess.run(
+        [LMOPT, "run", "script.lua", "--trials", str(total), "--storage", "study.db", "--jobs", "4"],
+        cwd=folder, capture_output=True, text=True, timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("study 'script': %d trials, %d complete" % (total, total)), done.stdout
+
+
+def interrupt_ends_a_loop_of_the_scripts(folder):
+    started = time.monotonic()
+    status, _, errors = interrupt(
+        folder, SPINNING, ["--trials", "10", "--storage", "study.db"], lambda: finished(folder) >= 2 and time.sleep(0.2) is None
+    )
+    assert status == 130, (status, errors)
+    assert time.monotonic() - started < 50
+    assert finished(folder) == 2
+
+
+def interrupt_in_memory(folder):
+    begun = time.monotonic()
+    status, _, errors = interrupt(folder, SLOW, ["--trials", "100000"], lambda: time.monotonic() - begun > 0.5)
+    assert status == 130, (status, errors)
+
+
+TESTS = [
+    bar_is_drawn_and_taken_away,
+    bar_fits_a_narrow_terminal,
+    quiet_shows_no_bar,
+    no_bar_without_a_terminal,
+    interrupt_stores_what_is_finished,
+    interrupt_ends_a_loop_of_the_scripts,
+    interrupt_in_memory,
+]
+
+
+def main():
+    failed = 0
+    print("1..%d" % len(TESTS))
+    for number, test in enumerate(TESTS, 1):
+        with tempfile.TemporaryDirectory(prefix="lmopt-cli-") as folder:
+            try:
+                test(folder)
+                problem = None
+            except Exception as error:  # a test that breaks is one that fails
+                problem = "%s: %s" % (type(error).__name__, error)
+        print("%sok %d - %s" % ("not " if problem else "", number, test.__name__.replace("_", " ")))
+        if problem:
+            failed += 1
+            print("".join("# %s\n" % line for line in problem.split("\n")), end="", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,169 @@
+Without a command: the overview, on standard error, and status 2.
+
+  $ lmopt 2>/dev/null
+  [2]
+  $ lmopt
+  usage: lmopt COMMAND ...
+  ...
+  [2]
+
+`help` and `--help` print it on standard output.
+
+  $ lmopt help 2>/dev/null | head -1
+  usage: lmopt COMMAND ...
+  $ lmopt --help 2>/dev/null | head -1
+  usage: lmopt COMMAND ...
+
+The version.
+
+  $ lmopt version
+  lmopt *.*.* (glob)
+  $ lmopt --version
+  lmopt *.*.* (glob)
+
+Every command has help with examples.
+
+  $ for c in "run" "study ls" "study show" "study best" "study export" "study rm" "trial show"; do
+  >   lmopt $c --help 2>/dev/null | grep -c '^usage: lmopt\|^examples:' 
+  > done
+  2
+  2
+  2
+  2
+  2
+  2
+  2
+  $ lmopt help run | head -1
+  usage: lmopt run SCRIPT [options] [-- ARGUMENTS]
+  $ lmopt help study show | head -1
+  usage: lmopt study show STORAGE [NAME] [--trials N] [--json]
+  $ lmopt run -h | head -1
+  usage: lmopt run SCRIPT [options] [-- ARGUMENTS]
+
+A command that is not there, with the near miss.
+
+  $ lmopt rum
+  lmopt: unknown command 'rum' (did you mean 'run'?)
+  try 'lmopt --help'
+  [2]
+  $ lmopt study lss study.db
+  lmopt: 'lmopt study' has no command 'lss' (did you mean 'ls'?)
+  try 'lmopt study --help'
+  [2]
+  $ lmopt objective.lua
+  lmopt: unknown command 'objective.lua' (did you mean 'lmopt run objective.lua'?)
+  try 'lmopt --help'
+  [2]
+
+A script that is not there, or is a folder.
+
+  $ lmopt run
+  lmopt: SCRIPT is missing
+  try 'lmopt run --help'
+  [2]
+  $ lmopt run nothing.lua
+  lmopt: no script: nothing.lua: No such file or directory
+  try 'lmopt run --help'
+  [2]
+  $ echo 'return function(trial) return trial:suggest_float("x", 0, 1) end' > objective.lua
+  $ lmopt run objective
+  lmopt: no script: objective: No such file or directory (did you mean 'objective.lua'?)
+  try 'lmopt run --help'
+  [2]
+  $ lmopt run .
+  lmopt: no script: .: is a folder
+  try 'lmopt run --help'
+  [2]
+
+An unknown option, with the near miss.
+
+  $ lmopt run objective.lua --trails 3
+  lmopt: unknown option --trails (did you mean --trials?)
+  try 'lmopt run --help'
+  [2]
+  $ lmopt run objective.lua --xyzzy
+  lmopt: unknown option --xyzzy
+  try 'lmopt run --help'
+  [2]
+  $ lmopt run objective.lua -z
+  lmopt: unknown option -z
+  try 'lmopt run --help'
+  [2]
+
+Values of the wrong type, missing, out of range, given twice.
+
+  $ lmopt run objective.lua --trials ten
+  lmopt: --trials needs an integer, not 'ten'
+  try 'lmopt run --help'
+  [2]
+  $ lmopt run objective.lua --trials=1.5
+  lmopt: --trials needs an integer, not '1.5'
+  try 'lmopt run --help'
+  [2]
+  $ lmopt run objective.lua --trials=0
+  lmopt: --trials must be at least 1, not 0
+  try 'lmopt run --help'
+  [2]
+  $ lmopt run objective.lua --timeout -1
+  lmopt: --timeout must be positive
+  try 'lmopt run --help'
+  [2]
+  $ lmopt run objective.lua --trials
+  lmopt: --trials needs a value: --trials N
+  try 'lmopt run --help'
+  [2]
+  $ lmopt run objective.lua --storage=
+  lmopt: --storage needs a value
+  try 'lmopt run --help'
+  [2]
+  $ lmopt run objective.lua --trials 1 --trials 2
+  lmopt: --trials is given twice
+  try 'lmopt run --help'
+  [2]
+  $ lmopt run objective.lua --json=yes
+  lmopt: --json takes no value
+  try 'lmopt run --help'
+  [2]
+  $ lmopt run objective.lua --new --same
+  lmopt: --new and --same exclude each other
+  try 'lmopt run --help'
+  [2]
+
+Names of directions, samplers and pruners, with the near miss.
+
+  $ lmopt run objective.lua --direction maximise
+  lmopt: --direction must be minimize or maximize, not 'maximise' (did you mean 'maximize'?)
+  try 'lmopt run --help'
+  [2]
+  $ lmopt run objective.lua --sampler tpr
+  lmopt: unknown sampler 'tpr' for --sampler (did you mean 'tpe'?); there are * (glob)
+  try 'lmopt run --help'
+  [2]
+  $ lmopt run objective.lua --pruner medain
+  lmopt: unknown pruner 'medain' for --pruner (did you mean 'median'?); there are * (glob)
+  try 'lmopt run --help'
+  [2]
+
+One argument too many.
+
+  $ lmopt run objective.lua train.csv
+  lmopt: one argument too many: 'train.csv' (arguments for the script go after --)
+  try 'lmopt run --help'
+  [2]
+  $ lmopt study ls
+  lmopt: STORAGE is missing
+  try 'lmopt study ls --help'
+  [2]
+  $ lmopt trial show study.db qa seven
+  lmopt: NUMBER needs an integer, not 'seven'
+  try 'lmopt trial show --help'
+  [2]
+  $ lmopt study export study.db -o trials.xls
+  lmopt: --output must end in .csv, .json or .jsonl, not 'trials.xls'
+  try 'lmopt study export --help'
+  [2]
+
+None of this made a file.
+
+  $ ls
+  objective.lua
