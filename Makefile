@@ -60,6 +60,7 @@ UNIT_TESTS  := $(sort $(wildcard tests/unit/test_*.c tests/faults/test_*.c))
 EMBED_TESTS := $(sort $(wildcard tests/embed/*.c tests/embed/*.cc))
 UNIT_PROGRAMS  := $(UNIT_TESTS:tests/%.c=$(BUILD)/tests/%)
 EMBED_PROGRAMS := $(patsubst tests/%,$(BUILD)/tests/%,$(basename $(EMBED_TESTS)))
+BENCH_PROGRAMS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/bench/*.c))
 TEST_HELPERS   := $(sort $(filter-out $(UNIT_TESTS),$(wildcard tests/unit/*.c)))
 TEST_HELPER_OBJECTS := $(TEST_HELPERS:tests/%.c=$(BUILD)/obj/tests/%.o)
 
@@ -122,6 +123,10 @@ $(UNIT_PROGRAMS): $(BUILD)/tests/%: tests/%.c $(TEST_HELPER_OBJECTS) $(BUILD)/li
 	@mkdir -p $(@D)
 	$(call say,CC,$<) $(COMPILE) -MMD -MP -MF $@.d -MT $@ -Itests/unit -o $@ $< $(TEST_HELPER_OBJECTS) $(CMOCKA) $(TEST_LIBRARIES)
 
+$(BENCH_PROGRAMS): $(BUILD)/tests/%: tests/%.c $(BUILD)/liblmopt.a | $(BUILD)/.setup-bench
+	@mkdir -p $(@D)
+	$(call say,CC,$<) $(COMPILE) -o $@ $< $(TEST_LIBRARIES)
+
 # Hosts see the public header only.
 $(BUILD)/tests/embed/%: tests/embed/%.c $(BUILD)/liblmopt.a | $(BUILD)/.setup-test
 	@mkdir -p $(@D)
@@ -159,7 +164,7 @@ asan: ## every test under the address and undefined-behaviour sanitizers
 lint: $(BUILD)/embedded.c | $(BUILD)/.setup-lint ## formats, static analysis, floors
 	@BUILD='$(BUILD)' LUA='$(LUA)' CFLAGS='-std=c11 $(WARNINGS) -Isrc $(PACKAGE_CFLAGS)' scripts/lint
 
-bench: $(BUILD)/lmopt $(BUILD)/lmopt.so | $(BUILD)/.setup-bench ## speed, next to Optuna's
+bench: $(BUILD)/lmopt $(BUILD)/lmopt.so $(BENCH_PROGRAMS) | $(BUILD)/.setup-bench ## speed, next to Optuna's
 	@BUILD='$(BUILD)' LUA='$(LUA)' PYTHON='$(PYTHON)' tests/bench/run
 
 # --- install ---

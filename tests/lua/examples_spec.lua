@@ -1,0 +1,124 @@
+-- Runs every example as a user would, through the command line.
+require "lmopt"
+local json = require "lmopt.json"
+
+local program = os.getenv "LMOPT" or "build/lmopt"
+local file = io.open(program, "rb")
+if file then file:close() end
+
+-- What a command prints to standard output; its exit status must be 0.
+local function output_of(arguments)
+  local pipe = assert(io.popen(program .. " " .. arguments .. " 2>&1 </dev/null", "r"))
+  local text = pipe:read "a"
+  local _, _, status = pipe:close()
+  assert.equal(0, status, text)
+  return text
+end
+
+local function summary_of(example)
+  local error_file = os.tmpname()
+  local pipe = assert(io.popen(("%s run examples/%s --json 2>%s </dev/null"):format(program, example, error_file), "r"))
+  local text = pipe:read "a"
+  local _, _, status = pipe:close()
+  local messages = io.open(error_file, "r")
+  local said = messages:read "a"
+  messages:close()
+  os.remove(error_file)
+  assert.equal(0, status, said)
+  local summary, problem = json.decode(text)
+  assert(summary, problem)
+  return summary
+end
+
+local function example(name, fn)
+  it(name, function()
+    if not file then return pending(program .. " is not built") end
+    fn()
+  end)
+end
+
+describe("the example", function()
+  example("objective.lua comes near the minimum", function()
+    local summary = summary_of "objective.lua"
+    assert.equal("branin", summary.study)
+    assert.equal(60, summary.trials.complete)
+    assert.is_true(summary.best.value >= 0.397 and summary.best.value < 1.5, tostring(summary.best.value))
+  end)
+
+  example("iris.lua finds a good classifier, the same one every time", function()
+    local first, second = summary_of "iris.lua", summary_of "iris.lua"
+    assert.equal(40, first.trials.complete)
+    assert.is_true(first.best.value > 0.96 and first.best.value < 1, tostring(first.best.value))
+    assert.same(first.best, second.best)
+  end)
+
+  example("pruning.lua prunes, and learns", function()
+    local summary = summary_of "pruning.lua"
+    assert.equal(40, summary.trials.complete + summary.trials.pruned)
+    assert.is_true(summary.trials.pruned > 5 and summary.trials.complete > 5)
+    assert.is_true(summary.best.value < 0.5, tostring(summary.best.value))
+  end)
+
+  example("model.lua calls its model and finds the right settings", function()
+    local summary = summary_of "model.lua"
+    assert.equal(30, summary.trials.complete)
+    assert.equal(0, summary.best.value)
+    assert.equal(4, summary.best.user_attrs.calls)
+    assert.equal("Add the numbers step by step.", summary.best.user_attrs["sum.instructions"])
+    assert.equal(120, summary.usage.calls)
+  end)
+
+  example("custom_sampler.lua comes near a minimum", function()
+    local summary = summary_of "custom_sampler.lua"
+    assert.equal(100, summary.trials.complete)
+    assert.is_true(summary.best.value >= 0 and summary.best.value < 0.5, tostring(summary.best.value))
+  end)
+
+  example("multi_objective.lua gives a front of feasible trials", function()
+    local summary = summary_of "multi_objective.lua"
+    assert.is_nil(summary.best)
+    assert.is_true(#summary.pareto > 5)
+    table.sort(summary.pareto, function(a, b) return a.values[1] < b.values[1] end)
+    for i, trial in ipairs(summary.pareto) do
+      local x, y = trial.params.x, trial.params.y
+      assert.is_true((x - 5) ^ 2 + y ^ 2 <= 25 and (x - 8) ^ 2 + (y + 3) ^ 2 >= 7.7)
+      if i > 1 then assert.is_true(trial.values[2] < summary.pareto[i - 1].values[2]) end
+    end
+  end)
+
+  example("quickstart.lua tunes a prompt that is better on held-out tickets too", function()
+    local text = output_of "run examples/quickstart.lua"
+    local untuned = tonumber(text:match "\nuntuned%s+%d+ %%%s+(%d+) %%")
+    local tuned = tonumber(text:match "\ntuned%s+%d+ %%%s+(%d+) %%")
+    assert.is_true(tuned >= untuned + 20, text)
+    assert.matches("with offline", text)
+    assert.matches("The best prompt:", text)
+    assert.matches("lmopt run examples/quickstart.lua %-%- quickstart.db", text)
+  end)
+
+  example("quickstart.lua goes on with a study in a file", function()
+    local path = os.tmpname()
+    os.remove(path)
+    path = path .. ".db"
+    local arguments = "run examples/quickstart.lua -- " .. path
+    local function table_of(text) return text:match "\n(prompt.*)$" end
+    local first = table_of(output_of(arguments))
+    assert.equal(first, table_of(output_of(arguments)))
+    for _, ending in ipairs { "", "-wal", "-shm" } do os.remove(path .. ending) end
+  end)
+end)
+
+describe("the tickets", function()
+  it("are 60, all different, twelve for each of five queues", function()
+    local count, queues, seen = 0, {}, {}
+    for line in io.lines "examples/data/tickets.jsonl" do
+      local item = assert(json.decode(line))
+      assert.is_nil(seen[item.ticket])
+      seen[item.ticket] = true
+      queues[item.queue] = (queues[item.queue] or 0) + 1
+      count = count + 1
+    end
+    assert.equal(60, count)
+    assert.same({ billing = 12, login = 12, bug = 12, shipping = 12, feature = 12 }, queues)
+  end)
+end)
