@@ -160,6 +160,8 @@ static int l_attributes(lua_State *L) {
   lm_study *study = lm_study_argument(L);
   bool user = lua_toboolean(L, 2);
   if (lua_isnoneornil(L, 3)) {
+    lm_error e;
+    if (lm_study_refresh_attributes(study, user, &e) != LMOPT_OK) return lm_study_failed(L, &e);
     push_pairs(L, lm_study_attributes(study, user));
     return 1;
   }
@@ -224,23 +226,28 @@ static int l_front(lua_State *L) {
 
 /* --- writing --- */
 
-/* Copies a list of {key, json} at `index`; on failure what was copied is freed and it raises. */
-static void read_pairs(lua_State *L, int index, const lm_allocator *a, lm_pairs *pairs) {
-  memset(pairs, 0, sizeof *pairs);
-  if (!lua_istable(L, index)) return;
-  lua_Integer count = (lua_Integer)lua_rawlen(L, index);
-  for (lua_Integer i = 1; i <= count; i++) {
+/* Copies a list of {key, json} at `index`, which was checked; nothing here raises. */
+static lmopt_status read_pairs(lua_State *L, int index, const lm_allocator *a, lm_pairs *pairs, lm_error *e) {
+  lua_Integer count = lua_istable(L, index) ? (lua_Integer)lua_rawlen(L, index) : 0;
+  lmopt_status status = LMOPT_OK;
+  for (lua_Integer i = 1; i <= count && status == LMOPT_OK; i++) {
     lua_rawgeti(L, index, i);
     lua_rawgeti(L, -1, 1);
     lua_rawgeti(L, -2, 2);
-    const char *key = lua_tostring(L, -2), *json = lua_tostring(L, -1);
-    lm_error e;
-    lmopt_status status = key && json ? lm_pairs_set(a, pairs, key, json, &e) : lm_fail(&e, LMOPT_MISUSE, "not a pair");
+    status = lm_pairs_set(a, pairs, lua_tostring(L, -2), lua_tostring(L, -1), e);
     lua_pop(L, 3);
-    if (status != LMOPT_OK) {
-      lm_pairs_free(a, pairs);
-      luaL_error(L, "%s", e.text);
-    }
+  }
+  return status;
+}
+
+/* Raises unless `index` holds a list of pairs of texts (or nothing). */
+static void check_pairs(lua_State *L, int index) {
+  lua_Integer count = lua_istable(L, index) ? (lua_Integer)lua_rawlen(L, index) : 0;
+  for (lua_Integer i = 1; i <= count; i++) {
+    luaL_argcheck(L, lua_rawgeti(L, index, i) == LUA_TTABLE, index, "a list of pairs expected");
+    luaL_argcheck(L, lua_rawgeti(L, -1, 1) == LUA_TSTRING && lua_rawgeti(L, -2, 2) == LUA_TSTRING, index,
+                  "pairs of texts expected");
+    lua_pop(L, 3);
   }
 }
 
@@ -250,17 +257,14 @@ static int l_enqueue(lua_State *L) {
   const lm_allocator *a = lm_study_allocator(study);
   luaL_checktype(L, 2, LUA_TTABLE);
   luaL_checktype(L, 3, LUA_TTABLE);
-  lm_pairs params, user;
-  for (int list = 2; list <= 3; list++) /* checked before anything is acquired */
-    for (lua_Integer i = 1; i <= (lua_Integer)lua_rawlen(L, list); i++) {
-      luaL_argcheck(L, lua_rawgeti(L, list, i) == LUA_TTABLE, list, "a list of pairs");
-      lua_pop(L, 1);
-    }
-  read_pairs(L, 2, a, &params);
-  read_pairs(L, 3, a, &user);
+  check_pairs(L, 2); /* before anything is acquired */
+  check_pairs(L, 3);
+  lm_pairs params = {NULL, 0, 0}, user = {NULL, 0, 0};
   lm_error e;
   size_t number;
-  lmopt_status status = lm_study_enqueue(study, &params, &user, &number, &e);
+  lmopt_status status = read_pairs(L, 2, a, &params, &e);
+  if (status == LMOPT_OK) status = read_pairs(L, 3, a, &user, &e);
+  if (status == LMOPT_OK) status = lm_study_enqueue(study, &params, &user, &number, &e);
   lm_pairs_free(a, &params);
   lm_pairs_free(a, &user);
   if (status != LMOPT_OK) return lm_study_failed(L, &e);
@@ -327,10 +331,12 @@ static int l_add(lua_State *L) {
   if (status != LMOPT_OK) return lm_study_failed(L, &e);
   luaL_checkstack(L, 12, "too many parameters");
   read_record_reports(L, 5, &r);
-  read_pairs(L, 6, a, &r.user);
-  read_pairs(L, 7, a, &r.system);
+  check_pairs(L, 6);
+  check_pairs(L, 7);
   size_t number;
-  status = lm_study_add(study, &r, &number, &e);
+  status = read_pairs(L, 6, a, &r.user, &e);
+  if (status == LMOPT_OK) status = read_pairs(L, 7, a, &r.system, &e);
+  if (status == LMOPT_OK) status = lm_study_add(study, &r, &number, &e);
   lm_pairs_free(a, &r.user);
   lm_pairs_free(a, &r.system);
   if (status != LMOPT_OK) return lm_study_failed(L, &e);
