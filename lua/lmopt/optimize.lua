@@ -14,6 +14,7 @@ local usage = require "lmopt.usage"
 local M = {}
 
 local OPTIONS = { "n_trials", "timeout", "n_jobs", "callbacks", "catch", "progress", "total" }
+local SWEEP = 30 -- seconds between two looks whether a neighbour has died
 local FIRST = 3 -- when the first so many trials all fail, the objective is wrong rather than unlucky
 
 -- Kinds of errors that no other trial would fare better with.
@@ -52,6 +53,7 @@ local function outcome(run, trial, results)
     if problem == trials.PRUNED then fate = fate or trials.PRUNED end
     if errors.is(problem, "cancelled") or errors.is(problem, "interrupted") then fate = fate or problem end
     if errors.is(problem) and FATAL[problem.kind] then fate = fate or problem end
+    if problem == "not enough memory" then fate = fate or errors.new("memory", problem) end -- Lua's own, not the objective's
   end
   if core.fate() ~= nil and not fate then fate = errors.new("cancelled", "the trial was cancelled") end
   if fate == trials.PRUNED then return "pruned" end
@@ -65,18 +67,26 @@ local function outcome(run, trial, results)
   return "complete", values
 end
 
+-- The trial goes back to waiting.
+local function put_back(run, number)
+  run.study._running[number] = nil
+  return run.study._core:release(number)
+end
+
 -- The body of a trial's task. Nothing here raises: what goes wrong is the run's business.
 local function run_trial(run, trial)
   trial._task = core.current()
+  local entry = run.entries[trial.number]
+  entry.begun = true
   local results = table.pack(xpcall(run.objective, with_traceback, trial))
   core.cancel_children()
+  if entry.ended then return end -- put back already, by a run that could not wait for us
   local state, values, message, traceback, problem = outcome(run, trial, results)
   local ok, failure, kind
   if state then
     ok, failure, kind = run.study:_finish(trial.number, state, values, message, traceback)
   else
-    run.study._running[trial.number] = nil
-    ok, failure, kind = run.study._core:release(trial.number)
+    ok, failure, kind = put_back(run, trial.number)
   end
   if not ok then run:abort("failed", errors.new(kind, failure)) end
   if state == nil then
@@ -110,6 +120,7 @@ function Run:wait()
   self.parked, self.woken = false, false
   if not ok then
     self:abort(errors.is(problem, "interrupted") and "interrupted" or "cancelled", problem)
+    if core.fate() ~= nil then self:cancel(true) end -- what is cancelled waits no more
   end
 end
 
@@ -117,7 +128,24 @@ end
 function Run:abort(reason, problem)
   if self.reason then return end
   self.reason, self.problem = reason, problem
+  -- At once: what is ready to run would run on, for as long as it likes.
+  if reason == "interrupted" then self:cancel() end
   self:wake()
+end
+
+-- Ends what is under way: as soon as it notices; what has not begun (or all, when nobody can wait for it) here.
+function Run:cancel(here)
+  local current = core.current()
+  for _, entry in ipairs(self.queue) do
+    if not entry.ended and entry.task ~= current then
+      entry.task:cancel()
+      if here or not entry.begun then
+        local ok, failure, kind = put_back(self, entry.number)
+        if not ok then self:abort("failed", errors.new(kind, failure)) end
+        self:finished(entry.number)
+      end
+    end
+  end
 end
 
 -- A trial's task is done. Callbacks come later, in order.
@@ -233,15 +261,24 @@ function Run:next_number()
   return number
 end
 
+-- Trials of a process that died while we run wait from now on; are there any?
+function Run:release_dead()
+  self.swept = core.now()
+  local released, message, kind = self.study._core:release_dead()
+  if not released then self:abort("failed", errors.new(kind, message)) end
+  return released and released > 0
+end
+
 function Run:begin()
   local study = self.study
+  if core.now() - self.swept > SWEEP and self:release_dead() then return true end
   local ok, trial, message, kind = pcall(study._begin, study, self.total)
   if not ok then
     self:abort("raised", trial)
     return true
   end
   if not trial then
-    if kind == "limit" then return false end
+    if kind == "limit" then return self:release_dead() end -- what runs elsewhere may have died there
     if kind == "exhausted" then
       self.reason_done = "exhausted"
       return false
@@ -280,13 +317,8 @@ function Run:loop()
   end
   -- What is under way: let it end, or on an early end put it back to waiting.
   while self.in_flight > 0 do
-    if self.reason and not self.cancelled then
-      self.cancelled = true
-      for _, entry in ipairs(self.queue) do
-        if not entry.ended then entry.task:cancel() end
-      end
-    end
-    self:wait()
+    if self.reason then self:cancel() end
+    if self.in_flight > 0 then self:wait() end
     if not self.reason then self:drain() end
   end
   self:drain()
@@ -367,7 +399,8 @@ local function conclude(run)
   local study, reason, problem = run.study, run.reason, run.problem
   if reason == "raised" or reason == "cancelled" then error(problem, 0) end
   if reason == "interrupted" then errors.raise("interrupted", "interrupted; what is finished is kept") end
-  if reason == "failed" and errors.is(problem) and not FATAL[problem.kind] then error(problem, 0) end
+  -- Raised rather than returned: a script that goes on after it would look for results that are not there.
+  if reason == "failed" then error(errors.is(problem) and problem or errors.new("failed", problem), 0) end
   if reason == "limit" then study._limit = errors.text(problem.message) end
   return {
     reason = reason or run.reason_done or "done",
@@ -383,8 +416,7 @@ local function run_to_end(run)
   run.task = core.current()
   run.context = core.context()
   study._run, study._deferred = run, {}
-  local ok, message, kind = study._core:release_dead()
-  if ok == nil then trials.fail(message, kind) end
+  run:release_dead()
   local timer = run.timeout and core.spawn(nil, function()
     if core.sleep(run.timeout) then run:abort("timeout") end
   end)
@@ -404,7 +436,7 @@ end
 ---@param study lmopt.Study
 ---@param objective fun(trial: lmopt.Trial): number, ...
 ---@param options? { n_trials: integer?, total: integer?, timeout: number?, n_jobs: integer?, callbacks: function[]?, catch: boolean?, progress: (boolean|function)? } timeout in seconds
----@return { reason: string, message: string?, usage: lmopt.Usage, started: integer } summary reason: "done", "timeout", "stopped", "exhausted", "limit" (a budget) or "failed"
+---@return { reason: string, message: string?, usage: lmopt.Usage, started: integer } summary reason: "done", "timeout", "stopped", "exhausted" or "limit" (a budget). It raises when the run failed: the first three trials all failed (kind "failed"), the file can't be written, the key is wrong; and when it is interrupted
 function M.optimize(study, objective, options)
   options = check_options(objective, options)
   if study._run then errors.misuse("the study is being optimized already", 3) end

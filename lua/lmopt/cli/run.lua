@@ -265,6 +265,8 @@ local function optimise(path, given, bare, flags, recorder, arguments, host)
     if not done then
       if errors.is(result, "interrupted") or host.interrupted() then
         result = { reason = "interrupted" }
+      elseif errors.is(result, "failed") then
+        result = { reason = "failed", message = result.message }
       else
         error(script.blame(path, result, settings.names), 0)
       end
