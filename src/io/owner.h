@@ -11,9 +11,9 @@
 
 typedef struct lm_owner {
   char host[256];
-  char boot[64];      /* "" where the system has no such id */
-  char space[64];     /* the process-id namespace; "" where there are none */
-  char start[32];     /* clock ticks since boot, as the system says it; "" unknown */
+  char boot[64];  /* "" where the system has no such id */
+  char space[64]; /* the process-id namespace; "" where there are none */
+  char start[32]; /* clock ticks since boot, as the system says it; "" unknown */
   long long process;
 } lm_owner;
 

@@ -32,28 +32,40 @@ lmopt_status lm_storage_connection_fail(const char *path, sqlite3 *database, int
   int system = database ? sqlite3_system_errno(database) : 0;
   switch (result & 0xFF) {
     case SQLITE_NOMEM: return lm_fail_memory(e);
-    case SQLITE_FULL: return lm_fail(e, LMOPT_STORAGE, "'%s' can't grow: the disk is full; what was stored is safe: free some space and run again", path);
+    case SQLITE_FULL:
+      return lm_fail(e, LMOPT_STORAGE,
+                     "'%s' can't grow: the disk is full; what was stored is safe: free some space and run again", path);
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
     case SQLITE_PROTOCOL:
-      return lm_fail(e, LMOPT_BUSY, "'%s' is in use by another program, which did not let go within %d seconds", path, BUSY_SECONDS);
+      return lm_fail(e, LMOPT_BUSY, "'%s' is in use by another program, which did not let go within %d seconds", path,
+                     BUSY_SECONDS);
     case SQLITE_READONLY:
       if (result == SQLITE_READONLY_ROLLBACK || result == SQLITE_READONLY_RECOVERY)
-        return lm_fail(e, LMOPT_STORAGE, "'%s' was left in the middle of a write: open it once for writing, which repairs it", path);
-      return lm_fail(e, LMOPT_STORAGE, "'%s' can't be written: check the permissions of the file and of its folder", path);
+        return lm_fail(e, LMOPT_STORAGE,
+                       "'%s' was left in the middle of a write: open it once for writing, which repairs it", path);
+      return lm_fail(e, LMOPT_STORAGE, "'%s' can't be written: check the permissions of the file and of its folder",
+                     path);
     case SQLITE_PERM:
     case SQLITE_AUTH:
-      return lm_fail(e, LMOPT_STORAGE, "'%s' can't be opened: check the permissions of the file and of its folder", path);
+      return lm_fail(e, LMOPT_STORAGE, "'%s' can't be opened: check the permissions of the file and of its folder",
+                     path);
     case SQLITE_CANTOPEN:
-      return lm_fail(e, LMOPT_STORAGE, "'%s' can't be opened (%s): check that its folder exists and the permissions of both", path,
+      return lm_fail(e, LMOPT_STORAGE,
+                     "'%s' can't be opened (%s): check that its folder exists and the permissions of both", path,
                      system ? strerror(system) : "no such file or folder");
     case SQLITE_NOTADB: return lm_fail(e, LMOPT_STORAGE, "'%s' is not a database: give another file name", path);
-    case SQLITE_CORRUPT: return lm_fail(e, LMOPT_STORAGE, "'%s' is damaged: restore a copy, or try sqlite3's .recover", path);
+    case SQLITE_CORRUPT:
+      return lm_fail(e, LMOPT_STORAGE, "'%s' is damaged: restore a copy, or try sqlite3's .recover", path);
     case SQLITE_IOERR:
       if (no_space(system))
-        return lm_fail(e, LMOPT_STORAGE, "'%s' can't grow: the disk is full; what was stored is safe: free some space and run again", path);
-      return lm_fail(e, LMOPT_STORAGE, "'%s' can't be read or written: %s", path, system ? strerror(system) : sqlite3_errstr(result));
-    default: return lm_fail(e, LMOPT_STORAGE, "'%s': %s", path, database ? sqlite3_errmsg(database) : sqlite3_errstr(result));
+        return lm_fail(e, LMOPT_STORAGE,
+                       "'%s' can't grow: the disk is full; what was stored is safe: free some space and run again",
+                       path);
+      return lm_fail(e, LMOPT_STORAGE, "'%s' can't be read or written: %s", path,
+                     system ? strerror(system) : sqlite3_errstr(result));
+    default:
+      return lm_fail(e, LMOPT_STORAGE, "'%s': %s", path, database ? sqlite3_errmsg(database) : sqlite3_errstr(result));
   }
 }
 
@@ -148,7 +160,8 @@ static lmopt_status run_simple(lm_storage *s, lm_sql which, lm_error *e) {
 /* SQLite's locks belong to a process: what a fork inherits must not be used. */
 static lmopt_status check_process(lm_storage *s, lm_error *e) {
   if (getpid() == s->process) return LMOPT_OK;
-  return lm_fail(e, LMOPT_MISUSE, "'%s' was opened before this process was forked: open it again after the fork", s->path);
+  return lm_fail(e, LMOPT_MISUSE, "'%s' was opened before this process was forked: open it again after the fork",
+                 s->path);
 }
 
 lmopt_status lm_storage_begin(lm_storage *s, lm_error *e) {
@@ -179,7 +192,8 @@ lmopt_status lm_storage_commit(lm_storage *s, lm_error *e) {
   if (!s->writing) return lm_fail(e, LMOPT_MISUSE, "'%s': no transaction is open", s->path);
   lmopt_status status;
   if (s->broken || sqlite3_get_autocommit(s->database)) /* SQLite rolls back by itself when the disk is full */
-    status = lm_fail(e, LMOPT_STORAGE, "'%s': a write failed, and with it the transaction: nothing of it was stored", s->path);
+    status = lm_fail(e, LMOPT_STORAGE, "'%s': a write failed, and with it the transaction: nothing of it was stored",
+                     s->path);
   else
     status = run_simple(s, LM_SQL_COMMIT, e);
   if (status != LMOPT_OK) {
@@ -229,7 +243,8 @@ lmopt_status lm_storage_leave_reading(lm_storage *s, lmopt_status status, lm_err
   if (--s->reading > 0 || s->writing) return status;
   lmopt_status ended = run_simple(s, LM_SQL_COMMIT, status == LMOPT_OK ? e : NULL);
   if (ended != LMOPT_OK && !sqlite3_get_autocommit(s->database)) run_simple(s, LM_SQL_ROLLBACK, NULL);
-  if (lm_storage_reader_torn(s)) return lm_fail(e, LMOPT_BUSY, "'%s' was changed while it was read: read it again", s->path);
+  if (lm_storage_reader_torn(s))
+    return lm_fail(e, LMOPT_BUSY, "'%s' was changed while it was read: read it again", s->path);
   return status != LMOPT_OK ? status : ended;
 }
 

@@ -16,7 +16,8 @@ enum { HASH_SIZE = 65 };
 static lmopt_status hash_text(const char *text, char hash[HASH_SIZE], lm_error *e) {
   unsigned char digest[EVP_MAX_MD_SIZE];
   unsigned size = 0;
-  if (EVP_Digest(text, strlen(text), digest, &size, EVP_sha256(), NULL) != 1 || size != 32) return lm_fail(e, LMOPT_ERROR, "libcrypto can't make a SHA-256");
+  if (EVP_Digest(text, strlen(text), digest, &size, EVP_sha256(), NULL) != 1 || size != 32)
+    return lm_fail(e, LMOPT_ERROR, "libcrypto can't make a SHA-256");
   for (unsigned i = 0; i < size; i++) snprintf(hash + 2 * i, 3, "%02x", digest[i]);
   return LMOPT_OK;
 }
@@ -94,9 +95,12 @@ static lmopt_status fail_budget(lm_storage *s, lm_id study, const lm_cost *worst
   lmopt_status status = read_budget(s, study, &limit, &spent, e);
   if (status != LMOPT_OK) return status;
   if (limit.calls >= 0 && spent.calls + worst->calls > limit.calls)
-    return lm_fail(e, LMOPT_LIMIT, "the study's budget is spent: %lld of %lld calls are made or under way", spent.calls, limit.calls);
+    return lm_fail(e, LMOPT_LIMIT, "the study's budget is spent: %lld of %lld calls are made or under way", spent.calls,
+                   limit.calls);
   if (limit.usd >= 0 && spent.usd + worst->usd > limit.usd)
-    return lm_fail(e, LMOPT_LIMIT, "the study's budget is spent: $%.6g of $%.6g are spent or reserved, and this call may cost $%.6g", spent.usd, limit.usd, worst->usd);
+    return lm_fail(e, LMOPT_LIMIT,
+                   "the study's budget is spent: $%.6g of $%.6g are spent or reserved, and this call may cost $%.6g",
+                   spent.usd, limit.usd, worst->usd);
   return lm_fail(e, LMOPT_LIMIT, "the study's budget is spent: its limit of tokens leaves no room for this call");
 }
 
@@ -112,7 +116,8 @@ static lmopt_status spend(lm_storage *s, lm_id study, const lm_cost *worst, lm_e
   return sqlite3_changes(s->database) == 1 ? LMOPT_OK : fail_budget(s, study, worst, e);
 }
 
-static lmopt_status reserve(lm_storage *s, lm_id study, lm_id trial, const char *key, const char *model, const char *request, const lm_cost *worst, lm_error *e) {
+static lmopt_status reserve(lm_storage *s, lm_id study, lm_id trial, const char *key, const char *model,
+                            const char *request, const lm_cost *worst, lm_error *e) {
   lmopt_status status = spend(s, study, worst, e);
   char hash[HASH_SIZE], now[LM_DATE_SIZE];
   if (status == LMOPT_OK) status = keep_text(s, request, hash, e);
@@ -133,9 +138,11 @@ static lmopt_status reserve(lm_storage *s, lm_id study, lm_id trial, const char 
   return lm_storage_run(s, statement, e);
 }
 
-lmopt_status lm_storage_reserve_call(lm_storage *s, lm_id study, lm_id trial, const char *key, const char *model, const char *request, const lm_cost *worst, lm_id *call, lm_error *e) {
+lmopt_status lm_storage_reserve_call(lm_storage *s, lm_id study, lm_id trial, const char *key, const char *model,
+                                     const char *request, const lm_cost *worst, lm_id *call, lm_error *e) {
   *call = 0;
-  if (worst->calls < 0 || worst->prompt_tokens < 0 || worst->completion_tokens < 0 || !(worst->usd >= 0 && worst->usd < 1e300))
+  if (worst->calls < 0 || worst->prompt_tokens < 0 || worst->completion_tokens < 0 ||
+      !(worst->usd >= 0 && worst->usd < 1e300))
     return lm_fail(e, LMOPT_MISUSE, "the worst case of a call must be finite and not negative");
   bool outermost;
   lmopt_status status = lm_storage_enter(s, &outermost, e);
@@ -162,14 +169,16 @@ static lmopt_status find_call(lm_storage *s, lm_id call, lm_id *study, lm_cost *
   return reserved ? LMOPT_OK : lm_fail(e, LMOPT_MISUSE, "the call %lld is settled already", call);
 }
 
-static lmopt_status settle(lm_storage *s, lm_id call, const char *reply, const lm_cost *actual, double seconds, lm_error *e) {
+static lmopt_status settle(lm_storage *s, lm_id call, const char *reply, const lm_cost *actual, double seconds,
+                           lm_error *e) {
   lm_id study = 0;
   lm_cost worst = {0};
   char hash[HASH_SIZE];
   lmopt_status status = find_call(s, call, &study, &worst, e);
   if (status == LMOPT_OK) status = keep_text(s, reply, hash, e);
   if (status != LMOPT_OK) return status;
-  lm_cost change = {actual->calls - worst.calls, actual->prompt_tokens - worst.prompt_tokens, actual->completion_tokens - worst.completion_tokens, actual->usd - worst.usd};
+  lm_cost change = {actual->calls - worst.calls, actual->prompt_tokens - worst.prompt_tokens,
+                    actual->completion_tokens - worst.completion_tokens, actual->usd - worst.usd};
   sqlite3_stmt *statement = lm_storage_statement(s, LM_SQL_BUDGET_SETTLE, e);
   if (!statement) return lm_storage_failed(e);
   sqlite3_bind_int64(statement, 1, study);
@@ -185,14 +194,16 @@ static lmopt_status settle(lm_storage *s, lm_id call, const char *reply, const l
   return lm_storage_run(s, statement, e);
 }
 
-lmopt_status lm_storage_settle_call(lm_storage *s, lm_id call, const char *reply, const lm_cost *actual, double seconds, lm_error *e) {
+lmopt_status lm_storage_settle_call(lm_storage *s, lm_id call, const char *reply, const lm_cost *actual, double seconds,
+                                    lm_error *e) {
   bool outermost;
   lmopt_status status = lm_storage_enter(s, &outermost, e);
   if (status != LMOPT_OK) return status;
   return lm_storage_leave(s, outermost, settle(s, call, reply, actual, seconds, e), e);
 }
 
-lmopt_status lm_storage_replay_call(lm_storage *s, lm_id trial, const char *key, size_t nth, char **reply, lm_error *e) {
+lmopt_status lm_storage_replay_call(lm_storage *s, lm_id trial, const char *key, size_t nth, char **reply,
+                                    lm_error *e) {
   *reply = NULL;
   lmopt_status status = lm_storage_enter_reading(s, e);
   if (status != LMOPT_OK) return status;
@@ -215,7 +226,8 @@ lmopt_status lm_storage_replay_call(lm_storage *s, lm_id trial, const char *key,
   return status;
 }
 
-lmopt_status lm_storage_calls(lm_storage *s, lm_id trial, void (*each)(void *userdata, const lm_stored_call *call), void *userdata, lm_error *e) {
+lmopt_status lm_storage_calls(lm_storage *s, lm_id trial, void (*each)(void *userdata, const lm_stored_call *call),
+                              void *userdata, lm_error *e) {
   lmopt_status status = lm_storage_enter_reading(s, e);
   if (status != LMOPT_OK) return status;
   if (!s->own_tables) return lm_storage_leave_reading(s, LMOPT_OK, e);

@@ -114,22 +114,22 @@ struct lm_storage {
   sqlite3_stmt *statements[LM_SQL_COUNT];
   pid_t process; /* a connection must not cross a fork */
   bool read_only;
-  bool own_tables; /* lmopt_* tables are there */
-  bool immutable;  /* a reader without locks: nobody had the file open */
+  bool own_tables;  /* lmopt_* tables are there */
+  bool immutable;   /* a reader without locks: nobody had the file open */
   struct stat seen; /* the file of an immutable reader when it was opened */
   long long reopened;
 
-  bool writing;        /* between begin and commit */
-  bool broken;         /* a write in this transaction failed: it can't be committed */
-  unsigned reading;    /* depth of reads in progress */
-  lm_id checked_trial; /* known in this transaction to be ours to write */
+  bool writing;         /* between begin and commit */
+  bool broken;          /* a write in this transaction failed: it can't be committed */
+  unsigned reading;     /* depth of reads in progress */
+  lm_id checked_trial;  /* known in this transaction to be ours to write */
   lm_id inserted_trial; /* inserted in this transaction as finished: its values may follow */
   double busy_since;
 
   lm_owner self;
-  lm_id owner;     /* our row in lmopt_owners, 0: none yet */
-  bool owner_new;  /* it was made in this transaction */
-  double beat;     /* when our heartbeat was written (monotonic) */
+  lm_id owner;    /* our row in lmopt_owners, 0: none yet */
+  bool owner_new; /* it was made in this transaction */
+  double beat;    /* when our heartbeat was written (monotonic) */
 
   lm_interned **interned; /* open addressing, a power of two */
   size_t interned_count, interned_capacity;
@@ -242,8 +242,9 @@ bool lm_json_whole(const char *text, size_t size, lm_json_value *value); /* fals
 lm_json lm_json_members(const lm_json_value *container);
 int lm_json_next(lm_json *walk, lm_json_value *key, lm_json_value *value);
 bool lm_json_double(const lm_json_value *value, double *out);
-bool lm_json_is_integer(const lm_json_value *value);            /* no fraction, no exponent */
-bool lm_json_string(const lm_json_value *value, lm_buffer *out); /* decoded; false: not a string, a zero byte, no memory */
+bool lm_json_is_integer(const lm_json_value *value); /* no fraction, no exponent */
+bool lm_json_string(const lm_json_value *value,
+                    lm_buffer *out); /* decoded; false: not a string, a zero byte, no memory */
 
 /* --- storage_range.c --- */
 

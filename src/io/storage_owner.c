@@ -47,7 +47,9 @@ static lmopt_status run_on(lm_storage *s, lm_sql which, lm_id id, lm_error *e) {
   return lm_storage_run(s, statement, e);
 }
 
-lmopt_status lm_storage_disown(lm_storage *s, lm_id trial, lm_error *e) { return run_on(s, LM_SQL_OWNED_DELETE, trial, e); }
+lmopt_status lm_storage_disown(lm_storage *s, lm_id trial, lm_error *e) {
+  return run_on(s, LM_SQL_OWNED_DELETE, trial, e);
+}
 
 lmopt_status lm_storage_return_trial(lm_storage *s, lm_id trial, bool *done, lm_error *e) {
   lmopt_status status = run_on(s, LM_SQL_RELEASE, trial, e);

@@ -102,7 +102,9 @@ static lmopt_status add_choice(const lm_json_value *choice, lm_buffer *out, lm_b
       }
       lm_buffer_add_json_string(out, lm_buffer_text(scratch), scratch->size);
       break;
-    default: return lm_fail(e, LMOPT_STORAGE, "a choice is neither null, a boolean, a number nor a text: %.*s", (int)(choice->size < 60 ? choice->size : 60), choice->text);
+    default:
+      return lm_fail(e, LMOPT_STORAGE, "a choice is neither null, a boolean, a number nor a text: %.*s",
+                     (int)(choice->size < 60 ? choice->size : 60), choice->text);
   }
   return out->status == LMOPT_OK ? LMOPT_OK : lm_fail_memory(e);
 }
@@ -123,7 +125,8 @@ static lmopt_status read_choices(lm_storage *s, const lm_json_value *array, lm_i
   }
   if (status == LMOPT_OK && !lm_buffer_add_char(&out, ']')) status = lm_fail_memory(e);
   if (status == LMOPT_OK && count == 0) status = lm_fail(e, LMOPT_STORAGE, "it has no choices");
-  if (status == LMOPT_OK && !(entry->choices = lm_copy_bytes(&s->allocator, out.data, out.size))) status = lm_fail_memory(e);
+  if (status == LMOPT_OK && !(entry->choices = lm_copy_bytes(&s->allocator, out.data, out.size)))
+    status = lm_fail_memory(e);
   entry->distribution.choices = entry->choices;
   entry->distribution.count = count;
   if (status == LMOPT_OK) status = lm_distribution_check(&entry->distribution, e);
@@ -146,21 +149,25 @@ static lmopt_status read_range(const fields *f, const family *kind, lm_distribut
 
 static lmopt_status parse(lm_storage *s, const char *text, size_t size, lm_interned *entry, lm_error *e) {
   lm_json_value whole, name, attributes, key, value;
-  if (!lm_json_whole(text, size, &whole) || whole.type != LM_JSON_OBJECT) return lm_fail(e, LMOPT_STORAGE, "it is not a JSON object");
+  if (!lm_json_whole(text, size, &whole) || whole.type != LM_JSON_OBJECT)
+    return lm_fail(e, LMOPT_STORAGE, "it is not a JSON object");
   if (find_member(&whole, "name", &name)) {
-    if (!find_member(&whole, "attributes", &attributes) || attributes.type != LM_JSON_OBJECT) return lm_fail(e, LMOPT_STORAGE, "it has no attributes");
+    if (!find_member(&whole, "attributes", &attributes) || attributes.type != LM_JSON_OBJECT)
+      return lm_fail(e, LMOPT_STORAGE, "it has no attributes");
   } else if (find_member(&whole, "type", &name)) {
     attributes = whole;
   } else {
     return lm_fail(e, LMOPT_STORAGE, "it has no name");
   }
   const family *kind = find_family(&name);
-  if (!kind) return lm_fail(e, LMOPT_STORAGE, "its class is unknown: %.*s", (int)(name.size < 60 ? name.size : 60), name.text);
+  if (!kind)
+    return lm_fail(e, LMOPT_STORAGE, "its class is unknown: %.*s", (int)(name.size < 60 ? name.size : 60), name.text);
   fields f = {0};
   lm_json walk = lm_json_members(&attributes);
   while (lm_json_next(&walk, &key, &value)) {
     if (!read_field(&f, &key, &value))
-      return lm_fail(e, LMOPT_STORAGE, "its attribute %.*s is unknown, or of the wrong type", (int)(key.size < 60 ? key.size : 60), key.text);
+      return lm_fail(e, LMOPT_STORAGE, "its attribute %.*s is unknown, or of the wrong type",
+                     (int)(key.size < 60 ? key.size : 60), key.text);
   }
   entry->distribution.kind = kind->kind;
   if (kind->kind != LM_CATEGORICAL) return read_range(&f, kind, &entry->distribution, e);

@@ -40,7 +40,8 @@ static lmopt_status visit_trial(scan *c, sqlite3_stmt *row) {
                        .start = lm_storage_column_text(row, 3),
                        .complete = lm_storage_column_text(row, 4)};
   if (t.state < 0) return fail_with(c, t.trial, "its state is '%.40s', which is none", lm_storage_column_text(row, 2));
-  if (sqlite3_column_type(row, 1) != SQLITE_INTEGER || t.number < 0) return fail_with(c, t.trial, "its number is '%.40s'", lm_storage_column_text(row, 1));
+  if (sqlite3_column_type(row, 1) != SQLITE_INTEGER || t.number < 0)
+    return fail_with(c, t.trial, "its number is '%.40s'", lm_storage_column_text(row, 1));
   if (c->expected >= 0 && t.number != c->expected) {
     char expected[32];
     snprintf(expected, sizeof expected, "%lld", c->expected);
@@ -54,7 +55,8 @@ static lmopt_status visit_parameter(scan *c, sqlite3_stmt *row) {
   lm_id trial = sqlite3_column_int64(row, 0);
   const char *name = lm_storage_column_text(row, 1), *text = lm_storage_column_text(row, 3);
   if (!name) return fail_with(c, trial, "a parameter's name is %s", NULL);
-  if (sqlite3_column_type(row, 2) == SQLITE_NULL) return fail_with(c, trial, "the parameter '%.100s' has no value", name);
+  if (sqlite3_column_type(row, 2) == SQLITE_NULL)
+    return fail_with(c, trial, "the parameter '%.100s' has no value", name);
   if (!text) return fail_with(c, trial, "the parameter '%.100s' has no distribution", name);
   double value = sqlite3_column_double(row, 2);
   lm_error why;
@@ -77,10 +79,14 @@ static bool read_number(sqlite3_stmt *row, int at, double *value) {
   *value = sqlite3_column_double(row, at);
   if (!type) return false;
   if (strcmp(type, "FINITE") == 0) return !null;
-  if (strcmp(type, "INF_POS") == 0) *value = INFINITY;
-  else if (strcmp(type, "INF_NEG") == 0) *value = -INFINITY;
-  else if (strcmp(type, "NAN") == 0) *value = NAN;
-  else return false;
+  if (strcmp(type, "INF_POS") == 0)
+    *value = INFINITY;
+  else if (strcmp(type, "INF_NEG") == 0)
+    *value = -INFINITY;
+  else if (strcmp(type, "NAN") == 0)
+    *value = NAN;
+  else
+    return false;
   return null;
 }
 
@@ -88,14 +94,17 @@ static lmopt_status visit_value(scan *c, sqlite3_stmt *row) {
   lm_id trial = sqlite3_column_int64(row, 0);
   long long objective = sqlite3_column_int64(row, 1);
   double value;
-  if (!read_number(row, 2, &value) || isnan(value) || objective < 0) return fail_with(c, trial, "one of its values is not what its type '%.40s' says", lm_storage_column_text(row, 3));
+  if (!read_number(row, 2, &value) || isnan(value) || objective < 0)
+    return fail_with(c, trial, "one of its values is not what its type '%.40s' says", lm_storage_column_text(row, 3));
   return c->visitor->value(c->visitor->userdata, trial, (size_t)objective, value);
 }
 
 static lmopt_status visit_report(scan *c, sqlite3_stmt *row) {
   lm_id trial = sqlite3_column_int64(row, 0);
   double value;
-  if (!read_number(row, 2, &value)) return fail_with(c, trial, "one of its intermediate values is not what its type '%.40s' says", lm_storage_column_text(row, 3));
+  if (!read_number(row, 2, &value))
+    return fail_with(c, trial, "one of its intermediate values is not what its type '%.40s' says",
+                     lm_storage_column_text(row, 3));
   return c->visitor->report(c->visitor->userdata, trial, sqlite3_column_int64(row, 1), value);
 }
 
@@ -104,7 +113,8 @@ static lmopt_status visit_attribute(scan *c, sqlite3_stmt *row) {
   const char *key = lm_storage_column_text(row, 1), *json = lm_storage_column_text(row, 2);
   lm_json_value whole;
   if (!key) return fail_with(c, trial, "an attribute's key is %s", NULL);
-  if (!json || !lm_json_whole(json, (size_t)sqlite3_column_bytes(row, 2), &whole)) return fail_with(c, trial, "the attribute '%.100s' is not valid JSON", key);
+  if (!json || !lm_json_whole(json, (size_t)sqlite3_column_bytes(row, 2), &whole))
+    return fail_with(c, trial, "the attribute '%.100s' is not valid JSON", key);
   return c->visitor->attribute(c->visitor->userdata, trial, c->scope, key, json);
 }
 
@@ -140,7 +150,13 @@ static lmopt_status visit_all(scan *c) {
 lmopt_status lm_storage_scan(lm_storage *s, lm_id study, lm_id after, const lm_trial_visitor *visitor, lm_error *e) {
   lmopt_status status = lm_storage_enter_reading(s, e);
   if (status != LMOPT_OK) return status;
-  scan c = {.s = s, .visitor = visitor, .study = study, .after = after, .last = INT64_MAX, .expected = after > 0 ? -1 : 0, .e = e};
+  scan c = {.s = s,
+            .visitor = visitor,
+            .study = study,
+            .after = after,
+            .last = INT64_MAX,
+            .expected = after > 0 ? -1 : 0,
+            .e = e};
   return lm_storage_leave_reading(s, visit_all(&c), e);
 }
 
@@ -150,7 +166,8 @@ static lmopt_status read_trial(scan *c, lm_id trial) {
   sqlite3_bind_int64(statement, 1, trial);
   int found = lm_storage_step(c->s, statement, c->e);
   if (found < 0) return (lmopt_status)found;
-  if (found == 0) return lm_fail(c->e, LMOPT_NOT_FOUND, "there is no trial with the id %lld in '%s'", trial, c->s->path);
+  if (found == 0)
+    return lm_fail(c->e, LMOPT_NOT_FOUND, "there is no trial with the id %lld in '%s'", trial, c->s->path);
   c->study = sqlite3_column_int64(statement, 0);
   sqlite3_reset(statement);
   return visit_all(c);

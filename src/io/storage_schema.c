@@ -12,7 +12,8 @@
 enum { SCHEMA_VERSION = 12 /* frozen by Optuna */, OWN_VERSION = 1 };
 
 static const char *const optuna_tables =
-    "CREATE TABLE IF NOT EXISTS studies (study_id INTEGER NOT NULL, study_name VARCHAR(512) NOT NULL, PRIMARY KEY (study_id));"
+    "CREATE TABLE IF NOT EXISTS studies (study_id INTEGER NOT NULL, study_name VARCHAR(512) NOT NULL, PRIMARY KEY "
+    "(study_id));"
     "CREATE UNIQUE INDEX IF NOT EXISTS ix_studies_study_name ON studies (study_name);"
     "CREATE TABLE IF NOT EXISTS version_info (version_info_id INTEGER NOT NULL, schema_version INTEGER, "
     "library_version VARCHAR(256), PRIMARY KEY (version_info_id), CHECK (version_info_id=1));"
@@ -25,7 +26,8 @@ static const char *const optuna_tables =
     "CREATE TABLE IF NOT EXISTS study_system_attributes (study_system_attribute_id INTEGER NOT NULL, study_id INTEGER, "
     "\"key\" VARCHAR(512), value_json TEXT, PRIMARY KEY (study_system_attribute_id), UNIQUE (study_id, \"key\"), "
     "FOREIGN KEY(study_id) REFERENCES studies (study_id));"
-    "CREATE TABLE IF NOT EXISTS trials (trial_id INTEGER NOT NULL, number INTEGER, study_id INTEGER, state VARCHAR(8) NOT NULL, "
+    "CREATE TABLE IF NOT EXISTS trials (trial_id INTEGER NOT NULL, number INTEGER, study_id INTEGER, state VARCHAR(8) "
+    "NOT NULL, "
     "datetime_start DATETIME, datetime_complete DATETIME, PRIMARY KEY (trial_id), "
     "FOREIGN KEY(study_id) REFERENCES studies (study_id));"
     "CREATE INDEX IF NOT EXISTS ix_trials_study_id ON trials (study_id);"
@@ -38,19 +40,24 @@ static const char *const optuna_tables =
     "CREATE TABLE IF NOT EXISTS trial_params (param_id INTEGER NOT NULL, trial_id INTEGER, param_name VARCHAR(512), "
     "param_value FLOAT, distribution_json TEXT, PRIMARY KEY (param_id), UNIQUE (trial_id, param_name), "
     "FOREIGN KEY(trial_id) REFERENCES trials (trial_id));"
-    "CREATE TABLE IF NOT EXISTS trial_values (trial_value_id INTEGER NOT NULL, trial_id INTEGER NOT NULL, objective INTEGER NOT NULL, "
+    "CREATE TABLE IF NOT EXISTS trial_values (trial_value_id INTEGER NOT NULL, trial_id INTEGER NOT NULL, objective "
+    "INTEGER NOT NULL, "
     "value FLOAT, value_type VARCHAR(7) NOT NULL, PRIMARY KEY (trial_value_id), UNIQUE (trial_id, objective), "
     "FOREIGN KEY(trial_id) REFERENCES trials (trial_id));"
-    "CREATE TABLE IF NOT EXISTS trial_intermediate_values (trial_intermediate_value_id INTEGER NOT NULL, trial_id INTEGER NOT NULL, "
+    "CREATE TABLE IF NOT EXISTS trial_intermediate_values (trial_intermediate_value_id INTEGER NOT NULL, trial_id "
+    "INTEGER NOT NULL, "
     "step INTEGER NOT NULL, intermediate_value FLOAT, intermediate_value_type VARCHAR(7) NOT NULL, "
-    "PRIMARY KEY (trial_intermediate_value_id), UNIQUE (trial_id, step), FOREIGN KEY(trial_id) REFERENCES trials (trial_id));"
+    "PRIMARY KEY (trial_intermediate_value_id), UNIQUE (trial_id, step), FOREIGN KEY(trial_id) REFERENCES trials "
+    "(trial_id));"
     "CREATE TABLE IF NOT EXISTS trial_heartbeats (trial_heartbeat_id INTEGER NOT NULL, trial_id INTEGER NOT NULL, "
     "heartbeat DATETIME NOT NULL, PRIMARY KEY (trial_heartbeat_id), UNIQUE (trial_id), "
     "FOREIGN KEY(trial_id) REFERENCES trials (trial_id));";
 
 static const char *const optuna_stamps =
-    "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num));"
-    "INSERT INTO version_info VALUES (1, 12, 'lmopt " LMOPT_VERSION "');"
+    "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, CONSTRAINT alembic_version_pkc PRIMARY KEY "
+    "(version_num));"
+    "INSERT INTO version_info VALUES (1, 12, 'lmopt " LMOPT_VERSION
+    "');"
     "INSERT INTO alembic_version VALUES ('" REVISION "');";
 
 /*
@@ -66,23 +73,35 @@ static const char *const own_tables =
     "CREATE TABLE lmopt_studies (study_id INTEGER NOT NULL, key TEXT NOT NULL, value_json TEXT NOT NULL, "
     "PRIMARY KEY (study_id, key)) WITHOUT ROWID;"
     "CREATE TABLE lmopt_texts (hash TEXT NOT NULL PRIMARY KEY, text TEXT NOT NULL);"
-    "CREATE TABLE lmopt_calls (call_id INTEGER PRIMARY KEY, study_id INTEGER NOT NULL, trial_id INTEGER, key TEXT NOT NULL, "
-    "model TEXT NOT NULL, request TEXT, reply TEXT, state TEXT NOT NULL, calls INTEGER NOT NULL, prompt_tokens INTEGER NOT NULL, "
+    "CREATE TABLE lmopt_calls (call_id INTEGER PRIMARY KEY, study_id INTEGER NOT NULL, trial_id INTEGER, key TEXT NOT "
+    "NULL, "
+    "model TEXT NOT NULL, request TEXT, reply TEXT, state TEXT NOT NULL, calls INTEGER NOT NULL, prompt_tokens INTEGER "
+    "NOT NULL, "
     "completion_tokens INTEGER NOT NULL, usd REAL NOT NULL, seconds REAL NOT NULL DEFAULT 0, made TEXT NOT NULL);"
     "CREATE INDEX lmopt_calls_trial ON lmopt_calls (trial_id, key);"
     "CREATE INDEX lmopt_calls_study ON lmopt_calls (study_id);"
     "CREATE TABLE lmopt_budgets (study_id INTEGER PRIMARY KEY, limit_calls INTEGER NOT NULL DEFAULT -1, "
     "limit_prompt_tokens INTEGER NOT NULL DEFAULT -1, limit_completion_tokens INTEGER NOT NULL DEFAULT -1, "
-    "limit_usd REAL NOT NULL DEFAULT -1, spent_calls INTEGER NOT NULL DEFAULT 0, spent_prompt_tokens INTEGER NOT NULL DEFAULT 0, "
+    "limit_usd REAL NOT NULL DEFAULT -1, spent_calls INTEGER NOT NULL DEFAULT 0, spent_prompt_tokens INTEGER NOT NULL "
+    "DEFAULT 0, "
     "spent_completion_tokens INTEGER NOT NULL DEFAULT 0, spent_usd REAL NOT NULL DEFAULT 0);"
     "CREATE INDEX lmopt_trials_number ON trials (study_id, number);"
     "CREATE INDEX lmopt_trials_waiting ON trials (study_id, number) WHERE state = 'WAITING';";
 
 /* Every revision before ours; https://github.com/optuna/optuna/tree/master/optuna/storages/_rdb/alembic/versions */
-static const char *const older_revisions[] = {"v0.9.0.a", "v1.2.0.a", "v1.3.0.a", "v2.4.0.a", "v2.6.0.a", "v3.0.0.a", "v3.0.0.b", "v3.0.0.c", "v3.0.0.d"};
+static const char *const older_revisions[] = {"v0.9.0.a", "v1.2.0.a", "v1.3.0.a", "v2.4.0.a", "v2.6.0.a",
+                                              "v3.0.0.a", "v3.0.0.b", "v3.0.0.c", "v3.0.0.d"};
 
-static const char *const needed_tables[] = {"studies",      "study_directions", "study_user_attributes",     "study_system_attributes", "trials",
-                                            "trial_params", "trial_values",     "trial_intermediate_values", "trial_user_attributes",   "trial_system_attributes"};
+static const char *const needed_tables[] = {"studies",
+                                            "study_directions",
+                                            "study_user_attributes",
+                                            "study_system_attributes",
+                                            "trials",
+                                            "trial_params",
+                                            "trial_values",
+                                            "trial_intermediate_values",
+                                            "trial_user_attributes",
+                                            "trial_system_attributes"};
 
 typedef struct look {
   const char *path;
@@ -99,7 +118,9 @@ static int ask(const look *l, const char *sql, long long *number, char *text, si
   int result = sqlite3_prepare_v2(l->database, sql, -1, &statement, NULL);
   if (result == SQLITE_ERROR) return 0;
   if (result == SQLITE_OK) result = sqlite3_step(statement);
-  int answer = result == SQLITE_ROW ? 1 : result == SQLITE_DONE ? 0 : (int)lm_storage_connection_fail(l->path, l->database, result, l->e);
+  int answer = result == SQLITE_ROW    ? 1
+               : result == SQLITE_DONE ? 0
+                                       : (int)lm_storage_connection_fail(l->path, l->database, result, l->e);
   if (answer == 1 && number) *number = sqlite3_column_int64(statement, 0);
   if (answer == 1 && text) {
     const char *found = lm_storage_column_text(statement, 0);
@@ -117,7 +138,10 @@ static lmopt_status check_needed(const look *l, bool *lacking) {
     if (found < 0) return (lmopt_status)found;
     if (found) continue;
     bool essential = strcmp(needed_tables[i], "studies") == 0 || strcmp(needed_tables[i], "trials") == 0;
-    if (essential) return lm_fail(l->e, LMOPT_STORAGE, "'%s' is a database of something else (it has no table '%s'): give another file name", l->path, needed_tables[i]);
+    if (essential)
+      return lm_fail(l->e, LMOPT_STORAGE,
+                     "'%s' is a database of something else (it has no table '%s'): give another file name", l->path,
+                     needed_tables[i]);
     *lacking = true; /* Optuna makes what is missing, and so does lmopt when it may write */
   }
   return LMOPT_OK;
@@ -131,15 +155,19 @@ static lmopt_status check_revision(const look *l) {
     if (strcmp(revision, REVISION) == 0) return LMOPT_OK;
     for (size_t i = 0; i < sizeof older_revisions / sizeof older_revisions[0]; i++)
       if (strcmp(revision, older_revisions[i]) == 0)
-        return lm_fail(l->e, LMOPT_STORAGE, "'%s' was written by an older Optuna (revision %s): run `optuna storage upgrade` first", l->path, revision);
-    return lm_fail(l->e, LMOPT_STORAGE, "'%s' was written by a newer Optuna (revision %.40s): a newer lmopt is needed", l->path, revision);
+        return lm_fail(l->e, LMOPT_STORAGE,
+                       "'%s' was written by an older Optuna (revision %s): run `optuna storage upgrade` first", l->path,
+                       revision);
+    return lm_fail(l->e, LMOPT_STORAGE, "'%s' was written by a newer Optuna (revision %.40s): a newer lmopt is needed",
+                   l->path, revision);
   }
   long long version = SCHEMA_VERSION;
   found = ask(l, "SELECT schema_version FROM version_info", &version, NULL, 0);
   if (found < 0) return (lmopt_status)found;
   if (version == SCHEMA_VERSION) return LMOPT_OK;
-  return lm_fail(l->e, LMOPT_STORAGE, "'%s' was written by %s Optuna (schema version %lld)%s", l->path, version < SCHEMA_VERSION ? "an older" : "a newer",
-                 version, version < SCHEMA_VERSION ? ": run `optuna storage upgrade` first" : ": a newer lmopt is needed");
+  return lm_fail(l->e, LMOPT_STORAGE, "'%s' was written by %s Optuna (schema version %lld)%s", l->path,
+                 version < SCHEMA_VERSION ? "an older" : "a newer", version,
+                 version < SCHEMA_VERSION ? ": run `optuna storage upgrade` first" : ": a newer lmopt is needed");
 }
 
 static lmopt_status check_own(const look *l, lm_recognised *out) {
@@ -147,7 +175,10 @@ static lmopt_status check_own(const look *l, lm_recognised *out) {
   int found = ask(l, "SELECT max(version) FROM lmopt_version", &version, NULL, 0);
   if (found < 0) return (lmopt_status)found;
   if (version == 0) return LMOPT_OK;
-  if (version > OWN_VERSION) return lm_fail(l->e, LMOPT_STORAGE, "'%s' was written by a newer lmopt (its own tables have version %lld, this one knows %d)", l->path, version, OWN_VERSION);
+  if (version > OWN_VERSION)
+    return lm_fail(l->e, LMOPT_STORAGE,
+                   "'%s' was written by a newer lmopt (its own tables have version %lld, this one knows %d)", l->path,
+                   version, OWN_VERSION);
   found = ask(l, "SELECT max(made_here) FROM lmopt_version", &made_here, NULL, 0);
   if (found < 0) return (lmopt_status)found;
   out->own_tables = true;
@@ -169,7 +200,8 @@ lmopt_status lm_storage_recognise(const char *path, sqlite3 *database, lm_recogn
   lmopt_status status = check_needed(&l, &out->lacking);
   if (status == LMOPT_OK) status = check_revision(&l);
   if (status == LMOPT_OK) status = check_own(&l, out);
-  if (status == LMOPT_OK && out->lacking && out->own_tables) status = lm_fail(e, LMOPT_STORAGE, "'%s' is damaged: some of its tables are missing", path);
+  if (status == LMOPT_OK && out->lacking && out->own_tables)
+    status = lm_fail(e, LMOPT_STORAGE, "'%s' is damaged: some of its tables are missing", path);
   return status;
 }
 

@@ -2,13 +2,15 @@
 
 /* The trials a scan visits: a study, above one id, up to another. */
 #define SCANNED "t.study_id = ?1 AND t.trial_id > ?2 AND t.trial_id <= ?3"
-#define ATTRIBUTE_SET(table, id)                                  \
-  "INSERT INTO " table "(" id ", key, value_json) VALUES (?1, ?2, ?3) " \
+#define ATTRIBUTE_SET(table, id)            \
+  "INSERT INTO " table "(" id               \
+  ", key, value_json) VALUES (?1, ?2, ?3) " \
   "ON CONFLICT(" id ", key) DO UPDATE SET value_json = excluded.value_json"
 #define ATTRIBUTE_DELETE(table, id) "DELETE FROM " table " WHERE " id " = ?1 AND key = ?2"
 #define STUDY_ATTRIBUTES(table, column) "SELECT key, value_json FROM " table " WHERE study_id = ?1 ORDER BY " column
-#define SCAN_ATTRIBUTES(table, column)                                            \
-  "SELECT a.trial_id, a.key, a.value_json FROM trials t CROSS JOIN " table " a " \
+#define SCAN_ATTRIBUTES(table, column)                                     \
+  "SELECT a.trial_id, a.key, a.value_json FROM trials t CROSS JOIN " table \
+  " a "                                                                    \
   "ON a.trial_id = t.trial_id WHERE " SCANNED " ORDER BY t.trial_id, a." column
 /* spent + worst stays within a limit; the last factor forgives the rounding of sums of dollars. */
 #define WITHIN(name, place) "(limit_" name " < 0 OR spent_" name " + " place " <= limit_" name ")"
@@ -42,7 +44,8 @@ const char *const lm_storage_sql[LM_SQL_COUNT] = {
     [LM_SQL_ATTRIBUTE_DELETE + LM_TRIAL_USER] = ATTRIBUTE_DELETE("trial_user_attributes", "trial_id"),
     [LM_SQL_ATTRIBUTE_DELETE + LM_TRIAL_SYSTEM] = ATTRIBUTE_DELETE("trial_system_attributes", "trial_id"),
     [LM_SQL_STUDY_ATTRIBUTES + LM_STUDY_USER] = STUDY_ATTRIBUTES("study_user_attributes", "study_user_attribute_id"),
-    [LM_SQL_STUDY_ATTRIBUTES + LM_STUDY_SYSTEM] = STUDY_ATTRIBUTES("study_system_attributes", "study_system_attribute_id"),
+    [LM_SQL_STUDY_ATTRIBUTES + LM_STUDY_SYSTEM] =
+        STUDY_ATTRIBUTES("study_system_attributes", "study_system_attribute_id"),
     [LM_SQL_SCAN_ATTRIBUTES + 0] = SCAN_ATTRIBUTES("trial_user_attributes", "trial_user_attribute_id"),
     [LM_SQL_SCAN_ATTRIBUTES + 1] = SCAN_ATTRIBUTES("trial_system_attributes", "trial_system_attribute_id"),
     [LM_SQL_PROPERTY_SET] =
@@ -51,7 +54,8 @@ const char *const lm_storage_sql[LM_SQL_COUNT] = {
     [LM_SQL_PROPERTY_GET] = "SELECT value_json FROM lmopt_studies WHERE study_id = ?1 AND key = ?2",
 
     [LM_SQL_SCAN_TRIALS] =
-        "SELECT t.trial_id, t.number, t.state, t.datetime_start, t.datetime_complete FROM trials t WHERE " SCANNED " ORDER BY t.trial_id",
+        "SELECT t.trial_id, t.number, t.state, t.datetime_start, t.datetime_complete FROM trials t WHERE " SCANNED
+        " ORDER BY t.trial_id",
     [LM_SQL_SCAN_PARAMETERS] =
         "SELECT p.trial_id, p.param_name, p.param_value, p.distribution_json FROM trials t CROSS JOIN trial_params p "
         "ON p.trial_id = t.trial_id WHERE " SCANNED " ORDER BY t.trial_id, p.param_id",
@@ -60,12 +64,15 @@ const char *const lm_storage_sql[LM_SQL_COUNT] = {
         "ON v.trial_id = t.trial_id WHERE " SCANNED " ORDER BY t.trial_id, v.objective",
     [LM_SQL_SCAN_REPORTS] =
         "SELECT i.trial_id, i.step, i.intermediate_value, i.intermediate_value_type FROM trials t "
-        "CROSS JOIN trial_intermediate_values i ON i.trial_id = t.trial_id WHERE " SCANNED " ORDER BY t.trial_id, i.step",
+        "CROSS JOIN trial_intermediate_values i ON i.trial_id = t.trial_id WHERE " SCANNED
+        " ORDER BY t.trial_id, i.step",
     [LM_SQL_TRIAL_STUDY] = "SELECT study_id FROM trials WHERE trial_id = ?1",
     [LM_SQL_TRIAL_NUMBER] =
-        "SELECT t.number, s.study_name FROM trials t LEFT JOIN studies s ON s.study_id = t.study_id WHERE t.trial_id = ?1",
+        "SELECT t.number, s.study_name FROM trials t LEFT JOIN studies s ON s.study_id = t.study_id WHERE t.trial_id = "
+        "?1",
     [LM_SQL_TRIAL_STATE] =
-        "SELECT t.state, o.owner_id FROM trials t LEFT JOIN lmopt_trial_owners o ON o.trial_id = t.trial_id WHERE t.trial_id = ?1",
+        "SELECT t.state, o.owner_id FROM trials t LEFT JOIN lmopt_trial_owners o ON o.trial_id = t.trial_id WHERE "
+        "t.trial_id = ?1",
     /* The highest number is found through an index, where a count would read every trial. */
     [LM_SQL_TRIAL_INSERT] =
         "INSERT INTO trials(number, study_id, state, datetime_start, datetime_complete) "
@@ -74,7 +81,8 @@ const char *const lm_storage_sql[LM_SQL_COUNT] = {
     [LM_SQL_TRIAL_COUNT] = "SELECT ifnull(max(number), -1) + 1 FROM trials WHERE study_id = ?1",
     [LM_SQL_WAITING] =
         "SELECT trial_id, number FROM trials WHERE study_id = ?1 AND state = 'WAITING' ORDER BY number LIMIT 1",
-    [LM_SQL_CLAIM] = "UPDATE trials SET state = 'RUNNING', datetime_start = ?2 WHERE trial_id = ?1 AND state = 'WAITING'",
+    [LM_SQL_CLAIM] =
+        "UPDATE trials SET state = 'RUNNING', datetime_start = ?2 WHERE trial_id = ?1 AND state = 'WAITING'",
     [LM_SQL_PARAMETER_SET] =
         "INSERT INTO trial_params(trial_id, param_name, param_value, distribution_json) VALUES (?1, ?2, ?3, ?4) "
         "ON CONFLICT(trial_id, param_name) DO UPDATE SET param_value = excluded.param_value, "
@@ -92,7 +100,8 @@ const char *const lm_storage_sql[LM_SQL_COUNT] = {
     [LM_SQL_REPORTS_DELETE] = "DELETE FROM trial_intermediate_values WHERE trial_id = ?1",
 
     [LM_SQL_OWNER_INSERT] =
-        "INSERT INTO lmopt_owners(owner_id, host, boot, space, process, start, heartbeat) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO lmopt_owners(owner_id, host, boot, space, process, start, heartbeat) VALUES (?1, ?2, ?3, ?4, ?5, "
+        "?6, ?7)",
     [LM_SQL_OWNER_BEAT] = "UPDATE lmopt_owners SET heartbeat = ?2 WHERE owner_id = ?1",
     [LM_SQL_OWNER_DELETE] = "DELETE FROM lmopt_owners WHERE owner_id = ?1",
     [LM_SQL_OWNED_INSERT] = "INSERT OR REPLACE INTO lmopt_trial_owners(trial_id, owner_id) VALUES (?1, ?2)",
@@ -108,7 +117,8 @@ const char *const lm_storage_sql[LM_SQL_COUNT] = {
     [LM_SQL_BUDGET_SET] =
         "INSERT INTO lmopt_budgets(study_id, limit_calls, limit_prompt_tokens, limit_completion_tokens, limit_usd) "
         "VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT(study_id) DO UPDATE SET limit_calls = excluded.limit_calls, "
-        "limit_prompt_tokens = excluded.limit_prompt_tokens, limit_completion_tokens = excluded.limit_completion_tokens, "
+        "limit_prompt_tokens = excluded.limit_prompt_tokens, limit_completion_tokens = "
+        "excluded.limit_completion_tokens, "
         "limit_usd = excluded.limit_usd",
     [LM_SQL_BUDGET_GET] =
         "SELECT limit_calls, limit_prompt_tokens, limit_completion_tokens, limit_usd, "
@@ -117,8 +127,8 @@ const char *const lm_storage_sql[LM_SQL_COUNT] = {
         "INSERT INTO lmopt_budgets(study_id, spent_calls, spent_prompt_tokens, spent_completion_tokens, spent_usd) "
         "VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT(study_id) DO UPDATE SET spent_calls = spent_calls + ?2, "
         "spent_prompt_tokens = spent_prompt_tokens + ?3, spent_completion_tokens = spent_completion_tokens + ?4, "
-        "spent_usd = spent_usd + ?5 WHERE " WITHIN("calls", "?2") " AND " WITHIN("prompt_tokens", "?3") " AND "
-        WITHIN("completion_tokens", "?4") " AND (limit_usd < 0 OR spent_usd + ?5 <= limit_usd * 1.000000000001)",
+        "spent_usd = spent_usd + ?5 WHERE " WITHIN("calls", "?2") " AND " WITHIN("prompt_tokens", "?3") " AND " WITHIN(
+            "completion_tokens", "?4") " AND (limit_usd < 0 OR spent_usd + ?5 <= limit_usd * 1.000000000001)",
     [LM_SQL_BUDGET_SETTLE] =
         "UPDATE lmopt_budgets SET spent_calls = max(0, spent_calls + ?2), "
         "spent_prompt_tokens = max(0, spent_prompt_tokens + ?3), "

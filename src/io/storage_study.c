@@ -5,7 +5,8 @@
 
 /* --- making and finding --- */
 
-static lmopt_status insert_study(lm_storage *s, const char *name, const bool *maximize, size_t objectives, lm_id *study, lm_error *e) {
+static lmopt_status insert_study(lm_storage *s, const char *name, const bool *maximize, size_t objectives, lm_id *study,
+                                 lm_error *e) {
   sqlite3_stmt *statement = lm_storage_statement(s, LM_SQL_STUDY_FIND, e);
   if (!statement) return lm_storage_failed(e);
   lm_storage_bind_text(statement, 1, name);
@@ -27,7 +28,8 @@ static lmopt_status insert_study(lm_storage *s, const char *name, const bool *ma
   return status;
 }
 
-lmopt_status lm_storage_create_study(lm_storage *s, const char *name, const bool *maximize, size_t objectives, lm_id *study, lm_error *e) {
+lmopt_status lm_storage_create_study(lm_storage *s, const char *name, const bool *maximize, size_t objectives,
+                                     lm_id *study, lm_error *e) {
   *study = 0;
   if (objectives == 0) return lm_fail(e, LMOPT_MISUSE, "a study needs at least one direction");
   bool outermost;
@@ -80,8 +82,11 @@ static lmopt_status fail_not_found(lm_storage *s, const char *name, lm_error *e)
     snprintf(nearest, sizeof nearest, "%s", other);
   }
   if (stepped < 0) return (lmopt_status)stepped;
-  if (nearest[0]) return lm_fail(e, LMOPT_NOT_FOUND, "there is no study '%s' in '%s'; did you mean '%s'?", name, s->path, nearest);
-  return lm_fail(e, LMOPT_NOT_FOUND, studies ? "there is no study '%s' in '%s'" : "there is no study '%s' in '%s', which holds none", name, s->path);
+  if (nearest[0])
+    return lm_fail(e, LMOPT_NOT_FOUND, "there is no study '%s' in '%s'; did you mean '%s'?", name, s->path, nearest);
+  return lm_fail(e, LMOPT_NOT_FOUND,
+                 studies ? "there is no study '%s' in '%s'" : "there is no study '%s' in '%s', which holds none", name,
+                 s->path);
 }
 
 static lmopt_status find_study(lm_storage *s, const char *name, lm_id *study, lm_error *e) {
@@ -140,7 +145,8 @@ static lmopt_status run_deletions(lm_storage *s, lm_id study, lm_error *e) {
     sqlite3_finalize(statement);
     if (status != LMOPT_OK) return status;
   }
-  if (sqlite3_changes(s->database) == 0) return lm_fail(e, LMOPT_NOT_FOUND, "there is no study %lld in '%s'", study, s->path);
+  if (sqlite3_changes(s->database) == 0)
+    return lm_fail(e, LMOPT_NOT_FOUND, "there is no study %lld in '%s'", study, s->path);
   return LMOPT_OK;
 }
 
@@ -160,7 +166,8 @@ lmopt_status lm_storage_fail_trial(lm_storage *s, lm_id trial, const char *what,
   lmopt_status status;
   if (lm_storage_step(s, statement, NULL) == 1) {
     const char *name = lm_storage_column_text(statement, 1);
-    status = lm_fail(e, LMOPT_STORAGE, "'%s', study '%.100s', trial %lld: %s", s->path, name ? name : "?", (long long)sqlite3_column_int64(statement, 0), what);
+    status = lm_fail(e, LMOPT_STORAGE, "'%s', study '%.100s', trial %lld: %s", s->path, name ? name : "?",
+                     (long long)sqlite3_column_int64(statement, 0), what);
     sqlite3_reset(statement);
   } else {
     status = lm_fail(e, LMOPT_STORAGE, "'%s', trial id %lld: %s", s->path, trial, what);
@@ -180,7 +187,8 @@ static lmopt_status fail_study(lm_storage *s, lm_id study, const char *what, lm_
   return status;
 }
 
-static lmopt_status read_directions(lm_storage *s, lm_id study, bool *maximize, size_t capacity, size_t *objectives, lm_error *e) {
+static lmopt_status read_directions(lm_storage *s, lm_id study, bool *maximize, size_t capacity, size_t *objectives,
+                                    lm_error *e) {
   sqlite3_stmt *statement = lm_storage_statement(s, LM_SQL_DIRECTIONS, e);
   if (!statement) return lm_storage_failed(e);
   sqlite3_bind_int64(statement, 1, study);
@@ -190,7 +198,8 @@ static lmopt_status read_directions(lm_storage *s, lm_id study, bool *maximize, 
     bool up = direction && strcmp(direction, "MAXIMIZE") == 0;
     if (!up && (!direction || strcmp(direction, "MINIMIZE") != 0)) {
       char what[100];
-      snprintf(what, sizeof what, "a direction is '%.40s', neither MINIMIZE nor MAXIMIZE", direction ? direction : "NULL");
+      snprintf(what, sizeof what, "a direction is '%.40s', neither MINIMIZE nor MAXIMIZE",
+               direction ? direction : "NULL");
       sqlite3_reset(statement);
       return fail_study(s, study, what, e);
     }
@@ -201,14 +210,16 @@ static lmopt_status read_directions(lm_storage *s, lm_id study, bool *maximize, 
   return *objectives ? LMOPT_OK : fail_study(s, study, "it has no directions", e);
 }
 
-lmopt_status lm_storage_directions(lm_storage *s, lm_id study, bool *maximize, size_t capacity, size_t *objectives, lm_error *e) {
+lmopt_status lm_storage_directions(lm_storage *s, lm_id study, bool *maximize, size_t capacity, size_t *objectives,
+                                   lm_error *e) {
   *objectives = 0;
   lmopt_status status = lm_storage_enter_reading(s, e);
   if (status != LMOPT_OK) return status;
   return lm_storage_leave_reading(s, read_directions(s, study, maximize, capacity, objectives, e), e);
 }
 
-lmopt_status lm_storage_list(lm_storage *s, void (*each)(void *userdata, const lm_study_summary *summary), void *userdata, lm_error *e) {
+lmopt_status lm_storage_list(lm_storage *s, void (*each)(void *userdata, const lm_study_summary *summary),
+                             void *userdata, lm_error *e) {
   lmopt_status status = lm_storage_enter_reading(s, e);
   if (status != LMOPT_OK) return status;
   sqlite3_stmt *statement = lm_storage_statement(s, LM_SQL_STUDY_LIST, e);
@@ -229,8 +240,10 @@ lmopt_status lm_storage_list(lm_storage *s, void (*each)(void *userdata, const l
 /* --- attributes and properties of studies --- */
 
 lmopt_status lm_storage_study_attributes(lm_storage *s, lm_scope scope, lm_id study,
-                                         void (*each)(void *userdata, const char *key, const char *json), void *userdata, lm_error *e) {
-  if (scope != LM_STUDY_USER && scope != LM_STUDY_SYSTEM) return lm_fail(e, LMOPT_MISUSE, "these are not attributes of a study");
+                                         void (*each)(void *userdata, const char *key, const char *json),
+                                         void *userdata, lm_error *e) {
+  if (scope != LM_STUDY_USER && scope != LM_STUDY_SYSTEM)
+    return lm_fail(e, LMOPT_MISUSE, "these are not attributes of a study");
   lmopt_status status = lm_storage_enter_reading(s, e);
   if (status != LMOPT_OK) return status;
   sqlite3_stmt *statement = lm_storage_statement(s, (lm_sql)(LM_SQL_STUDY_ATTRIBUTES + (int)scope), e);

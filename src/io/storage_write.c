@@ -12,7 +12,9 @@ const char *lm_storage_state_name(int state) {
   return state >= 0 && state < LM_STORED_STATES ? names[state] : NULL;
 }
 
-static bool is_finished(int state) { return state == LM_STORED_COMPLETE || state == LM_STORED_PRUNED || state == LM_STORED_FAIL; }
+static bool is_finished(int state) {
+  return state == LM_STORED_COMPLETE || state == LM_STORED_PRUNED || state == LM_STORED_FAIL;
+}
 
 void lm_storage_bind_number(sqlite3_stmt *statement, int value_index, double value) {
   const char *type = isnan(value) ? "NAN" : isfinite(value) ? "FINITE" : value > 0 ? "INF_POS" : "INF_NEG";
@@ -43,20 +45,26 @@ static lmopt_status check_writable(lm_storage *s, lm_id trial, lm_error *e) {
   lm_id owner = sqlite3_column_int64(statement, 1);
   sqlite3_reset(statement);
   if (is_finished(state)) return lm_fail(e, LMOPT_MISUSE, "a finished trial can't be changed");
-  if (state == LM_STORED_RUNNING && owner != 0 && owner != s->owner) return lm_fail(e, LMOPT_MISUSE, "the trial was taken over by another process");
+  if (state == LM_STORED_RUNNING && owner != 0 && owner != s->owner)
+    return lm_fail(e, LMOPT_MISUSE, "the trial was taken over by another process");
   s->checked_trial = trial;
   return LMOPT_OK;
 }
 
 /* --- inserting and taking --- */
 
-static lmopt_status insert_trial(lm_storage *s, lm_id study, int state, const char *start, const char *complete, lm_id *trial, long long *number, lm_error *e) {
+static lmopt_status insert_trial(lm_storage *s, lm_id study, int state, const char *start, const char *complete,
+                                 lm_id *trial, long long *number, lm_error *e) {
   char now[LM_DATE_SIZE];
   now_text(now);
-  if (state == LM_STORED_WAITING) start = complete = NULL;
-  else if (!start) start = now;
-  if (state == LM_STORED_RUNNING) complete = NULL;
-  else if (is_finished(state) && !complete) complete = now;
+  if (state == LM_STORED_WAITING)
+    start = complete = NULL;
+  else if (!start)
+    start = now;
+  if (state == LM_STORED_RUNNING)
+    complete = NULL;
+  else if (is_finished(state) && !complete)
+    complete = now;
   sqlite3_stmt *statement = lm_storage_statement(s, LM_SQL_TRIAL_INSERT, e);
   if (!statement) return lm_storage_failed(e);
   sqlite3_bind_int64(statement, 1, study);
@@ -74,7 +82,8 @@ static lmopt_status insert_trial(lm_storage *s, lm_id study, int state, const ch
   return state == LM_STORED_RUNNING ? lm_storage_own(s, *trial, e) : LMOPT_OK;
 }
 
-lmopt_status lm_storage_insert_trial(lm_storage *s, lm_id study, int state, const char *start, const char *complete, lm_id *trial, long long *number, lm_error *e) {
+lmopt_status lm_storage_insert_trial(lm_storage *s, lm_id study, int state, const char *start, const char *complete,
+                                     lm_id *trial, long long *number, lm_error *e) {
   *trial = 0;
   *number = -1;
   if (!lm_storage_state_name(state)) return lm_fail(e, LMOPT_MISUSE, "%d is no state of a trial", state);
@@ -160,7 +169,8 @@ lmopt_status lm_storage_peek(lm_storage *s, lm_id study, long long *waiting, lon
 
 /* --- what a trial holds --- */
 
-static lmopt_status set_parameter(lm_storage *s, lm_id trial, const char *name, double internal, const lm_distribution *d, lm_error *e) {
+static lmopt_status set_parameter(lm_storage *s, lm_id trial, const char *name, double internal,
+                                  const lm_distribution *d, lm_error *e) {
   lmopt_status status = check_writable(s, trial, e);
   if (status != LMOPT_OK) return status;
   size_t size;
@@ -174,7 +184,8 @@ static lmopt_status set_parameter(lm_storage *s, lm_id trial, const char *name, 
   return lm_storage_run(s, statement, e);
 }
 
-lmopt_status lm_storage_set_parameter(lm_storage *s, lm_id trial, const char *name, double internal, const lm_distribution *d, lm_error *e) {
+lmopt_status lm_storage_set_parameter(lm_storage *s, lm_id trial, const char *name, double internal,
+                                      const lm_distribution *d, lm_error *e) {
   if (isnan(internal)) return lm_fail(e, LMOPT_MISUSE, "the value of the parameter '%s' is not a number", name);
   bool outermost;
   lmopt_status status = lm_storage_enter(s, &outermost, e);
@@ -209,11 +220,13 @@ static bool has_nan(const double *values, size_t count) {
 
 static lmopt_status set_values(lm_storage *s, lm_id trial, const double *values, size_t objectives, lm_error *e) {
   lmopt_status status = LMOPT_OK;
-  for (size_t i = 0; status == LMOPT_OK && i < objectives; i++) status = set_number(s, LM_SQL_VALUE_SET, trial, (long long)i, values[i], e);
+  for (size_t i = 0; status == LMOPT_OK && i < objectives; i++)
+    status = set_number(s, LM_SQL_VALUE_SET, trial, (long long)i, values[i], e);
   return status;
 }
 
-static lmopt_status run_attribute(lm_storage *s, lm_sql group, lm_scope scope, lm_id id, const char *key, const char *json, lm_error *e) {
+static lmopt_status run_attribute(lm_storage *s, lm_sql group, lm_scope scope, lm_id id, const char *key,
+                                  const char *json, lm_error *e) {
   bool of_trial = scope == LM_TRIAL_USER || scope == LM_TRIAL_SYSTEM;
   lmopt_status status = of_trial ? check_writable(s, id, e) : LMOPT_OK;
   if (status != LMOPT_OK) return status;
@@ -225,9 +238,11 @@ static lmopt_status run_attribute(lm_storage *s, lm_sql group, lm_scope scope, l
   return lm_storage_run(s, statement, e);
 }
 
-lmopt_status lm_storage_set_attribute(lm_storage *s, lm_scope scope, lm_id id, const char *key, const char *json, lm_error *e) {
+lmopt_status lm_storage_set_attribute(lm_storage *s, lm_scope scope, lm_id id, const char *key, const char *json,
+                                      lm_error *e) {
   lm_json_value whole;
-  if (!json || !lm_json_whole(json, strlen(json), &whole)) return lm_fail(e, LMOPT_MISUSE, "the attribute '%s' is not valid JSON", key);
+  if (!json || !lm_json_whole(json, strlen(json), &whole))
+    return lm_fail(e, LMOPT_MISUSE, "the attribute '%s' is not valid JSON", key);
   bool outermost;
   lmopt_status status = lm_storage_enter(s, &outermost, e);
   if (status != LMOPT_OK) return status;
@@ -254,13 +269,16 @@ static lmopt_status check_running(lm_storage *s, lm_id trial, bool force, lm_err
   int state = lm_storage_read_state(lm_storage_column_text(statement, 0));
   lm_id owner = sqlite3_column_int64(statement, 1);
   sqlite3_reset(statement);
-  if (state == LM_STORED_WAITING) return lm_fail(e, LMOPT_MISUSE, "the trial is not running: it went back to the queue");
+  if (state == LM_STORED_WAITING)
+    return lm_fail(e, LMOPT_MISUSE, "the trial is not running: it went back to the queue");
   if (state != LM_STORED_RUNNING) return lm_fail(e, LMOPT_MISUSE, "the trial is not running: it is finished already");
-  if (!force && (owner == 0 || owner != s->owner)) return lm_fail(e, LMOPT_MISUSE, "the trial was taken over by another process");
+  if (!force && (owner == 0 || owner != s->owner))
+    return lm_fail(e, LMOPT_MISUSE, "the trial was taken over by another process");
   return LMOPT_OK;
 }
 
-static lmopt_status finish(lm_storage *s, lm_id trial, int state, const double *values, size_t objectives, bool force, lm_error *e) {
+static lmopt_status finish(lm_storage *s, lm_id trial, int state, const double *values, size_t objectives, bool force,
+                           lm_error *e) {
   if (force && trial == s->inserted_trial) return values ? set_values(s, trial, values, objectives, e) : LMOPT_OK;
   lmopt_status status = check_running(s, trial, force, e);
   if (status == LMOPT_OK && values) status = set_values(s, trial, values, objectives, e);
@@ -276,8 +294,11 @@ static lmopt_status finish(lm_storage *s, lm_id trial, int state, const double *
   return status == LMOPT_OK ? lm_storage_disown(s, trial, e) : status;
 }
 
-lmopt_status lm_storage_finish_trial(lm_storage *s, lm_id trial, int state, const double *values, size_t objectives, bool force, lm_error *e) {
-  if (!is_finished(state)) return lm_fail(e, LMOPT_MISUSE, "a trial can't end as %s", lm_storage_state_name(state) ? lm_storage_state_name(state) : "that");
+lmopt_status lm_storage_finish_trial(lm_storage *s, lm_id trial, int state, const double *values, size_t objectives,
+                                     bool force, lm_error *e) {
+  if (!is_finished(state))
+    return lm_fail(e, LMOPT_MISUSE, "a trial can't end as %s",
+                   lm_storage_state_name(state) ? lm_storage_state_name(state) : "that");
   if (state == LM_STORED_COMPLETE && (!values || objectives == 0 || has_nan(values, objectives)))
     return lm_fail(e, LMOPT_MISUSE, "a complete trial needs a value for each objective, and NaN is none");
   /* Optuna's rule: what was pruned before a number was reported has no value, what failed never has one. */

@@ -18,7 +18,7 @@ enum {
 static const double default_connect_timeout = 10, default_timeout = 600, longest_timeout = 1e6;
 
 struct lm_transport {
-  lm_allocator allocator;
+  const lm_allocator *allocator;
   CURLM *multi;
   lm_http_call *calls;
   size_t in_flight;
@@ -47,7 +47,7 @@ lmopt_status lm_transport_new(const lm_allocator *a, lm_transport **out, lm_erro
   *out = NULL;
   lm_transport *t = lm_alloc_zeroed(a, sizeof *t);
   if (!t) return lm_fail_memory(e);
-  t->allocator = *a;
+  t->allocator = a;
   if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
     lm_free(a, t);
     return lm_fail(e, LMOPT_ERROR, "libcurl can't start");
@@ -70,8 +70,7 @@ void lm_transport_free(lm_transport *t) {
   while (t->pooled > 0) curl_easy_cleanup(t->pool[--t->pooled]);
   curl_multi_cleanup(t->multi);
   curl_global_cleanup();
-  lm_allocator allocator = t->allocator;
-  lm_free(&allocator, t);
+  lm_free(t->allocator, t);
 }
 
 size_t lm_transport_in_flight(const lm_transport *t) { return t->in_flight; }
@@ -98,14 +97,14 @@ static void free_call(lm_http_call *call) {
   if (call->added) curl_multi_remove_handle(t->multi, call->easy);
   if (call->easy) give_easy(t, call->easy);
   curl_slist_free_all(call->headers);
-  lm_free(&t->allocator, call->body);
+  lm_free(t->allocator, call->body);
   if (call->previous)
     call->previous->next = call->next;
   else
     t->calls = call->next;
   if (call->next) call->next->previous = call->previous;
   t->in_flight--;
-  lm_free(&t->allocator, call);
+  lm_free(t->allocator, call);
 }
 
 void lm_transport_cancel(lm_http_call *call) {
@@ -130,7 +129,8 @@ static lmopt_status read_url(lm_http_call *call, const char *url, lm_error *e) {
   curl_free(port);
   curl_url_cleanup(parts);
   if (code == CURLUE_OUT_OF_MEMORY) return lm_fail_memory(e);
-  if (code != CURLUE_OK) return lm_fail(e, LMOPT_MISUSE, "not a usable URL (%s): '%.100s'", curl_url_strerror(code), url);
+  if (code != CURLUE_OK)
+    return lm_fail(e, LMOPT_MISUSE, "not a usable URL (%s): '%.100s'", curl_url_strerror(code), url);
   return LMOPT_OK;
 }
 
@@ -230,12 +230,13 @@ static bool set_options(lm_http_call *call, const lm_http_request *request) {
 static lmopt_status start(lm_http_call *call, const lm_http_request *request, lm_error *e) {
   lm_transport *t = call->transport;
   lmopt_status status = read_url(call, request->url ? request->url : "", e);
-  if (status == LMOPT_OK && request->method && (!*request->method || strspn(request->method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != strlen(request->method)))
+  if (status == LMOPT_OK && request->method &&
+      (!*request->method || strspn(request->method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != strlen(request->method)))
     status = lm_fail(e, LMOPT_MISUSE, "not an HTTP method: '%.40s'", request->method);
   if (status == LMOPT_OK) status = read_headers(call, request, e);
   if (status != LMOPT_OK) return status;
   if (request->body) {
-    call->body = lm_copy_bytes(&t->allocator, request->body, request->body_size);
+    call->body = lm_copy_bytes(t->allocator, request->body, request->body_size);
     if (!call->body) return lm_fail_memory(e);
   }
   call->easy = take_easy(t);
@@ -248,10 +249,10 @@ static lmopt_status start(lm_http_call *call, const lm_http_request *request, lm
 }
 
 lmopt_status lm_transport_submit(lm_transport *t, const lm_http_request *request,
-                                 void (*done)(void *userdata, lm_http_reply *reply), void *userdata,
-                                 lm_http_call **out, lm_error *e) {
+                                 void (*done)(void *userdata, lm_http_reply *reply), void *userdata, lm_http_call **out,
+                                 lm_error *e) {
   *out = NULL;
-  lm_http_call *call = lm_alloc_zeroed(&t->allocator, sizeof *call);
+  lm_http_call *call = lm_alloc_zeroed(t->allocator, sizeof *call);
   if (!call) return lm_fail_memory(e);
   call->transport = t;
   call->done = done;
@@ -259,8 +260,8 @@ lmopt_status lm_transport_submit(lm_transport *t, const lm_http_request *request
   call->submitted = lm_clock_monotonic();
   call->connect_timeout = request->connect_timeout > 0 ? request->connect_timeout : default_connect_timeout;
   call->timeout = request->timeout > 0 ? request->timeout : default_timeout;
-  lm_buffer_init(&call->reply.headers, &t->allocator, HEADER_LIMIT);
-  lm_buffer_init(&call->reply.body, &t->allocator, request->response_limit ? request->response_limit : RESPONSE_LIMIT);
+  lm_buffer_init(&call->reply.headers, t->allocator, HEADER_LIMIT);
+  lm_buffer_init(&call->reply.body, t->allocator, request->response_limit ? request->response_limit : RESPONSE_LIMIT);
   call->next = t->calls;
   if (call->next) call->next->previous = call;
   t->calls = call;
@@ -314,11 +315,14 @@ static lmopt_status explain(lm_http_call *call, CURLcode code) {
     case CURLE_COULDNT_CONNECT: return explain_connect(call, code);
     case CURLE_OPERATION_TIMEDOUT: return explain_timeout(call);
     case CURLE_GOT_NOTHING: return lm_fail(e, LMOPT_NETWORK, "%s closed the connection without a reply", call->where);
-    case CURLE_PARTIAL_FILE: return lm_fail(e, LMOPT_NETWORK, "%s closed the connection in the middle of its reply", call->where);
+    case CURLE_PARTIAL_FILE:
+      return lm_fail(e, LMOPT_NETWORK, "%s closed the connection in the middle of its reply", call->where);
     case CURLE_RECV_ERROR:
-    case CURLE_SEND_ERROR: return lm_fail(e, LMOPT_NETWORK, "the connection to %s broke: %s", call->where, reason_of(call, code));
+    case CURLE_SEND_ERROR:
+      return lm_fail(e, LMOPT_NETWORK, "the connection to %s broke: %s", call->where, reason_of(call, code));
     case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_CONNECT_ERROR: return lm_fail(e, LMOPT_NETWORK, "TLS with %s failed: %s", call->where, reason_of(call, code));
+    case CURLE_SSL_CONNECT_ERROR:
+      return lm_fail(e, LMOPT_NETWORK, "TLS with %s failed: %s", call->where, reason_of(call, code));
     default: return lm_fail(e, LMOPT_NETWORK, "the call to %s failed: %s", call->where, reason_of(call, code));
   }
 }

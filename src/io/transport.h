@@ -19,26 +19,28 @@ typedef struct lm_transport lm_transport;
 typedef struct lm_http_call lm_http_call;
 
 typedef struct lm_http_request {
-  const char *method;          /* "POST"; NULL: GET, or POST when there is a body */
-  const char *url;             /* http or https */
-  const char *const *headers;  /* "Name: value" */
+  const char *method;         /* "POST"; NULL: GET, or POST when there is a body */
+  const char *url;            /* http or https */
+  const char *const *headers; /* "Name: value" */
   size_t header_count;
-  const char *body;            /* NULL: none */
+  const char *body; /* NULL: none */
   size_t body_size;
-  double connect_timeout;      /* seconds; 0: 10 */
-  double timeout;              /* of the whole call; 0: 600 */
-  size_t response_limit;       /* bytes, after decompression; 0: 64 MiB */
+  double connect_timeout; /* seconds; 0: 10 */
+  double timeout;         /* of the whole call; 0: 600 */
+  size_t response_limit;  /* bytes, after decompression; 0: 64 MiB */
 } lm_http_request;
 
 typedef struct lm_http_reply {
-  lmopt_status status;   /* OK: an HTTP response arrived, whatever its code; TIMEOUT, NETWORK, LIMIT, NO_MEMORY, CANCELLED */
-  int code;              /* 200, 404, ...; 0: none */
-  lm_buffer headers;     /* as received, "Name: value\r\n..." of the last response */
+  lmopt_status
+      status; /* OK: an HTTP response arrived, whatever its code; TIMEOUT, NETWORK, LIMIT, NO_MEMORY, CANCELLED */
+  int code;   /* 200, 404, ...; 0: none */
+  lm_buffer headers; /* as received, "Name: value\r\n..." of the last response */
   lm_buffer body;
-  double seconds;        /* from submission to the last byte */
-  lm_error error;        /* when status is not LMOPT_OK: one readable line with host and reason, never a header */
+  double seconds; /* from submission to the last byte */
+  lm_error error; /* when status is not LMOPT_OK: one readable line with host and reason, never a header */
 } lm_http_reply;
 
+/* The allocator must outlive the transport and all replies. */
 lmopt_status lm_transport_new(const lm_allocator *a, lm_transport **out, lm_error *e);
 void lm_transport_free(lm_transport *t); /* what is in flight is dropped without a callback; NULL is a no-op */
 
@@ -48,8 +50,8 @@ void lm_transport_free(lm_transport *t); /* what is in flight is dropped without
 ** Statuses: LMOPT_OK, LMOPT_MISUSE (a bad URL or header; nothing was sent), LMOPT_NO_MEMORY, LMOPT_ERROR.
 */
 lmopt_status lm_transport_submit(lm_transport *t, const lm_http_request *request,
-                                 void (*done)(void *userdata, lm_http_reply *reply), void *userdata,
-                                 lm_http_call **out, lm_error *e);
+                                 void (*done)(void *userdata, lm_http_reply *reply), void *userdata, lm_http_call **out,
+                                 lm_error *e);
 void lm_transport_cancel(lm_http_call *call); /* closes it; no callback */
 void lm_http_reply_free(lm_http_reply *reply);
 

@@ -17,6 +17,8 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#define VISIBLE __attribute__((visibility("default"))) /* libsqlite3 must find them, however this is compiled */
+
 extern long long full_disk_left;
 long long full_disk_left = -1; /* bytes; negative: no limit */
 
@@ -38,14 +40,16 @@ static long long room_for(int file, size_t size) {
   return room;
 }
 
-ssize_t write(int file, const void *bytes, size_t size) {
+VISIBLE ssize_t write(int file, const void *bytes, size_t size) {
   long long room = room_for(file, size);
   return room < 0 ? -1 : (ssize_t)syscall(SYS_write, file, bytes, (size_t)room);
 }
 
-ssize_t pwrite64(int file, const void *bytes, size_t size, off64_t offset) {
+VISIBLE ssize_t pwrite64(int file, const void *bytes, size_t size, off64_t offset) {
   long long room = room_for(file, size);
   return room < 0 ? -1 : (ssize_t)syscall(SYS_pwrite64, file, bytes, (size_t)room, offset);
 }
 
-ssize_t pwrite(int file, const void *bytes, size_t size, off_t offset) { return pwrite64(file, bytes, size, (off64_t)offset); }
+VISIBLE ssize_t pwrite(int file, const void *bytes, size_t size, off_t offset) {
+  return pwrite64(file, bytes, size, (off64_t)offset);
+}

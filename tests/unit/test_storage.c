@@ -35,22 +35,26 @@ static void test_round_trip(void **state) {
   s = open_file(b, LM_STORAGE_READ_ONLY);
   assert_ok(b, lm_storage_find_study(s, "qa", &study, &b->e));
   assert_ok(b, lm_storage_scan(s, study, 0, &visitor, &b->e));
-  assert_string_equal(t.text,
-                      "trial 0 COMPLETE started ended\n"
-                      "1 lr=0.001 float [1.0000000000000001e-05,0.10000000000000001] step 0 log \n"
-                      "1 units=48 int [16,128] step 16 \n"
-                      "1 act=2 categorical [0,3] step 0 [null, true, \"relu\", 2.5]\n"
-                      "1 a 'quoted' \xE6\x97\xA5=0.30000000000000004 float [-0.10000000000000001,0.30000000000000004] step 0 \n"
-                      "1 value 0 -inf\n"
-                      "1 report 0 1.25\n1 report 10 nan\n1 report 20 inf\n1 report 30 -inf\n"
-                      "1 user note {\"a\": [1, NaN]}\n"
-                      "1 system constraints [-0.5]\n");
+  assert_string_equal(
+      t.text,
+      "trial 0 COMPLETE started ended\n"
+      "1 lr=0.001 float [1.0000000000000001e-05,0.10000000000000001] step 0 log \n"
+      "1 units=48 int [16,128] step 16 \n"
+      "1 act=2 categorical [0,3] step 0 [null, true, \"relu\", 2.5]\n"
+      "1 a 'quoted' \xE6\x97\xA5=0.30000000000000004 float [-0.10000000000000001,0.30000000000000004] step 0 \n"
+      "1 value 0 -inf\n"
+      "1 report 0 1.25\n1 report 10 nan\n1 report 20 inf\n1 report 30 -inf\n"
+      "1 user note {\"a\": [1, NaN]}\n"
+      "1 system constraints [-0.5]\n");
   lm_storage_close(s);
   assert_string_equal(ask_sql(b->path, "PRAGMA integrity_check"), "ok");
   assert_string_equal(ask_sql(b->path, "PRAGMA journal_mode"), "wal");
   assert_string_equal(ask_sql(b->path, "SELECT version_num FROM alembic_version"), "v3.2.0.a");
   assert_string_equal(ask_sql(b->path, "SELECT schema_version FROM version_info WHERE version_info_id = 1"), "12");
-  assert_string_equal(ask_sql(b->path, "SELECT datetime_start GLOB '20[0-9][0-9]-[01][0-9]-[0-3][0-9] [0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9][0-9][0-9][0-9]' FROM trials"), "1");
+  assert_string_equal(ask_sql(b->path,
+                              "SELECT datetime_start GLOB '20[0-9][0-9]-[01][0-9]-[0-3][0-9] "
+                              "[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9][0-9][0-9][0-9]' FROM trials"),
+                      "1");
   assert_string_equal(ask_sql(b->path, "SELECT count(*) FROM lmopt_trial_owners"), "0");
   assert_string_equal(ask_sql(b->path, "SELECT count(*) FROM lmopt_owners"), "0");
 }
@@ -66,7 +70,8 @@ static void test_schema(void **state) {
   free(handmade);
   snprintf(sql, sizeof sql,
            "ATTACH '%s' AS r; CREATE TABLE r.difference AS SELECT name FROM (SELECT name, sql FROM r.sqlite_schema "
-           "WHERE sql IS NOT NULL AND name <> 'difference' EXCEPT SELECT name, replace(sql, 'IF NOT EXISTS ', '') FROM main.sqlite_schema)",
+           "WHERE sql IS NOT NULL AND name <> 'difference' EXCEPT SELECT name, replace(sql, 'IF NOT EXISTS ', '') FROM "
+           "main.sqlite_schema)",
            reference);
   run_sql(b->path, sql);
   assert_string_equal(ask_sql(reference, "SELECT group_concat(name) FROM difference"), "NULL");
@@ -79,8 +84,9 @@ typedef struct listing {
 static void list_study(void *userdata, const lm_study_summary *summary) {
   listing *l = userdata;
   size_t used = strlen(l->text);
-  snprintf(l->text + used, sizeof l->text - used, "%s %zu:%zu,%zu,%zu,%zu,%zu%s\n", summary->name, summary->objectives, summary->states[0], summary->states[1],
-           summary->states[2], summary->states[3], summary->states[4], summary->first_start ? " started" : "");
+  snprintf(l->text + used, sizeof l->text - used, "%s %zu:%zu,%zu,%zu,%zu,%zu%s\n", summary->name, summary->objectives,
+           summary->states[0], summary->states[1], summary->states[2], summary->states[3], summary->states[4],
+           summary->first_start ? " started" : "");
 }
 
 static void list_pair(void *userdata, const char *key, const char *json) {
@@ -140,8 +146,11 @@ static void test_studies(void **state) {
   lm_id trial;
   assert_int_equal(lm_storage_insert_trial(s, first, RUNNING, NULL, NULL, &trial, &number, &b->e), LMOPT_NOT_FOUND);
   lm_storage_close(s);
-  assert_string_equal(ask_sql(b->path, "SELECT (SELECT count(*) FROM trials) || (SELECT count(*) FROM study_directions) || (SELECT count(*) FROM lmopt_calls) "
-                                       "|| (SELECT count(*) FROM lmopt_texts) || (SELECT count(*) FROM lmopt_studies) || (SELECT count(*) FROM lmopt_budgets)"),
+  assert_string_equal(ask_sql(b->path,
+                              "SELECT (SELECT count(*) FROM trials) || (SELECT count(*) FROM study_directions) || "
+                              "(SELECT count(*) FROM lmopt_calls) "
+                              "|| (SELECT count(*) FROM lmopt_texts) || (SELECT count(*) FROM lmopt_studies) || "
+                              "(SELECT count(*) FROM lmopt_budgets)"),
                       "110000");
 }
 
@@ -151,7 +160,8 @@ static void test_trial_rules(void **state) {
   lm_id study = make_study(b, s, "rules"), claimed;
   long long number, waiting, count;
   const double values[] = {1, NAN};
-  lm_id queued = insert(b, s, study, WAITING), running = insert(b, s, study, RUNNING), pruned = insert(b, s, study, RUNNING);
+  lm_id queued = insert(b, s, study, WAITING), running = insert(b, s, study, RUNNING),
+        pruned = insert(b, s, study, RUNNING);
   assert_ok(b, lm_storage_peek(s, study, &waiting, &count, &b->e));
   assert_int_equal(waiting, 0);
   assert_int_equal(count, 3);
@@ -186,14 +196,16 @@ static void test_trial_rules(void **state) {
   /* A trial that ran elsewhere comes in whole, with its own dates. */
   lm_id copied;
   assert_ok(b, lm_storage_begin(s, &b->e));
-  assert_ok(b, lm_storage_insert_trial(s, study, COMPLETE, "2020-01-01 00:00:00.000000", "2020-01-02 00:00:00.000000", &copied, &number, &b->e));
+  assert_ok(b, lm_storage_insert_trial(s, study, COMPLETE, "2020-01-01 00:00:00.000000", "2020-01-02 00:00:00.000000",
+                                       &copied, &number, &b->e));
   assert_ok(b, lm_storage_set_parameter(s, copied, "x", 0.02, &ranges[0], &b->e));
   assert_ok(b, lm_storage_finish_trial(s, copied, COMPLETE, values, 1, true, &b->e));
   assert_ok(b, lm_storage_commit(s, &b->e));
   assert_int_equal(lm_storage_finish_trial(s, copied, COMPLETE, values, 1, true, &b->e), LMOPT_MISUSE);
   lm_storage_close(s);
-  assert_string_equal(ask_sql(b->path, "SELECT datetime_start || datetime_complete || number FROM trials WHERE state = 'COMPLETE'"),
-                      "2020-01-01 00:00:00.0000002020-01-02 00:00:00.0000003");
+  assert_string_equal(
+      ask_sql(b->path, "SELECT datetime_start || datetime_complete || number FROM trials WHERE state = 'COMPLETE'"),
+      "2020-01-01 00:00:00.0000002020-01-02 00:00:00.0000003");
   assert_string_equal(ask_sql(b->path, "SELECT group_concat(trial_id || ':' || value) FROM trial_values"), "4:1.0");
 }
 
@@ -218,7 +230,8 @@ static void test_transactions(void **state) {
   lm_storage_rollback(s);
   /* The owner's row went with the rollback, and comes again. */
   lm_id trial = insert(b, s, study, RUNNING);
-  assert_string_equal(ask_sql(b->path, "SELECT count(*) FROM lmopt_owners JOIN lmopt_trial_owners USING (owner_id)"), "1");
+  assert_string_equal(ask_sql(b->path, "SELECT count(*) FROM lmopt_owners JOIN lmopt_trial_owners USING (owner_id)"),
+                      "1");
   lm_trial_visitor visitor = {.userdata = s, .trial = write_inside};
   assert_int_equal(lm_storage_scan(s, study, 0, &visitor, &b->e), LMOPT_CANCELLED);
   long long version = lm_storage_version(s);
@@ -256,14 +269,19 @@ static void test_json(void **state) {
   assert_true(n[0] == 0.1 && isnan(n[1]));
   assert_int_equal(lm_storage_read_numbers(s, "-0.5", n, 4), 1);
   assert_int_equal(lm_storage_read_numbers(s, "[]", n, 4), 0);
-  static const char *const wrong[] = {"null", "\"1\"", "[1,]", "[\"1\"]", "{\"a\"}", "", "[1", "[1 2]", "01", "1.", "+1", "[true]", "nan", "[1]x", "\"\\x\"", "\"\\u12\""};
-  for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) assert_int_equal(lm_storage_read_numbers(s, wrong[i], n, 4), -1);
+  static const char *const wrong[] = {"null", "\"1\"", "[1,]", "[\"1\"]", "{\"a\"}", "",     "[1",      "[1 2]",
+                                      "01",   "1.",    "+1",   "[true]",  "nan",     "[1]x", "\"\\x\"", "\"\\u12\""};
+  for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+    assert_int_equal(lm_storage_read_numbers(s, wrong[i], n, 4), -1);
   char deep[5000];
   memset(deep, '[', sizeof deep - 1);
   deep[sizeof deep - 1] = '\0';
   assert_int_equal(lm_storage_read_numbers(s, deep, n, 4), -1);
   listing l = {""};
-  assert_ok(b, lm_storage_read_object(s, "{\"\\u65e5\\n\\ud83d\\ude00\": [1, {\"k\": \"}\"}], \"a\\\"b\":9.300000000000000001 , \"\": null}", say_member, &l, &b->e));
+  assert_ok(b,
+            lm_storage_read_object(
+                s, "{\"\\u65e5\\n\\ud83d\\ude00\": [1, {\"k\": \"}\"}], \"a\\\"b\":9.300000000000000001 , \"\": null}",
+                say_member, &l, &b->e));
   assert_string_equal(l.text, "\xE6\x97\xA5\n\xF0\x9F\x98\x80=[1, {\"k\": \"}\"}]\na\"b=9.300000000000000001\n=null\n");
   assert_int_equal(lm_storage_read_object(s, "[1]", say_member, &l, &b->e), LMOPT_STORAGE);
   assert_int_equal(lm_storage_read_object(s, "{\"\\u0000\": 1}", say_member, &l, &b->e), LMOPT_STORAGE);
@@ -275,8 +293,9 @@ static void test_json(void **state) {
 static void say_call(void *userdata, const lm_stored_call *c) {
   listing *l = userdata;
   size_t used = strlen(l->text);
-  snprintf(l->text + used, sizeof l->text - used, "%s %s %s %lld %lld %lld %.2f %.1f\n", c->model, c->request ? c->request : "-", c->reply ? c->reply : "-",
-           c->cost.calls, c->cost.prompt_tokens, c->cost.completion_tokens, c->cost.usd, c->seconds);
+  snprintf(l->text + used, sizeof l->text - used, "%s %s %s %lld %lld %lld %.2f %.1f\n", c->model,
+           c->request ? c->request : "-", c->reply ? c->reply : "-", c->cost.calls, c->cost.prompt_tokens,
+           c->cost.completion_tokens, c->cost.usd, c->seconds);
 }
 
 static void test_calls(void **state) {
@@ -310,23 +329,29 @@ static void test_calls(void **state) {
   const char *const replies[] = {"reply one", "reply two", NULL};
   for (size_t i = 0; i < 3; i++) {
     assert_ok(b, lm_storage_replay_call(s, trial, "k", i, &reply, &b->e));
-    if (replies[i]) assert_string_equal(reply, replies[i]);
-    else assert_null(reply);
+    if (replies[i])
+      assert_string_equal(reply, replies[i]);
+    else
+      assert_null(reply);
     lm_free(&b->allocator, reply);
   }
   assert_ok(b, lm_storage_replay_call(s, trial, "other", 0, &reply, &b->e));
   assert_null(reply);
   listing l = {""};
   assert_ok(b, lm_storage_calls(s, trial, say_call, &l, &b->e));
-  assert_string_equal(l.text, "m ask reply one 1 90 10 0.05 1.5\nm ask - 0 0 0 0.00 0.5\nm ask reply two 1 90 10 0.05 1.0\n");
+  assert_string_equal(l.text,
+                      "m ask reply one 1 90 10 0.05 1.5\nm ask - 0 0 0 0.00 0.5\nm ask reply two 1 90 10 0.05 1.0\n");
   const lm_cost negative = {1, 0, 0, -1};
   assert_int_equal(lm_storage_reserve_call(s, study, trial, "k", "m", "x", &negative, &call[3], &b->e), LMOPT_MISUSE);
   const lm_cost tokens = {-1, -1, 25, -1}, ten = {1, 0, 10, 0};
   assert_ok(b, lm_storage_set_budget(s, study, &tokens, &b->e));
   assert_int_equal(lm_storage_reserve_call(s, study, trial, "k", "m", "x", &ten, &call[3], &b->e), LMOPT_LIMIT);
   lm_storage_close(s);
-  assert_string_equal(ask_sql(b->path, "SELECT group_concat(text, ',') FROM (SELECT text FROM lmopt_texts ORDER BY text)"), "ask,reply one,reply two");
-  assert_string_equal(ask_sql(b->path, "SELECT hash FROM lmopt_texts WHERE text = 'ask'"), "2f2fc7f2e9ce13b09b84f63d54d0b4a59f4dbd46aea41da67023817e2d0c5e59");
+  assert_string_equal(
+      ask_sql(b->path, "SELECT group_concat(text, ',') FROM (SELECT text FROM lmopt_texts ORDER BY text)"),
+      "ask,reply one,reply two");
+  assert_string_equal(ask_sql(b->path, "SELECT hash FROM lmopt_texts WHERE text = 'ask'"),
+                      "2f2fc7f2e9ce13b09b84f63d54d0b4a59f4dbd46aea41da67023817e2d0c5e59");
 }
 
 /* --- no memory --- */
@@ -368,7 +393,8 @@ static lmopt_status whole_life(bench *b, const lm_allocator *a, transcript *t) {
   if (status == LMOPT_OK) status = lm_storage_release_dead(s, study, &released, e);
   if (status == LMOPT_OK) status = lm_storage_begin(s, e);
   if (status == LMOPT_OK) status = lm_storage_insert_trial(s, study, RUNNING, NULL, NULL, &trial, &number, e);
-  for (int i = 0; i < 3 && status == LMOPT_OK; i++) status = lm_storage_set_parameter(s, trial, i == 0 ? "a" : i == 1 ? "b" : "c", i, &ranges[i], e);
+  for (int i = 0; i < 3 && status == LMOPT_OK; i++)
+    status = lm_storage_set_parameter(s, trial, i == 0 ? "a" : i == 1 ? "b" : "c", i, &ranges[i], e);
   if (status == LMOPT_OK) status = lm_storage_commit(s, e);
   if (status == LMOPT_OK) status = lm_storage_reserve_call(s, study, trial, "k", "m", "ask", &cost, &call, e);
   if (status == LMOPT_OK) status = lm_storage_settle_call(s, call, "reply", &cost, 1, e);
@@ -406,8 +432,8 @@ static void test_no_memory(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      bench_test(test_round_trip), bench_test(test_schema), bench_test(test_studies), bench_test(test_trial_rules),
-      bench_test(test_transactions), bench_test(test_json), bench_test(test_calls), bench_test(test_no_memory),
+      bench_test(test_round_trip),   bench_test(test_schema), bench_test(test_studies), bench_test(test_trial_rules),
+      bench_test(test_transactions), bench_test(test_json),   bench_test(test_calls),   bench_test(test_no_memory),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

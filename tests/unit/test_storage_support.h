@@ -36,9 +36,9 @@ typedef struct bench {
   lm_error e;
 } bench;
 
-#define assert_ok(b, call)                                                            \
-  do {                                                                                \
-    lmopt_status status_ = (call);                                                    \
+#define assert_ok(b, call)                                                               \
+  do {                                                                                   \
+    lmopt_status status_ = (call);                                                       \
     if (status_ != LMOPT_OK) fail_msg("%s: status %d: %s", #call, status_, (b)->e.text); \
   } while (0)
 
@@ -117,7 +117,8 @@ static inline uint64_t folder_hash(const char *folder) {
     snprintf(name, sizeof name, "%s/%s", folder, entry->d_name);
     assert_int_equal(stat(name, &found), 0);
     uint64_t one = lm_hash(entry->d_name, strlen(entry->d_name)) ^ lm_mix(file_hash(name));
-    one = lm_mix(one ^ (uint64_t)found.st_mtim.tv_sec) ^ lm_mix((uint64_t)found.st_mtim.tv_nsec + (uint64_t)found.st_size);
+    one = lm_mix(one ^ (uint64_t)found.st_mtim.tv_sec) ^
+          lm_mix((uint64_t)found.st_mtim.tv_nsec + (uint64_t)found.st_size);
     sum += lm_mix(one); /* a sum: the order of a folder's entries is not ours */
   }
   closedir(d);
@@ -198,14 +199,16 @@ __attribute__((format(printf, 2, 3))) static inline void say(transcript *t, cons
 
 static inline lmopt_status say_trial(void *userdata, const lm_stored_trial *t) {
   static const char *const states[] = {"RUNNING", "COMPLETE", "PRUNED", "FAIL", "WAITING"};
-  say(userdata, "trial %lld %s%s%s\n", t->number, states[t->state], t->start ? " started" : "", t->complete ? " ended" : "");
+  say(userdata, "trial %lld %s%s%s\n", t->number, states[t->state], t->start ? " started" : "",
+      t->complete ? " ended" : "");
   return LMOPT_OK;
 }
 
-static inline lmopt_status say_parameter(void *userdata, lm_id trial, const char *name, double internal, const lm_distribution *d) {
+static inline lmopt_status say_parameter(void *userdata, lm_id trial, const char *name, double internal,
+                                         const lm_distribution *d) {
   static const char *const kinds[] = {"float", "int", "categorical"};
-  say(userdata, "%lld %s=%.17g %s [%.17g,%.17g] step %g%s %s\n", trial, name, internal, kinds[d->kind], d->low, d->high, d->step,
-      d->log ? " log" : "", d->choices ? d->choices : "");
+  say(userdata, "%lld %s=%.17g %s [%.17g,%.17g] step %g%s %s\n", trial, name, internal, kinds[d->kind], d->low, d->high,
+      d->step, d->log ? " log" : "", d->choices ? d->choices : "");
   return LMOPT_OK;
 }
 
@@ -222,7 +225,8 @@ static inline lmopt_status say_report(void *userdata, lm_id trial, long long ste
   return LMOPT_OK;
 }
 
-static inline lmopt_status say_attribute(void *userdata, lm_id trial, lm_scope scope, const char *key, const char *json) {
+static inline lmopt_status say_attribute(void *userdata, lm_id trial, lm_scope scope, const char *key,
+                                         const char *json) {
   say(userdata, "%lld %s %s %s\n", trial, scope == LM_TRIAL_USER ? "user" : "system", key, json);
   return LMOPT_OK;
 }
