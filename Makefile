@@ -64,7 +64,7 @@ BENCH_PROGRAMS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/bench/*
 TEST_HELPERS   := $(sort $(filter-out $(UNIT_TESTS),$(wildcard tests/unit/*.c)))
 TEST_HELPER_OBJECTS := $(TEST_HELPERS:tests/%.c=$(BUILD)/obj/tests/%.o)
 
-.PHONY: all demo test test-unit test-lua test-cli test-embed test-gc lint asan bench install clean help force
+.PHONY: all demo test test-unit test-lua test-cli test-embed test-faults test-gc lint asan format bench install clean help force
 
 all: $(BUILD)/lmopt $(BUILD)/liblmopt.a $(BUILD)/lmopt.so ## build/lmopt, build/liblmopt.a, build/lmopt.so
 
@@ -141,7 +141,7 @@ RUN_TESTS = BUILD='$(BUILD)' LUA='$(LUA)' PYTHON='$(PYTHON)' SANITIZE='$(SANITIZ
 demo: $(BUILD)/lmopt ## build, then run examples/quickstart.lua
 	@$(BUILD)/lmopt run examples/quickstart.lua
 
-test: test-unit test-lua test-cli test-embed ## every test
+test: test-unit test-lua test-cli test-embed test-faults ## every test
 
 test-unit: $(UNIT_PROGRAMS) ## the C modules (cmocka)
 	@$(RUN_TESTS) unit $(UNIT_PROGRAMS)
@@ -155,6 +155,9 @@ test-gc: $(BUILD)/lmopt.so $(BUILD)/lmopt | $(BUILD)/.setup-test ## the Lua modu
 test-cli: $(BUILD)/lmopt | $(BUILD)/.setup-test ## transcripts of the command line
 	@$(RUN_TESTS) cli
 
+test-faults: $(BUILD)/lmopt | $(BUILD)/.setup-test ## kill -9, full disks, neighbours, Ctrl-C
+	@$(RUN_TESTS) faults
+
 test-embed: $(EMBED_PROGRAMS) $(BUILD)/lmopt.so ## programs that embed lmopt
 	@$(RUN_TESTS) embed $(EMBED_PROGRAMS)
 
@@ -163,6 +166,9 @@ asan: ## every test under the address and undefined-behaviour sanitizers
 
 lint: $(BUILD)/embedded.c | $(BUILD)/.setup-lint ## formats, static analysis, floors
 	@BUILD='$(BUILD)' LUA='$(LUA)' CFLAGS='-std=c11 $(WARNINGS) -Isrc $(PACKAGE_CFLAGS)' scripts/lint
+
+format: | $(BUILD)/.setup-lint ## clang-format over all C files
+	@clang-format -i $(SOURCES) $(HEADERS) src/main.c $(wildcard tests/*/*.c tests/*/*.h scripts/*.c)
 
 bench: $(BUILD)/lmopt $(BUILD)/lmopt.so $(BENCH_PROGRAMS) | $(BUILD)/.setup-bench ## speed, next to Optuna's
 	@BUILD='$(BUILD)' LUA='$(LUA)' PYTHON='$(PYTHON)' tests/bench/run

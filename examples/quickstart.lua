@@ -118,6 +118,7 @@ local function row(name, prompt, note)
 end
 print(("\n%-10s %11s %14s"):format("prompt", "tuned on", "held out"))
 row("untuned", untuned, "the first wording, no demonstrations")
+row("wording", { wording = tuned.wording, demos = {} }, "the tuned wording alone: what it gives without demonstrations")
 row("tuned", tuned, ("trial %d of %d, %d demonstrations"):format(best.number, #study.trials, #tuned.demos))
 
 print "\nThe best prompt:\n"

@@ -87,7 +87,9 @@ static void collect(const char *root, const char *folder, const char *top) {
   free(full);
 }
 
-static int compare(const void *a, const void *b) { return strcmp(((const source *)a)->path, ((const source *)b)->path); }
+static int compare(const void *a, const void *b) {
+  return strcmp(((const source *)a)->path, ((const source *)b)->path);
+}
 
 static void write_bytes(FILE *out, const char *root, size_t index) {
   char *file = join(root, "/", sources[index].path);
@@ -127,7 +129,8 @@ int main(int argc, char **argv) {
   for (size_t i = 0; i < count; i++) write_bytes(out, root, i);
   fprintf(out, "const lm_embedded_file lm_embedded_files[] = {\n");
   for (size_t i = 0; i < count; i++) {
-    fprintf(out, "  {\"%s\", \"@%s/%s\", text_%zu, %zu},\n", sources[i].module, top, sources[i].path, i, sources[i].size);
+    fprintf(out, "  {\"%s\", \"@%s/%s\", text_%zu, %zu},\n", sources[i].module, top, sources[i].path, i,
+            sources[i].size);
   }
   fprintf(out, "  {NULL, NULL, NULL, 0},\n};\n");
   if (fclose(out) != 0) fail(argv[2], strerror(errno));

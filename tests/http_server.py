@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """A tiny HTTP server on the loopback for tests, with faults on request.
 
-    http_server.py [--seconds N]
+    http_server.py [--seconds N] [--no-input]
 
 It listens on 127.0.0.1 at a free port, prints that port as one line, and ends
-when its standard input is closed, or after N seconds (60).
+when its standard input is closed (unless --no-input), at a request for /quit,
+or after N seconds (60).
 
 The path says what happens:
 
@@ -26,6 +27,7 @@ The path says what happens:
     /flaky/NAME/FAILURES   503 so many times, then 200
     /v1/chat/completions   what an OpenAI-compatible server says: the last message, repeated.
                            The model's name may carry faults: "delay:0.1", "status:429", "reset", "text:..."
+    /quit                  ends the server
     /script                POST a JSON list of steps ({"status":, "headers":, "body":, "delay":, "fault":});
                            later requests to /scripted take them in order
 """
@@ -47,6 +49,7 @@ class State:
         self.under_way = 0
         self.peak = 0
         self.steps = []
+        self.over = threading.Event()
 
     def count(self, name):
         with self.lock:
@@ -177,6 +180,10 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.reply(200, b"at last")
 
+    def path_quit(self):
+        self.reply(200, b"bye")
+        self.state.over.set()
+
     def path_script(self):
         with self.state.lock:
             self.state.steps = json.loads(self.body)
@@ -224,19 +231,23 @@ class Server(ThreadingHTTPServer):
 
 
 def main():
-    seconds = 60.0
-    if len(sys.argv) == 3 and sys.argv[1] == "--seconds":
-        seconds = float(sys.argv[2])
+    arguments = sys.argv[1:]
+    watch_input = "--no-input" not in arguments
+    seconds = float(arguments[arguments.index("--seconds") + 1]) if "--seconds" in arguments else 60.0
     server = Server(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(server.server_address[1], flush=True)
-    timer = threading.Timer(seconds, lambda: None)
-    timer.daemon = True
-    timer.start()
-    reader = threading.Thread(target=sys.stdin.read, daemon=True)
-    reader.start()
-    while reader.is_alive() and timer.is_alive():
-        reader.join(0.1)
+    over = Handler.state.over
+
+    def wait_for_end_of_input():
+        while sys.stdin.buffer.read1(65536):
+            pass
+        over.set()
+
+    if watch_input:
+        threading.Thread(target=wait_for_end_of_input, daemon=True).start()
+    over.wait(seconds)
+    time.sleep(0.05)  # for the reply to /quit
 
 
 if __name__ == "__main__":

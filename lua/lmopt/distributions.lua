@@ -57,7 +57,10 @@ function M.check_range(what, integer, low, high, options)
   if options == nil then return low, high end
   errors.check_options(options, OPTIONS, what, 4)
   local step, log = options.step, options.log
-  if step ~= nil then step = check_bound(step, "step", what, integer) end
+  if step ~= nil then
+    step = check_bound(step, "step", what, integer)
+    if not (step > 0) then errors.misuse(("'step' of %s must be above 0, not %s"):format(what, step), 4) end
+  end
   if log ~= nil and type(log) ~= "boolean" then errors.misuse(("'log' of %s must be true or false"):format(what), 4) end
   return low, high, step, log
 end
@@ -109,7 +112,7 @@ function M.restore(raw)
   if raw.kind == "int" and d.step == 1 then d.step = nil end
   if raw.kind ~= "categorical" and not d.log then d.log = nil end
   if raw.json then
-    d.choices = require("lmopt.json").decode(raw.json)
+    d.choices = require("lmopt.json").decode(raw.json, { nan = "literal" })
     setmetatable(d.choices, nil)
   end
   return setmetatable(d, Distribution)
@@ -119,6 +122,18 @@ end
 function M.of(d)
   if d.choices then d.choices = table.move(d.choices, 1, #d.choices, 1, {}) end
   return setmetatable(d, Distribution)
+end
+
+--- What is wrong with a distribution, or nil.
+function M.problem(d)
+  local high, message = core.check_distribution(M.unpack(d))
+  return not high and message or nil
+end
+
+--- Whether an external value is one of the distribution's.
+function M.contains(d, value)
+  local place = M.place(d, value)
+  return place ~= nil and core.contains(place, M.unpack(d))
 end
 
 --- The internal value (core's) of an external one, or nil: categories become their 1-based place.

@@ -5,7 +5,7 @@
 
 local error, getmetatable, ipairs, next, pairs, pcall, rawget, require, select, setmetatable, tostring, type =
   error, getmetatable, ipairs, next, pairs, pcall, rawget, require, select, setmetatable, tostring, type
-local min, max = math.min, math.max
+local min, max, sort = math.min, math.max, table.sort
 
 local errors = {}
 
@@ -111,7 +111,7 @@ end
 
 ---Raises a text that starts with the place in the user's own code: the innermost frame that is not lmopt's.
 ---@param message string
----@param level? integer where no such frame is found, as in `error`: 1 is the function that called misuse, 2 (default) its caller
+---@param level? integer where no such frame is found, as in `error`: 1 is who called misuse, 2 (default) its caller
 function errors.misuse(message, level)
   -- Looked up late: this module must load before, and without, the C part.
   local ok, core = pcall(require, "lmopt.core.task")
@@ -150,6 +150,26 @@ function errors.check_options(options, allowed, what, level)
   return options
 end
 
+---Raises at the user's line when `key`, which an object does not have, is almost the name of something it has. Keys that
+---begin with an underscore are lmopt's own.
+---@param key any
+---@param what string "a study"
+---@param ... table lists and sets of names
+function errors.check_field(key, what, ...)
+  if type(key) ~= "string" or key:byte() == 95 then return end
+  local names = {}
+  for i = 1, select("#", ...) do
+    for name, value in pairs((select(i, ...))) do
+      if type(name) ~= "string" then name = value end
+      if name == key then return end
+      names[#names + 1] = name
+    end
+  end
+  sort(names)
+  local near = errors.nearest(key, names)
+  if near then errors.misuse(what .. " has no '" .. key .. "' (did you mean '" .. near .. "'?)") end
+end
+
 ---Checks the type of one argument or option: `check_type(options.timeout, "timeout", "optimize", "number", "nil")`.
 ---@param value any
 ---@param name string
@@ -164,7 +184,8 @@ function errors.check_type(value, name, what, ...)
     if one ~= "nil" then wanted[#wanted + 1] = one end
   end
   local list = table.concat(wanted, " or ")
-  errors.misuse("'" .. name .. "' of " .. what .. " must be a " .. list .. ", not " .. (got == "nil" and "nil" or "a " .. got), 3)
+  local shown = got == "nil" and "nil" or "a " .. got
+  errors.misuse("'" .. name .. "' of " .. what .. " must be a " .. list .. ", not " .. shown, 3)
 end
 
 return errors

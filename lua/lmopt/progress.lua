@@ -3,6 +3,8 @@
 -- `progress.new` makes a function that takes events:
 --   { finished = trials finished so far, total = of how many (nil: unknown), best = value or nil, front = trials on the
 --     Pareto front or nil, failed = how many failed, final = true for the last one }
+local system = require "lmopt.core.system"
+
 local progress = {}
 
 local BAR = 24
@@ -38,8 +40,8 @@ end
 
 ---@class lmopt.progress.Options
 ---@field write? fun(text: string) default: standard error
----@field terminal? boolean does `write` reach a terminal? default: no, so plain lines
----@field width? integer columns of the terminal, default 80
+---@field terminal? boolean does `write` reach a terminal? default: asks the system
+---@field width? integer columns of the terminal; default: asks the system
 ---@field clock? fun(): number seconds
 ---@field timeout? number seconds after which the run ends
 
@@ -48,10 +50,11 @@ end
 ---@return fun() clear takes the bar away, so that something else can be printed
 function progress.new(options)
   options = options or {}
-  local write = options.write or function(text) io.stderr:write(text) end
-  local clock = options.clock or require "lmopt.core.task".now
-  local terminal = options.terminal
-  local width = options.width or 80
+  local write = options.write or system.write_error
+  local clock = options.clock or system.monotonic
+  local terminal, width = options.terminal, options.width
+  if terminal == nil then terminal = system.is_terminal(2) end
+  width = width or system.terminal_width(2)
   local started, base = clock(), nil
   local shown_at, shown, standing = -math.huge, nil, false
 

@@ -40,16 +40,18 @@ end
 
 function M.decode_pairs(map)
   local decoded = {}
-  for key, text in pairs(map) do decoded[key] = json.decode(text) end
+  for key, text in pairs(map) do decoded[key] = json.decode(text, { nan = "literal" }) end -- Python writes NaN and Infinity
   return decoded
 end
 
 --- A list of {key, JSON text}; misuse when a value can't be written.
-function M.encode_pairs(map)
+---@param map table<string, any>
+---@param options? table of lmopt.json.encode
+function M.encode_pairs(map, options)
   local list = M.sorted_pairs(map)
   for _, pair in ipairs(list) do
     if type(pair[1]) ~= "string" then errors.misuse(("attributes have names; found [%s]"):format(tostring(pair[1])), 3) end
-    local ok, text = pcall(json.encode, pair[2])
+    local ok, text = pcall(json.encode, pair[2], options)
     if not ok then errors.misuse(("the attribute '%s' can't be stored: %s"):format(pair[1], errors.text(text)), 3) end
     pair[2] = text
   end
@@ -63,7 +65,8 @@ function M.encode_params(params)
     local name, value = pair[1], pair[2]
     if type(name) ~= "string" then return nil, ("parameters have names; found [%s]"):format(tostring(name)) end
     local kind = type(value)
-    if kind == "number" and (value ~= value or math.abs(value) == math.huge) or kind == "table" or kind == "function" then
+    local fits = kind == "string" or kind == "boolean" or value == json.null
+    if not fits and not (kind == "number" and value - value == 0) then
       return nil, ("the value of '%s' must be a string, a finite number, a boolean or lmopt.null"):format(name)
     end
     pair[2] = json.encode(value)
@@ -149,6 +152,32 @@ function M.best(list, maximize)
   return best
 end
 
+-- Is `a` nowhere worse than `b`, and somewhere better?
+local function dominates(a, b, directions)
+  local better = false
+  for i, direction in ipairs(directions) do
+    local x, y = a.values[i], b.values[i]
+    if direction == "maximize" then x, y = y, x end
+    if x > y then return false end
+    if x < y then better = true end
+  end
+  return better
+end
+
+--- The feasible, complete records of a list that no other dominates.
+function M.front(list, directions)
+  local candidates, front = {}, {}
+  for _, record in ipairs(list) do
+    if record.state == "complete" and feasible(record) then candidates[#candidates + 1] = record end
+  end
+  for _, record in ipairs(candidates) do
+    local dominated = false
+    for _, other in ipairs(candidates) do dominated = dominated or dominates(other, record, directions) end
+    if not dominated then front[#front + 1] = record end
+  end
+  return front
+end
+
 local function same_params(a, b)
   for name, value in pairs(a) do
     if b[name] ~= value then return false end
@@ -191,7 +220,7 @@ end
 function M.add(study, record)
   local wrong
   local values = record.values or record.value and { record.value }
-  if record.state == "complete" then
+  if record.state == "complete" or values then
     wrong, values = study:_check_values(values or {}, values and #values or 0)
     if wrong then errors.misuse("add_trial was given " .. wrong, 3) end
   end
@@ -210,13 +239,37 @@ function M.add(study, record)
     for i, pair in ipairs(M.sorted_pairs(record.constraints)) do names[i], list[i] = pair[1], pair[2] end
     system.constraints, system["lmopt:constraint_names"] = list, names
   end
-  return study._core:add(record.state, values, params, reports, M.encode_pairs(record.user_attrs), M.encode_pairs(system),
-    record.datetime_start, record.datetime_complete)
+  local literal = { nan = "literal" } -- what came from a file may go to one
+  return study._core:add(record.state, values, params, reports, M.encode_pairs(record.user_attrs, literal),
+    M.encode_pairs(system, literal), record.datetime_start, record.datetime_complete)
 end
 
 local CREATE = {
   "state", "value", "values", "params", "distributions", "user_attrs", "system_attrs", "intermediate_values", "constraints",
 }
+
+-- The values, reports and constraints given to create_trial.
+local function check_numbers(options)
+  if options.value ~= nil and options.values ~= nil then errors.misuse("give 'value' or 'values' to create_trial, not both", 4) end
+  local values = options.values
+  if values ~= nil and type(values) ~= "table" then errors.misuse("'values' of create_trial must be a list of numbers", 4) end
+  for i, value in ipairs(values or { options.value }) do
+    if type(value) ~= "number" or value ~= value then
+      local name = values and ("value %d in 'values'"):format(i) or "'value'"
+      errors.misuse(("%s of create_trial must be a number, not %s"):format(name, value ~= value and "NaN" or type(value)), 4)
+    end
+  end
+  for _, pair in ipairs(M.sorted_pairs(options.intermediate_values or {})) do
+    if math.type(pair[1]) ~= "integer" or pair[1] < 0 or type(pair[2]) ~= "number" then
+      errors.misuse(("'intermediate_values' of create_trial are { [step] = number }; found [%s]"):format(tostring(pair[1])), 4)
+    end
+  end
+  for _, pair in ipairs(M.sorted_pairs(options.constraints or {})) do
+    if type(pair[1]) ~= "string" or type(pair[2]) ~= "number" or pair[2] ~= pair[2] then
+      errors.misuse(("'constraints' of create_trial are { name = number }; found [%s]"):format(tostring(pair[1])), 4)
+    end
+  end
+end
 
 --- Makes a trial for `study:add_trial`: a known result. Every parameter has a distribution.
 ---@param options table see lmopt.Record
@@ -233,13 +286,14 @@ function M.create(options)
     record[name] = {}
     for key, value in pairs(given or {}) do record[name][key] = value end
   end
+  check_numbers(options)
   for _, pair in ipairs(M.sorted_pairs(record.params)) do
     local name, value = pair[1], pair[2]
     local d = record.distributions[name]
     if not distributions.is(d) then
       errors.misuse(("the parameter '%s' of create_trial needs distributions = { %s = lmopt.distributions... }"):format(name, name), 2)
     end
-    if not distributions.place(d, value) then
+    if not distributions.contains(d, value) then
       errors.misuse(("the parameter '%s' of create_trial is %s, which is not in %s"):format(name, tostring(value), tostring(d)), 2)
     end
   end

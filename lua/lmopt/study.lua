@@ -26,6 +26,7 @@ local M = {}
 ---@field metric_names string[]?
 ---@field sampler_name string
 local methods, getters = {}, {}
+local FIELDS = { "name", "seed", "path", "directions", "usage", "sampler_name" }
 local Study = { __name = "lmopt.study" }
 
 function Study.__index(self, key)
@@ -33,11 +34,12 @@ function Study.__index(self, key)
   if method then return method end
   local getter = getters[key]
   if getter then return getter(self) end
+  errors.check_field(key, "a study", FIELDS, methods, getters)
 end
 
 function Study:__tostring()
   local counts = self._core:counts()
-  return ("lmopt.study '%s' (%s, %d trials)"):format(self.name, self.sampler_name, counts.all)
+  return ("lmopt.study '%s' (%s, seed %d, %d trials)"):format(self.name, self.sampler_name, self.seed, counts.all)
 end
 
 function Study:__close() self._core:close() end
@@ -96,7 +98,16 @@ local function check_order(options, what)
   local order = options.order
   if order == nil then return nil end
   if ORDERS[order] then return ORDERS[order] end
-  errors.misuse(("'order' of %s must be 'number' or 'arrival', not %s"):format(what, tostring(order)), 3)
+  errors.misuse(("'order' of %s must be 'number' or 'arrival', not %s%s"):format(what,
+    type(order) == "string" and "'" .. order .. "'" or tostring(order), errors.hint(order, { "number", "arrival" })), 3)
+end
+
+local function check_flag(options, name, what)
+  local value = options[name]
+  if value ~= nil and type(value) ~= "boolean" then
+    errors.misuse(("'%s' of %s must be true or false, not %s"):format(name, what, tostring(value)), 3)
+  end
+  return value or false
 end
 
 local BUDGET = { "usd", "calls", "prompt_tokens", "completion_tokens" }
@@ -166,7 +177,7 @@ function M.create(options)
     lag = check_integer(options, "lag", what, 1),
     order = check_order(options, what),
     create = true,
-    load = options.load_if_exists and true or false,
+    load = check_flag(options, "load_if_exists", what),
   }
   if not handle then fail(message, kind) end
   return wrap(handle, options, what)
@@ -194,7 +205,7 @@ function M.load(options)
     name = check_text(options, "name", what) or only_name(storage),
     storage = storage,
     load = true,
-    read_only = options.read_only and true or false,
+    read_only = check_flag(options, "read_only", what),
   }
   if not handle then fail(message, kind) end
   return wrap(handle, options, what)
@@ -230,15 +241,19 @@ function M.copy(options)
   end
   local from <close> = M.load { name = options.from_name, storage = options.from_storage, read_only = true }
   local to = M.create { name = options.to_name or options.from_name, storage = options.to_storage, directions = from.directions,
-    seed = from.seed }
+    seed = from.seed, lag = from.lag, order = from._core:info().arrival and "arrival" or nil }
   for _, user in ipairs { true, false } do
     for _, pair in ipairs(records.sorted_pairs(from._core:attributes(user))) do
       to._core:set_attribute(nil, user, pair[1], pair[2])
     end
   end
   for number = 0, from._core:counts().all - 1 do
-    local _, message, kind = records.copy_row(from, to, number)
-    if message then fail(message, kind) end
+    local copied, message, kind = records.copy_row(from, to, number)
+    if not copied then -- no half of a study stays
+      to:close()
+      core.delete(options.to_storage, to.name)
+      fail(message, kind)
+    end
   end
   return to
 end
@@ -279,6 +294,8 @@ function methods:_view(number)
       elseif key == "best_trial" or key == "best_value" or key == "best_params" then
         local best = records.best(view.trials, study.directions[1] == "maximize")
         value = best and (key == "best_trial" and best or best[key == "best_value" and "value" or "params"])
+      elseif key == "best_trials" then
+        value = records.front(view.trials, study.directions)
       else
         value = study[key]
         if type(value) == "function" then return function(_, ...) return value(study, ...) end end
@@ -311,14 +328,33 @@ local function draw_in_lua(self, trial)
   end
 end
 
+-- Puts a trial that runs here back to waiting.
+function methods:_release(number)
+  self._running[number] = nil
+  return self._core:release(number)
+end
+
 -- Begins a trial; nil, message, kind where there is none to begin.
 function methods:_begin(total)
   local number, message, kind = self._core:ask(total or -1)
   if not number then return nil, message, kind end
   local trial = trials.new(self, number)
   self._running[number] = trial
-  if self._lua_sampler then draw_in_lua(self, trial) end
+  if self._lua_sampler then
+    local ok, problem = pcall(draw_in_lua, self, trial)
+    if not ok then
+      self:_release(number)
+      error(problem, 0)
+    end
+  end
   return trial
+end
+
+local function suggest_from(trial, name, d)
+  if d.kind == "categorical" then return trial:suggest_categorical(name, d.choices) end
+  local options = (d.step or d.log) and { step = d.step, log = d.log } or nil
+  if d.kind == "int" then return trial:suggest_int(name, d.low, d.high, options) end
+  return trial:suggest_float(name, d.low, d.high, options)
 end
 
 --- Begins a trial, to be ended by `tell`. The parameters of `given` are suggested at once.
@@ -326,22 +362,21 @@ end
 ---@return lmopt.Trial
 function methods:ask(given)
   if given ~= nil and type(given) ~= "table" then errors.misuse("'distributions' of ask must be a table {name = distribution, ...}") end
-  for name, d in pairs(given or {}) do
+  local pairs_given = records.sorted_pairs(given or {})
+  for _, pair in ipairs(pairs_given) do
+    local name, d = pair[1], pair[2]
+    if type(name) ~= "string" then errors.misuse(("the distributions of ask have names; found [%s]"):format(tostring(name))) end
     if not distributions.is(d) then
       errors.misuse(("'%s' of ask must be one of lmopt.distributions, not %s"):format(tostring(name), type(d)))
     end
   end
   local trial, message, kind = self:_begin()
   if not trial then fail(message, kind) end
-  for _, pair in ipairs(records.sorted_pairs(given or {})) do
-    local name, d = pair[1], pair[2]
-    local options = (d.step or d.log) and { step = d.step, log = d.log } or nil
-    if d.kind == "categorical" then
-      trial:suggest_categorical(name, d.choices)
-    elseif d.kind == "int" then
-      trial:suggest_int(name, d.low, d.high, options)
-    else
-      trial:suggest_float(name, d.low, d.high, options)
+  for _, pair in ipairs(pairs_given) do
+    local ok, problem = pcall(suggest_from, trial, pair[1], pair[2])
+    if not ok then
+      self:_release(trial.number)
+      error(problem, 0)
     end
   end
   return trial
@@ -369,9 +404,8 @@ end
 -- Ends a trial in the study.
 function methods:_finish(number, state, values, message, traceback)
   local handle = self._core
-  for key, text in pairs { ["lmopt:error"] = message or false, ["lmopt:traceback"] = traceback or false } do
-    if text then handle:set_attribute(number, false, key, json.encode(text)) end
-  end
+  if message then handle:set_attribute(number, false, "lmopt:error", json.encode(message)) end
+  if traceback then handle:set_attribute(number, false, "lmopt:traceback", json.encode(traceback)) end
   local trial = self._running[number]
   if trial and trial.usage.calls > 0 then handle:set_attribute(number, false, "lmopt:usage", json.encode(trial.usage)) end
   local ok, problem, kind = handle:tell(number, state, values)
@@ -397,12 +431,17 @@ end
 ---@param values number|number[]|nil
 ---@param options? { state: ("complete"|"pruned"|"failed")? }
 function methods:tell(trial, values, options)
+  if trials.is(trial) and trial._study ~= self then
+    errors.misuse(("trial %d is of another study, '%s'"):format(trial.number, trial._study.name))
+  end
   local number = trials.is(trial) and trial.number or trial
   if not math.type(number) then errors.misuse("'trial' of tell must be a trial or its number, not " .. type(trial)) end
   number = math.tointeger(number)
-  if not number then errors.misuse("'trial' of tell must be a trial or its number") end
+  if not number or number < 0 then errors.misuse(("'trial' of tell must be a trial or its number, not %s"):format(tostring(trial))) end
   options = errors.check_options(options, { "state" }, "tell")
   local state = check_state(options.state)
+  local mine = self._running[number]
+  if mine and mine._fate == trials.PRUNED and state ~= "failed" then state, values = "pruned", nil end
   local list = type(values) == "table" and values or { values }
   if state == nil or state == "complete" then
     local wrong, checked = self:_check_values(list, values == nil and 0 or #list)
@@ -438,6 +477,8 @@ function methods:enqueue_trial(params, options)
   options = errors.check_options(options, { "user_attrs", "skip_if_exists" }, "enqueue_trial")
   local encoded, message = records.encode_params(params)
   if not encoded then errors.misuse("enqueue_trial: " .. message) end
+  errors.check_type(options.user_attrs, "user_attrs", "enqueue_trial", "table", "nil")
+  errors.check_type(options.skip_if_exists, "skip_if_exists", "enqueue_trial", "boolean", "nil")
   local attributes = records.encode_pairs(options.user_attrs or {})
   if options.skip_if_exists and records.exists(self, params) then return nil end
   if self._callback_number then
@@ -564,12 +605,17 @@ function getters:best_trials()
   return list
 end
 
-function getters:user_attrs() return records.decode_pairs(self._core:attributes(true)) end
-function getters:system_attrs() return records.decode_pairs(self._core:attributes(false)) end
+local function attributes(self, user)
+  local found, message, kind = self._core:attributes(user)
+  if not found then fail(message, kind) end
+  return records.decode_pairs(found)
+end
+
+function getters:user_attrs() return attributes(self, true) end
+function getters:system_attrs() return attributes(self, false) end
 
 function getters:metric_names()
-  local text = self._core:attributes(false)["study:metric_names"]
-  return text and json.decode(text)
+  return attributes(self, false)["study:metric_names"]
 end
 
 function getters:direction() return self.directions[1] end

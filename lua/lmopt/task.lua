@@ -7,7 +7,7 @@ local core = require "lmopt.core.task"
 local errors = require "lmopt.error"
 
 local error, ipairs, select, type = error, ipairs, select, type
-local pack, unpack = table.pack, table.unpack
+local pack = table.pack
 local create, resume, status, yield = coroutine.create, coroutine.resume, coroutine.status, coroutine.yield
 
 local task = {}

@@ -18,6 +18,7 @@ local FLUSH_EVERY = 0.5 -- seconds between two writes of reports while the objec
 ---@field user_attrs table<string, any>
 ---@field usage lmopt.Usage of the model calls made inside this trial
 local methods, getters = {}, {}
+local FIELDS = { "number", "usage" }
 local Trial = { __name = "lmopt.trial" }
 
 function Trial.__index(self, key)
@@ -25,6 +26,7 @@ function Trial.__index(self, key)
   if method then return method end
   local getter = getters[key]
   if getter then return getter(self) end
+  errors.check_field(key, "a trial", FIELDS, methods, getters)
 end
 
 function Trial:__tostring() return ("lmopt.trial (%s)"):format(rawget(self, "number") or "fixed") end
@@ -35,6 +37,10 @@ local function fail(message, kind, level)
   errors.raise(kind, message)
 end
 M.fail = fail
+
+local function check_self(self, what)
+  if getmetatable(self) ~= Trial then errors.misuse(("call it with a colon: trial:%s(...)"):format(what), 3) end
+end
 
 local function check_name(name, what)
   if type(name) ~= "string" or name == "" then
@@ -82,6 +88,7 @@ local function sample(self, name, d)
 end
 
 local function suggest_number(self, what, kind, name, low, high, options)
+  check_self(self, what)
   check_name(name, what)
   local step, log
   low, high, step, log = distributions.check_range(what, kind == "int", low, high, options)
@@ -117,6 +124,7 @@ function methods:suggest_int(name, low, high, options)
 end
 
 local function choose(self, what, name, choices)
+  check_self(self, what)
   check_name(name, what)
   distributions.check_choices(what, choices)
   local place, message, kind
@@ -158,15 +166,20 @@ function methods:suggest_module(name, alternatives)
 end
 
 -- Pools may grow from trial to trial, so what is suggested is a place in them, as an integer.
-local function suggest_from_pool(self, what, name, pool)
-  check_name(name, what)
+local function suggest_from_pool(self, what, name, pool, argument, kind, wanted)
   if type(pool) ~= "table" or #pool == 0 then
-    errors.misuse(("'candidates' of %s must be a list with something in it"):format(what), 3)
+    errors.misuse(("'%s' of %s must be a list with something in it"):format(argument, what), 3)
+  end
+  for i, candidate in ipairs(pool) do
+    if type(candidate) ~= kind then
+      errors.misuse(("candidate %d of %s must be %s, not %s"):format(i, what, wanted, type(candidate)), 3)
+    end
   end
   local place = suggest_number(self, what, "int", name, 1, #pool)
   local chosen = pool[place]
   local ok, text = pcall(json.encode, chosen)
-  if ok then self:set_user_attr(name, chosen, text) end
+  if not ok then errors.misuse(("candidate %d of %s can't be stored: %s"):format(place, what, errors.text(text)), 3) end
+  self:set_user_attr(name, chosen, text)
   return chosen
 end
 
@@ -175,8 +188,10 @@ end
 ---@param candidates string[]
 ---@return string
 function methods:suggest_instruction(path, candidates)
-  check_name(path, "suggest_instruction")
-  return suggest_from_pool(self, "suggest_instruction", path .. ".instructions", candidates)
+  local what = "suggest_instruction"
+  check_self(self, what)
+  check_name(path, what)
+  return suggest_from_pool(self, what, path .. ".instructions", candidates, "candidates", "string", "a text")
 end
 
 --- One of several sets of demonstrations for the predictor at `path`: the parameter `path.demos`. Returns the set.
@@ -184,17 +199,20 @@ end
 ---@param candidate_sets table[]
 ---@return table
 function methods:suggest_demos(path, candidate_sets)
-  check_name(path, "suggest_demos")
-  return suggest_from_pool(self, "suggest_demos", path .. ".demos", candidate_sets)
+  local what = "suggest_demos"
+  check_self(self, what)
+  check_name(path, what)
+  return suggest_from_pool(self, what, path .. ".demos", candidate_sets, "candidate_sets", "table", "a list")
 end
 
 --- Reports an intermediate value; the first report of a step stands.
 ---@param value number
 ---@param step? integer default: one more than the last
 function methods:report(value, step)
+  check_self(self, "report")
   if type(value) ~= "number" then errors.misuse("'value' of report must be a number, not " .. type(value)) end
   if step == nil then step = (self._last_step or 0) + 1 end
-  if not math.tointeger(step) then errors.misuse("'step' of report must be an integer, not " .. tostring(step)) end
+  if not (math.type(step) and math.tointeger(step)) then errors.misuse("'step' of report must be an integer, not " .. tostring(step)) end
   step = math.tointeger(step)
   self._last_step = math.max(step, self._last_step or step)
   local ok, message, kind = self._core:report(self.number, step, value)
@@ -234,6 +252,10 @@ end
 
 --- Ends the trial as pruned. It raises, and no pcall makes the trial complete again.
 function methods:prune()
+  check_self(self, "prune")
+  local state = self._core:state(self.number)
+  if state ~= "running" and not self._fate then errors.misuse(("trial %d is %s already"):format(self.number,
+    state == "waiting" and "waiting" or "finished")) end
   self:_end(M.PRUNED)
   error(self._fate, 0)
 end
@@ -276,9 +298,7 @@ function getters:params()
 end
 
 function getters:user_attrs()
-  local decoded = {}
-  for key, text in pairs(self._core:attributes(true, self.number)) do decoded[key] = json.decode(text) end
-  return decoded
+  return require("lmopt.records").decode_pairs(self._core:attributes(true, self.number))
 end
 
 -- --- a trial without a study ---
@@ -316,10 +336,15 @@ end
 
 local function fixed_number(what, integer)
   return function(self, name, low, high, options)
-    distributions.check_range(what, integer, low, high, options)
+    check_name(name, what)
+    local d, step, log = { kind = integer and "int" or "float" }, nil, nil
+    d.low, d.high, step, log = distributions.check_range(what, integer, low, high, options)
+    d.step, d.log = step, log
+    local problem = distributions.problem(d)
+    if problem then errors.misuse(("%s of '%s': %s"):format(what, name, problem)) end
     local value = given(self, what, name, function(value)
-      local fits = type(value) == "number" and value >= low and value <= high and (not integer or math.tointeger(value))
-      return fits, ("%s between %s and %s"):format(integer and "an integer" or "a number", low, high)
+      return distributions.contains(d, value), ("%s between %s and %s%s"):format(integer and "an integer" or "a number", low, high,
+        step and (" in steps of %s"):format(step) or "")
     end)
     return integer and math.tointeger(value) or value
   end

@@ -1,5 +1,6 @@
 #include "base/number.h"
 
+#include <float.h>
 #include <locale.h>
 #include <math.h>
 #include <stdio.h>
@@ -19,7 +20,8 @@ size_t lm_number_write(double value, char text[LM_NUMBER_SIZE]) {
     return (size_t)snprintf(text, LM_NUMBER_SIZE, "%s%.0f", value == 0 && signbit(value) ? "-" : "",
                             fabs(value) == 0 ? 0.0 : value);
   int length = 0;
-  for (int digits = 15; digits <= 17; digits++) {
+  /* 15 digits always survive the way there and back, except among the subnormal numbers, which have fewer. */
+  for (int digits = fabs(value) < DBL_MIN ? 1 : 15; digits <= 17; digits++) {
     length = snprintf(text, LM_NUMBER_SIZE, "%.*g", digits, value);
     if (strtod(text, NULL) == value) break;
   }
@@ -51,4 +53,10 @@ bool lm_number_read(const char *text, double *value) {
   if (*end != '\0') return false;
   *value = read;
   return true;
+}
+
+double lm_number_tidy(double value) {
+  char text[LM_NUMBER_SIZE];
+  snprintf(text, sizeof text, "%.15g", value);
+  return strtod(text, NULL);
 }

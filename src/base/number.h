@@ -19,4 +19,7 @@ size_t lm_number_write(double value, char text[LM_NUMBER_SIZE]);
 /* Reads a whole decimal number ("1e-3"); false when `text` is anything else. */
 bool lm_number_read(const char *text, double *value);
 
+/* `value` to 15 significant decimal digits: 0.30000000000000004 becomes 0.3. */
+double lm_number_tidy(double value);
+
 #endif

@@ -78,7 +78,8 @@ static void read_headers(lua_State *L, lm_http_request *request) {
 }
 
 static int l_request(lua_State *L) {
-  static const char *const names[] = {"url", "method", "headers", "body", "timeout", "connect_timeout", "response_limit", NULL};
+  static const char *const names[] = {"url",     "method",          "headers",        "body",
+                                      "timeout", "connect_timeout", "response_limit", NULL};
   lm_http_request request;
   memset(&request, 0, sizeof request);
   lua_settop(L, 1);

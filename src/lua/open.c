@@ -217,8 +217,12 @@ static void add_loader(lua_State *L, int preload, const char *module) {
 
 static void add_modules(lua_State *L) {
   static const luaL_Reg core[] = {
-      {"lmopt.core.task", lm_open_task},   {"lmopt.core.http", lm_open_http},     {"lmopt.core.json", lm_open_json},
-      {"lmopt.core.study", lm_open_study}, {"lmopt.core.system", lm_open_system}, {"lmopt.cjson", luaopen_cjson},
+      {"lmopt.core.task", lm_open_task},
+      {"lmopt.core.http", lm_open_http},
+      {"lmopt.core.json", lm_open_json},
+      {"lmopt.core.study", lm_open_study},
+      {"lmopt.core.system", lm_open_system},
+      {"lmopt.cjson", luaopen_cjson},
       {NULL, NULL},
   };
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);

@@ -21,7 +21,8 @@ static const char task_type[] = "lmopt.task";
 /* --- small things --- */
 
 lm_scheduler *lm_scheduler_of(lua_State *L) {
-  if (lua_getfield(L, LUA_REGISTRYINDEX, scheduler_key) != LUA_TUSERDATA) luaL_error(L, "lmopt is not open in this state");
+  if (lua_getfield(L, LUA_REGISTRYINDEX, scheduler_key) != LUA_TUSERDATA)
+    luaL_error(L, "lmopt is not open in this state");
   lm_scheduler *s = lua_touserdata(L, -1);
   lua_pop(L, 1);
   if (!s->rt) luaL_error(L, "this Lua state is being closed");
@@ -101,16 +102,26 @@ static void unlink_child(lm_task *t) {
 
 /*
 ** A finished task stays in the tree while it has children, so that they can
-** still be cancelled through it; when it is collected they go to its parent.
+** still be cancelled through it. When it is collected they take its place
+** among its siblings: the order of the tree never depends on the collector.
 */
 static void leave_tree(lm_task *t) {
-  lm_task *parent = t->parent;
-  while (t->first_child) {
-    lm_task *child = t->first_child;
-    unlink_child(child);
-    link_child(parent, child);
+  lm_task *parent = t->parent, *first = t->first_child, *last = t->last_child, *next;
+  for (lm_task *child = first; child; child = next) {
+    next = child->younger;
+    child->parent = parent;
+    if (!parent) child->older = child->younger = NULL; /* a root has no siblings */
   }
-  unlink_child(t);
+  t->first_child = t->last_child = NULL;
+  if (parent && first) {
+    first->older = t->older;
+    last->younger = t->younger;
+    *(t->older ? &t->older->younger : &parent->first_child) = first;
+    *(t->younger ? &t->younger->older : &parent->last_child) = last;
+    t->parent = t->older = t->younger = NULL;
+  } else {
+    unlink_child(t);
+  }
 }
 
 /* Takes finished tasks without children out of the tree, from `t` upwards. */
@@ -122,14 +133,24 @@ static void prune_tree(lm_task *t) {
   }
 }
 
-/* The next task of the subtree below `root` after `t`, parents first; no recursion, as chains may be long. */
-static lm_task *next_below(const lm_task *root, lm_task *t) {
-  if (t->first_child) return t->first_child;
+/* The next task of the subtree below `root` that is not below `t`. */
+static lm_task *next_beside(const lm_task *root, lm_task *t) {
   while (t != root) {
     if (t->younger) return t->younger;
     t = t->parent;
   }
   return NULL;
+}
+
+/* The next task of the subtree below `root` after `t`, parents first; no recursion, as chains may be long. */
+static lm_task *next_below(const lm_task *root, lm_task *t) {
+  return t->first_child ? t->first_child : next_beside(root, t);
+}
+
+lm_task *lm_task_next_child(lm_task *root, lm_task *t) {
+  t = t && t != root ? next_beside(root, t) : root->first_child;
+  while (t && lm_task_finished(t)) t = next_below(root, t);
+  return t;
 }
 
 /* --- fate --- */
@@ -289,7 +310,8 @@ static void end_badly(lm_scheduler *s, lm_task *t) {
 /* Protected: a task yielded what it should not. The stack is: the number of values. */
 static int say_bad_yield(lua_State *L) {
   int values = (int)lua_tointeger(L, 1);
-  lua_pushfstring(L, "a task yielded %d value%s outside lmopt; use lmopt.wrap for generators", values, values == 1 ? "" : "s");
+  lua_pushfstring(L, "a task yielded %d value%s outside lmopt; use lmopt.wrap for generators", values,
+                  values == 1 ? "" : "s");
   return 1;
 }
 
@@ -496,9 +518,9 @@ static int collect_scheduler(lua_State *L) {
 static void fill_store(lua_State *L, lm_scheduler *s) {
   luaL_checkstack(s->store, 20, NULL);
   luaL_checkstack(s->work, 50, NULL);
-  lua_newtable(L);                                             /* LM_STORE_ANCHORS */
+  lua_newtable(L);                                            /* LM_STORE_ANCHORS */
   lm_push_error(L, "cancelled", "the task was cancelled", 0); /* LM_STORE_CANCELLED */
-  lua_newtable(L);                                             /* LM_STORE_CARRIERS */
+  lua_newtable(L);                                            /* LM_STORE_CARRIERS */
   lua_newtable(L);
   lua_pushliteral(L, "k");
   lua_setfield(L, -2, "__mode");

@@ -45,7 +45,7 @@ struct lm_task {
   lm_scheduler *scheduler;
   lua_State *co; /* NULL once finished, unless it holds several results */
   lm_task *parent, *first_child, *last_child, *older, *younger; /* the tree: siblings from old to young */
-  lm_queue *queue; /* the ready queue or a task's awaiters; NULL: in none */
+  lm_queue *queue;          /* the ready queue or a task's awaiters; NULL: in none */
   lm_task *previous, *next; /* in that queue */
   lm_queue awaiters;
   lm_task *target;  /* LM_WAIT_TASK */
@@ -78,8 +78,8 @@ enum {
   LM_STORE_CANCELLED, /* the error value of cancelled tasks */
   LM_STORE_CARRIERS,  /* wrapped coroutine -> the coroutine that resumes it; weak keys */
   LM_STORE_CONTEXT,   /* the root context */
-  LM_STORE_HOOKS,    /* functions to call when interrupted: a list, with holes where one was removed */
-  LM_STORE_METATABLE /* of tasks */
+  LM_STORE_HOOKS,     /* functions to call when interrupted: a list, with holes where one was removed */
+  LM_STORE_METATABLE  /* of tasks */
 };
 
 /* --- scheduler.c --- */
@@ -101,6 +101,8 @@ void lm_task_make_ready(lm_task *t);
 /* Gives a task (and, as cancelled, its descendants) the fate on top of L's stack; false: it had one, or is finished. [-0, +0] */
 bool lm_task_doom(lm_scheduler *s, lm_task *t, lua_State *L, bool cancelled);
 void lm_task_cancel_children(lm_scheduler *s, lm_task *t);
+/* The child of `root` after `t` (NULL: the first) that is not finished; those of finished children count. NULL: no more. */
+lm_task *lm_task_next_child(lm_task *root, lm_task *t);
 
 void lm_scheduler_resume_next(lm_scheduler *s); /* the first of the ready queue */
 /* Takes the interrupt and calls the functions that wanted to know; false: there are none. */

@@ -196,40 +196,33 @@ static int l_peek(lua_State *L) {
   return 1;
 }
 
-/* Appends the JSON text of a scalar choice; raises when it is none. */
-static void add_choice(lua_State *L, int index, int position, lm_buffer *out) {
+/* Appends the JSON text of a scalar choice; false: it is none. */
+static bool add_choice(lua_State *L, int index, lm_buffer *out) {
   size_t size;
   const char *text;
   switch (lua_type(L, index)) {
     case LUA_TSTRING:
       text = lua_tolstring(L, index, &size);
       lm_buffer_add_json_string(out, text, size);
-      return;
+      return true;
     case LUA_TBOOLEAN:
       lm_buffer_add_text(out, lua_toboolean(L, index) ? "true" : "false");
-      return;
+      return true;
     case LUA_TNUMBER:
       if (lua_isinteger(L, index)) {
         lm_buffer_add_json_integer(out, (long long)lua_tointeger(L, index));
-        return;
+        return true;
       }
-      if (isfinite(lua_tonumber(L, index))) {
-        lm_buffer_add_json_double(out, lua_tonumber(L, index));
-        return;
-      }
-      break;
+      if (!isfinite(lua_tonumber(L, index))) return false;
+      lm_buffer_add_json_double(out, lua_tonumber(L, index));
+      return true;
     case LUA_TLIGHTUSERDATA:
-      if (lua_touserdata(L, index) == NULL) {
-        lm_buffer_add_text(out, "null");
-        return;
-      }
-      break;
+      if (lua_touserdata(L, index) != NULL) return false;
+      lm_buffer_add_text(out, "null");
+      return true;
     default:
-      break;
+      return false;
   }
-  lm_buffer_free(out);
-  luaL_error(L, "choice %d is %s: a choice is a string, a finite number, a boolean or lmopt.null", position,
-             lua_isnumber(L, index) ? "not finite" : luaL_typename(L, index));
 }
 
 bool lm_study_read_distribution(lua_State *L, int index, lm_distribution *d, lm_error *e) {
@@ -246,7 +239,12 @@ bool lm_study_read_distribution(lua_State *L, int index, lm_distribution *d, lm_
     for (size_t i = 0; i < d->count; i++) {
       if (i) lm_buffer_add_text(&text, ", ");
       lua_rawgeti(L, index + 1, (lua_Integer)i + 1);
-      add_choice(L, -1, (int)i + 1, &text);
+      if (!add_choice(L, -1, &text)) {
+        lm_buffer_free(&text);
+        lm_fail(e, LMOPT_MISUSE, "choice %zu is %s: a choice is a string, a finite number, a boolean or lmopt.null",
+                i + 1, lua_type(L, -1) == LUA_TNUMBER ? "not finite" : luaL_typename(L, -1));
+        return false;
+      }
       lua_pop(L, 1);
     }
     if (!lm_buffer_add_char(&text, ']')) {

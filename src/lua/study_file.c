@@ -53,19 +53,9 @@ static int l_heartbeat(lua_State *L) {
 
 /* release_dead() -> how many trials of dead owners are waiting now */
 static int l_release_dead(lua_State *L) {
-  lm_study *study;
-  lm_storage *s = storage_or_null(L, &study);
-  size_t released = 0;
+  size_t released;
   lm_error e;
-  if (s) {
-    if (lm_storage_begin(s, &e) != LMOPT_OK) return lm_study_failed(L, &e);
-    lmopt_status status = lm_storage_release_dead(s, lm_study_id(study), &released, &e);
-    if (status == LMOPT_OK) status = lm_storage_commit(s, &e);
-    if (status != LMOPT_OK) {
-      lm_storage_rollback(s);
-      return lm_study_failed(L, &e);
-    }
-  }
+  if (lm_study_release_dead(lm_study_argument(L), &released, &e) != LMOPT_OK) return lm_study_failed(L, &e);
   lua_pushinteger(L, (lua_Integer)released);
   return 1;
 }
@@ -324,6 +314,16 @@ static int l_check_distribution(lua_State *L) {
   return 1;
 }
 
+/* contains(value, kind, ...): is the internal value (of a choice: its 1-based place) the distribution's? */
+static int l_contains(lua_State *L) {
+  double value = luaL_checknumber(L, 1);
+  lm_distribution d;
+  lm_error e;
+  if (!lm_study_read_distribution(L, 2, &d, &e)) return lm_study_failed(L, &e);
+  lua_pushboolean(L, lm_distribution_contains(&d, d.kind == LM_CATEGORICAL ? value - 1 : value));
+  return 1;
+}
+
 /* draw_seed() -> a fresh seed */
 static int l_draw_seed(lua_State *L) {
   lua_pushinteger(L, (lua_Integer)lm_runtime_draw_seed(lm_binding_runtime(L)));
@@ -336,8 +336,8 @@ void lm_study_add_functions(lua_State *L) {
   lua_setfield(L, -2, "__gc");
   lua_pop(L, 1);
   static const luaL_Reg functions[] = {
-      {"list", l_list},           {"delete", l_delete}, {"check_distribution", l_check_distribution},
-      {"draw_seed", l_draw_seed}, {NULL, NULL},
+      {"list", l_list},         {"delete", l_delete},         {"check_distribution", l_check_distribution},
+      {"contains", l_contains}, {"draw_seed", l_draw_seed}, {NULL, NULL},
   };
   luaL_setfuncs(L, functions, 0);
   lm_study_add_random(L);

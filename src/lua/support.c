@@ -141,7 +141,8 @@ bool lm_check_options(lua_State *L, int index, const char *const *names, const c
   if (lua_isnoneornil(L, index)) return false;
   index = lua_absindex(L, index);
   luaL_checkstack(L, 6, NULL);
-  if (!lua_istable(L, index)) lm_misuse(L, "the options of %s must be a table, not a %s", what, luaL_typename(L, index));
+  if (!lua_istable(L, index))
+    lm_misuse(L, "the options of %s must be a table, not a %s", what, luaL_typename(L, index));
   const char *wrong = NULL; /* the first in byte order: lua_next has no order of its own */
   lua_pushnil(L);
   while (lua_next(L, index)) {
@@ -163,8 +164,7 @@ static bool push_option(lua_State *L, int index, const char *name, int type) {
   luaL_checkstack(L, 6, NULL);
   int got = lua_getfield(L, index, name);
   if (got == type) return true;
-  if (got != LUA_TNIL)
-    lm_misuse(L, "'%s' must be a %s, not a %s", name, lua_typename(L, type), lua_typename(L, got));
+  if (got != LUA_TNIL) lm_misuse(L, "'%s' must be a %s, not a %s", name, lua_typename(L, type), lua_typename(L, got));
   lua_pop(L, 1);
   return false;
 }

@@ -76,7 +76,8 @@ static lm_operation *submit_sleep(lmopt_runtime *rt, const void *request, lm_err
 }
 
 static int l_sleep(lua_State *L) {
-  if (lua_type(L, 1) != LUA_TNUMBER) return lm_misuse(L, "sleep takes a number of seconds, not a %s", luaL_typename(L, 1));
+  if (lua_type(L, 1) != LUA_TNUMBER)
+    return lm_misuse(L, "sleep takes a number of seconds, not a %s", luaL_typename(L, 1));
   double seconds = lua_tonumber(L, 1);
   if (seconds != seconds) return lm_misuse(L, "sleep takes a number of seconds, not nan");
   return lm_await(L, submit_sleep, &seconds);
@@ -144,8 +145,7 @@ static int l_children(lua_State *L) {
   lm_scheduler *s = lm_scheduler_of(L);
   lua_newtable(L);
   lua_Integer count = 0;
-  for (lm_task *child = t->first_child; child; child = child->younger) {
-    if (lm_task_finished(child)) continue;
+  for (lm_task *child = lm_task_next_child(t, NULL); child; child = lm_task_next_child(t, child)) {
     lm_task_push(s, L, child);
     lua_rawseti(L, -2, ++count);
   }

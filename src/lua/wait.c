@@ -10,9 +10,9 @@
 #include "lua/scheduler.h"
 
 enum {
-  DEEPEST = 150,                  /* loops inside each other */
-  STACK_LIMIT = 1024 * 1024,      /* bytes of C stack for them, of the 8 MiB (threads: 2) that hosts usually have */
-  PUMP_EVERY = 64                 /* resumes between two looks at the network */
+  DEEPEST = 150,             /* loops inside each other */
+  STACK_LIMIT = 1024 * 1024, /* bytes of C stack for them, of the 8 MiB (threads: 2) that hosts usually have */
+  PUMP_EVERY = 64            /* resumes between two looks at the network */
 };
 
 /* --- results --- */
@@ -162,10 +162,11 @@ static loop_end run_until(lm_scheduler *s, bool outermost, done_fn done, const v
   lmopt_runtime *rt = s->rt;
   lm_task *t = s->current;
   unsigned resumed = 0;
-  while (!done(what)) {
-    if (lm_runtime_closed(rt)) return LOOP_CLOSED;
-    /* Whoever wants to end in good order does so while the loop goes on. */
+  for (;;) {
+    /* Before anything else, so that no interrupt outlives the wait. Who wants to end in good order may, as the loop goes on. */
     if (lm_runtime_interrupted(rt) && !(outermost && lm_scheduler_tell_interrupt(s))) return LOOP_INTERRUPTED;
+    if (done(what)) return LOOP_DONE;
+    if (lm_runtime_closed(rt)) return LOOP_CLOSED;
     if (t && t->doomed) return LOOP_DOOMED;
     if (s->ready.first) {
       lm_scheduler_resume_next(s);
@@ -176,7 +177,6 @@ static loop_end run_until(lm_scheduler *s, bool outermost, done_fn done, const v
       lm_runtime_pump(rt, -1);
     }
   }
-  return LOOP_DONE;
 }
 
 /*
@@ -230,8 +230,8 @@ static int push_loop_end(lua_State *L, lm_scheduler *s, loop_end end) {
     case LOOP_CLOSED: return fail_at_place(L, "closed", "the runtime was closed");
     case LOOP_DEADLOCK: {
       char message[200];
-      snprintf(message, sizeof message, "would wait for ever (deadlock): nothing is in flight and no task is ready; %zu wait",
-               s->left);
+      snprintf(message, sizeof message,
+               "would wait for ever (deadlock): nothing is in flight and no task is ready; %zu wait", s->left);
       return fail_at_place(L, "deadlock", message);
     }
     default: return fail_at_place(L, "limit", "too many waits inside each other");

@@ -13,9 +13,7 @@
 
 /* The nearest short decimal, if it is next to `x`: 0.30000000000000004 becomes 0.3. */
 static double tidy(double x) {
-  char text[40];
-  snprintf(text, sizeof text, "%.15g", x);
-  double short_decimal = strtod(text, NULL); /* same locale as the line above */
+  double short_decimal = lm_number_tidy(x);
   return fabs(short_decimal - x) <= 1e-15 * fabs(x) ? short_decimal : x;
 }
 

@@ -1,47 +1,16 @@
 #include "math/elementary.h"
 
 #include <math.h>
-#include <stdint.h>
-#include <string.h>
 
-#define LOG2_E 0x1.71547652b82fep+0
 #define LN2_HIGH 0x1.62e42feep-1 /* 33 bits: a product with |k| < 2^20 is exact */
 #define LN2_LOW 0x1.a39ef35793c76p-33
-#define ROUNDER 0x1.8p52 /* adding it rounds to an integer, which the low bits then hold */
-
-/*
-** exp(x) = 2^k * exp(r), |r| <= ln(2)/2, with the Taylor polynomial of degree
-** 13 (remainder below 5e-18). Branch-free so that loops over it vectorise.
-*/
-static inline double exp_core(double x) {
-  double shifted = x * LOG2_E + ROUNDER;
-  double k = shifted - ROUNDER;
-  double r = (x - k * LN2_HIGH) - k * LN2_LOW;
-  uint64_t bits;
-  memcpy(&bits, &shifted, sizeof bits);
-  bits = (bits + 1023) << 52;
-  double scale;
-  memcpy(&scale, &bits, sizeof scale);
-  double r2 = r * r;
-  double r4 = r2 * r2;
-  double a = (1.0 / 2 + r * (1.0 / 6)) + r2 * (1.0 / 24 + r * (1.0 / 120));
-  double b = (1.0 / 720 + r * (1.0 / 5040)) + r2 * (1.0 / 40320 + r * (1.0 / 362880));
-  double c = (1.0 / 3628800 + r * (1.0 / 39916800)) + r2 * (1.0 / 479001600 + r * (1.0 / 6227020800.0));
-  double tail = r2 * (a + r4 * (b + r4 * c));
-  return scale * (1 + (r + tail));
-}
-
 double lm_exp(double x) {
   if (!(x > -708)) { /* subnormal results, zero, or NaN */
     if (isnan(x)) return x;
-    return x < -746 ? 0.0 : exp_core(x + 100) * exp_core(-100.0);
+    return x < -746 ? 0.0 : lm_exp_bounded(x + 100) * lm_exp_bounded(-100.0);
   }
-  if (x > 709) return x > 710 ? INFINITY : exp_core(x - 1) * exp_core(1.0);
-  return exp_core(x);
-}
-
-void lm_exp_array(double *x, size_t count) {
-  for (size_t i = 0; i < count; i++) x[i] = exp_core(x[i]);
+  if (x > 709) return x > 710 ? INFINITY : lm_exp_bounded(x - 1) * lm_exp_bounded(1.0);
+  return lm_exp_bounded(x);
 }
 
 /*

@@ -33,16 +33,16 @@ typedef struct lm_operation lm_operation;
 struct lm_operation {
   lm_operation_kind kind;
   bool finished;
-  lmopt_status status;      /* when finished: LMOPT_OK, CANCELLED, TIMEOUT, NETWORK, ... */
+  lmopt_status status; /* when finished: LMOPT_OK, CANCELLED, TIMEOUT, NETWORK, ... */
   lmopt_runtime *runtime;
   void (*done)(lm_operation *op); /* set by the submitter: called once, when it finishes by itself; may be NULL */
-  void *waiter;             /* set by the submitter, for `done` */
-  lm_operation *previous, *next; /* all operations of the runtime */
-  double due;               /* timer: monotonic seconds */
-  size_t heap_index;        /* timer: its place in the heap */
-  unsigned long long order; /* timer: submission order, for ties */
-  lm_http_call *call;       /* HTTP, while in flight */
-  lm_http_reply *reply;     /* HTTP, when finished */
+  void *waiter;                   /* set by the submitter, for `done` */
+  lm_operation *previous, *next;  /* all operations of the runtime */
+  double due;                     /* timer: monotonic seconds */
+  size_t heap_index;              /* timer: its place in the heap */
+  unsigned long long order;       /* timer: submission order, for ties */
+  lm_http_call *call;             /* HTTP, while in flight */
+  lm_http_reply *reply;           /* HTTP, when finished */
 };
 
 /* What moves tasks on: one per attached Lua state. */

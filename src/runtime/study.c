@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/number.h"
 #include "runtime/study_internal.h"
 
 /* --- rows --- */
@@ -162,7 +163,7 @@ lmopt_status lm_study_read_constraints(lm_study *study, size_t number, lm_error 
     if (!lm_grow(study->allocator, &values, &capacity, count + room + 1, sizeof *values)) {
       status = lm_fail_memory(e);
     } else if (pair->key[11] == ':') {
-      values[count++] = strtod(pair->json, NULL);
+      if (!lm_number_read(pair->json, &values[count++])) values[count - 1] = NAN;
     } else {
       count += lm_json_numbers(pair->json, values + count, room);
     }
@@ -229,10 +230,19 @@ lmopt_status lm_study_sync(lm_study *study, lm_error *e) {
   lmopt_status status = lm_study_check(study, false, e);
   if (status != LMOPT_OK || !study->storage) return status;
   long long version = lm_storage_version(study->storage);
-  if (version == study->version) return LMOPT_OK;
+  if (version >= 0 && version == study->version) return LMOPT_OK;
   status = read_unfinished(study, e);
   if (status == LMOPT_OK) status = read_trials(study, 0, e);
   if (status == LMOPT_OK) study->version = version;
+  return status;
+}
+
+lmopt_status lm_study_release_dead(lm_study *study, size_t *released, lm_error *e) {
+  *released = 0;
+  lmopt_status status = lm_study_check(study, true, e);
+  if (status != LMOPT_OK || !study->storage) return status;
+  status = lm_storage_release_dead(study->storage, study->id, released, e);
+  if (*released) study->version = -1; /* what this connection writes does not count as a change by others */
   return status;
 }
 
@@ -294,6 +304,9 @@ static lmopt_status settle_property(lm_study *study, const char *key, bool given
   lmopt_status status = read_property(study, key, &stored, &found, e);
   if (status != LMOPT_OK) return status;
   if (found) {
+    if (given && stored != *value && strcmp(key, "order") == 0)
+      return lm_fail(e, LMOPT_MISUSE, "the study '%s' has the order %s, not %s", study->name,
+                     stored == 2 ? "arrival" : "number", *value == 2 ? "arrival" : "number");
     if (given && stored != *value)
       return lm_fail(e, LMOPT_MISUSE, "the study '%s' has %s %lld, not %lld", study->name, key, stored, *value);
     *value = stored;
@@ -487,6 +500,12 @@ lmopt_status lm_study_fix_lag(lm_study *study, long long lag, lm_error *e) {
   }
   if (status == LMOPT_OK) study->lag = value;
   return status;
+}
+
+lmopt_status lm_study_refresh_attributes(lm_study *study, bool user, lm_error *e) {
+  if (!study->open || !study->storage) return LMOPT_OK;
+  lm_pairs_free(study->allocator, user ? &study->user : &study->system);
+  return read_attributes(study, user, e);
 }
 
 lmopt_status lm_study_set_attribute(lm_study *study, bool user, const char *key, const char *json, lm_error *e) {

@@ -86,6 +86,8 @@ bool lm_study_arrival(const lm_study *study);
 lmopt_status lm_study_fix_lag(lm_study *study, long long lag, lm_error *e);
 lm_trials *lm_study_trials(lm_study *study);
 const lm_trial_info *lm_study_info(const lm_study *study, size_t number);
+/* Reads the study's attributes again: others may have set some. */
+lmopt_status lm_study_refresh_attributes(lm_study *study, bool user, lm_error *e);
 const lm_pairs *lm_study_attributes(const lm_study *study, bool user);
 lm_storage *lm_study_storage(lm_study *study); /* NULL: in memory */
 lm_id lm_study_id(const lm_study *study);
@@ -93,6 +95,8 @@ const lm_allocator *lm_study_allocator(const lm_study *study);
 
 /* Reads what other processes have written since; cheap when nothing has changed. */
 lmopt_status lm_study_sync(lm_study *study, lm_error *e);
+/* Puts running trials of dead processes back to waiting, and counts them. */
+lmopt_status lm_study_release_dead(lm_study *study, size_t *released, lm_error *e);
 
 /*
 ** Begins a trial: the waiting one with the lowest number, else a new one.

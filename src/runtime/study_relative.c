@@ -22,6 +22,21 @@ typedef struct lm_restore {
   lm_error *error;
 } lm_restore;
 
+/*
+** The distribution that the joint space of trial `number` had for a column.
+** Ranges may grow meanwhile, so it is not the latest one, but that of the first
+** trial that `number` knew and that counts for the space (neither failed nor open).
+*/
+static const lm_distribution *joint_distribution(lm_study *study, const lm_column *column, size_t number) {
+  lm_view view = lm_study_view(study, number);
+  for (size_t row = 0; row < number && (long long)row <= view.horizon; row++) {
+    lm_state state = study->trials->rows[row].state;
+    const lm_distribution *d = lm_column_distribution(column, row);
+    if (d && (state == LM_COMPLETE || state == LM_PRUNED)) return d;
+  }
+  return column->latest;
+}
+
 static lmopt_status restore_relative(void *userdata, const char *key, const char *json) {
   lm_restore *r = userdata;
   lm_column *column = lm_trials_column(r->study->trials, key, r->internal);
@@ -30,8 +45,8 @@ static lmopt_status restore_relative(void *userdata, const char *key, const char
     if (!column) return lm_fail_memory(r->error);
     if (!lm_number_read(json, &a.value)) return LMOPT_OK;
   } else {
-    if (!column || !column->latest || !lm_distribution_find(column->latest, json, &a.value)) return LMOPT_OK;
-    a.distribution = column->latest;
+    a.distribution = column ? joint_distribution(r->study, column, r->number) : NULL;
+    if (!a.distribution || !lm_distribution_find(a.distribution, json, &a.value)) return LMOPT_OK;
   }
   return lm_assignments_add(r->study->allocator, &r->study->trials->rows[r->number].relative, a, r->error);
 }

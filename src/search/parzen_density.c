@@ -3,8 +3,10 @@
 **
 ** The sum over kernels leaves out those whose exponent is more than NEGLIGIBLE
 ** below the largest: with 10^4 kernels they amount to less than an ulp of it.
-** Sums run in slot order over blocks of slots, so that the result depends on
-** the observations alone.
+** Upper bounds in single precision find the few that are left, four at a time;
+** only those are computed exactly. The bounds err by less than MARGIN, so that
+** they never decide about the result. Sums run in slot order within blocks of
+** slots: the result depends on the observations alone.
 */
 #include <math.h>
 #include <string.h>
@@ -13,16 +15,25 @@
 #include "math/normal.h"
 #include "search/parzen.h"
 
-enum { BLOCK = 128 };
+enum { BLOCK = 128, AT_ONCE = 4 };
 
+#define SQRT_HALF 0.70710678118654752440
 #define NEGLIGIBLE 50.0
+
+/*
+** With magic clip no bandwidth is below a hundredth of the range; positions are
+** taken from the range's low end: a bound of d axes is wrong by less than 0.01 + d / 2000.
+*/
+#define MARGIN(axes) (0.25 + 1e-3 * (double)(axes))
 
 /* What one axis adds to a kernel's exponent, prepared for all points. */
 typedef struct term {
   const lm_parzen_axis *axis;
+  size_t index;            /* of the axis */
   const double *positions; /* continuous: per point */
   const uint32_t *pairs;   /* discrete: per slot, its row of `table` */
-  const double *table;     /* discrete: [distinct position][pair] */
+  double *table;           /* discrete: [distinct position][pair], NaN until it is needed */
+  const double *ends;      /* discrete: the bin of each distinct position */
   const uint32_t *rows;    /* discrete: per point, which distinct position */
   size_t pair_count;
   double hit, miss;        /* categorical */
@@ -31,6 +42,14 @@ typedef struct term {
 typedef struct point_sum {
   double largest, sum; /* sum of w * exp(e - largest) */
 } point_sum;
+
+typedef struct plan {
+  term *terms; /* continuous axes first */
+  size_t continuous;
+  point_sum *sums; /* per point */
+  const double *points;
+  float *panel; /* of one block: log weights of the bound, then centres and scales per term */
+} plan;
 
 /* --- discrete axes: kernels that agree in centre and bandwidth share one column of a table --- */
 
@@ -54,23 +73,9 @@ static void bin_ends(const lm_distribution *d, double value, double *low, double
   *high = lm_distribution_to_range(d, value + d->step / 2);
 }
 
-static double bin_log_mass(double low, double high, double centre, double scale, double log_norm, double floor_value) {
-  double inverse_sigma = scale / 0.70710678118654752440;
-  double a = (low - centre) * inverse_sigma, b = (high - centre) * inverse_sigma;
-  double near = a > 0 ? a : b < 0 ? -b : 0;
-  if (log_norm - 0.5 * near * near < floor_value) return -1e300; /* an upper bound that is negligible already */
-  return lm_normal_log_mass(a, b) + log_norm;
-}
-
-static void fill_table(const lm_parzen *p, const lm_parzen_axis *x, const uint32_t *pairs, double value, double floor_value,
-                       double *table) {
-  double low, high;
-  bin_ends(x->distribution, value, &low, &high);
-  for (size_t at = 0; at < p->held; at++) {
-    uint32_t slot = x->sorted[at];
-    if (at > 0 && pairs[slot] == pairs[x->sorted[at - 1]]) continue;
-    table[pairs[slot]] = bin_log_mass(low, high, x->centre[slot], x->scale[slot], x->log_norm[slot], floor_value);
-  }
+static double bin_log_mass(double low, double high, double centre, double scale, double log_norm) {
+  double inverse_sigma = scale / SQRT_HALF;
+  return lm_normal_log_mass((low - centre) * inverse_sigma, (high - centre) * inverse_sigma) + log_norm;
 }
 
 /* --- scratch: one block, carved --- */
@@ -79,7 +84,8 @@ static size_t scratch_size(const lm_parzen *p, size_t count) {
   size_t discrete = 0;
   for (size_t i = 0; i < p->axis_count; i++) discrete += p->axes[i].discrete;
   size_t doubles = p->axis_count * count + count;            /* positions, prior exponents */
-  doubles += discrete * (count * (p->held + 1));             /* tables */
+  doubles += discrete * count * (p->held + 1 + 2);           /* tables, bins */
+  doubles += BLOCK / 2 * (2 * p->axis_count + 1);            /* the panel */
   doubles += discrete * (p->slots + count) / 2 + discrete;   /* pairs, rows: 32 bits each */
   doubles += (sizeof(point_sum) * count + sizeof(term) * p->axis_count) / sizeof(double) + 2;
   return doubles;
@@ -102,144 +108,235 @@ static double prior_term(const lm_parzen_axis *x, double internal, double positi
   if (x->discrete) {
     double low, high;
     bin_ends(x->distribution, internal, &low, &high);
-    return bin_log_mass(low, high, x->prior_centre, x->prior_scale, x->prior_log_norm, -INFINITY);
+    return bin_log_mass(low, high, x->prior_centre, x->prior_scale, x->prior_log_norm);
   }
   double t = (position - x->prior_centre) * x->prior_scale;
   return x->prior_log_norm - t * t;
 }
 
-static void prepare_discrete(const lm_parzen *p, size_t axis, term *t, const double *points, size_t count, double floor_value,
-                               uint32_t *pairs, uint32_t *rows, double *table) {
-  const lm_parzen_axis *x = &p->axes[axis];
-  t->pair_count = number_pairs(p, x, pairs);
+static void prepare_discrete(const lm_parzen *p, term *t, const double *points, size_t count, uint32_t *pairs, uint32_t *rows,
+                             double *ends) {
+  t->pair_count = number_pairs(p, t->axis, pairs);
   size_t distinct = 0;
   for (size_t c = 0; c < count; c++) {
-    double value = points[c * p->axis_count + axis];
+    double value = points[c * p->axis_count + t->index];
     size_t earlier = 0;
-    while (earlier < c && points[earlier * p->axis_count + axis] != value) earlier++;
+    while (earlier < c && points[earlier * p->axis_count + t->index] != value) earlier++;
     if (earlier < c) {
       rows[c] = rows[earlier];
       continue;
     }
-    fill_table(p, x, pairs, value, floor_value, table + distinct * t->pair_count);
+    bin_ends(t->axis->distribution, value, &ends[distinct * 2], &ends[distinct * 2 + 1]);
     rows[c] = (uint32_t)distinct++;
   }
   t->pairs = pairs;
   t->rows = rows;
-  t->table = table;
+  t->ends = ends;
+  t->table = ends + 2 * count;
+  for (size_t i = 0; i < distinct * t->pair_count; i++) t->table[i] = NAN;
 }
 
-/* --- exponents of a block of kernels --- */
+/* --- bounds of a block of kernels --- */
 
-static void subtract_squares(double *restrict e, const double *restrict centre, const double *restrict scale, double position) {
+/* Single-precision copies, for all points to use. */
+static void fill_panel(const lm_parzen *p, const plan *q, size_t start) {
+  float *bound = q->panel;
+  for (size_t j = 0; j < BLOCK; j++) bound[j] = (float)p->log_total[start + j];
+  for (size_t i = 0; i < p->axis_count; i++) {
+    const lm_parzen_axis *x = q->terms[i].axis;
+    float *centre = q->panel + BLOCK * (1 + 2 * i), *scale = centre + BLOCK;
+    for (size_t j = 0; j < BLOCK; j++) centre[j] = (float)(x->centre[start + j] - x->low);
+    for (size_t j = 0; j < BLOCK; j++) scale[j] = (float)x->scale[start + j];
+    for (size_t j = 0; j < BLOCK && x->discrete; j++) bound[j] += (float)x->log_norm[start + j];
+  }
+}
+
+static void subtract_square(float *restrict e, const float *restrict panel, float position) {
   for (size_t j = 0; j < BLOCK; j++) {
-    double t = (position - centre[j]) * scale[j];
+    float t = (position - panel[j]) * panel[BLOCK + j];
     e[j] -= t * t;
   }
 }
 
-static void add_matches(double *restrict e, const double *restrict centre, size_t size, double category, double hit, double miss) {
-  for (size_t j = 0; j < size; j++) e[j] += centre[j] == category ? hit : miss;
-}
-
-static void add_masses(double *restrict e, const uint32_t *restrict pairs, const double *restrict table, size_t size) {
-  for (size_t j = 0; j < size; j++) e[j] += table[pairs[j]];
-}
-
-static double largest_of(const double *e) {
-  double m[4] = {-INFINITY, -INFINITY, -INFINITY, -INFINITY};
-  for (size_t j = 0; j < BLOCK; j += 4) {
-    for (size_t k = 0; k < 4; k++) m[k] = e[j + k] > m[k] ? e[j + k] : m[k];
+/* The same for four axes in one pass. */
+static void subtract_squares(float *restrict e, const float *restrict panel, const float *x) {
+  const float *restrict a = panel, *restrict b = a + 2 * BLOCK, *restrict c = b + 2 * BLOCK, *restrict d = c + 2 * BLOCK;
+  float x0 = x[0], x1 = x[1], x2 = x[2], x3 = x[3];
+  for (size_t j = 0; j < BLOCK; j++) {
+    float t0 = (x0 - a[j]) * a[BLOCK + j], t1 = (x1 - b[j]) * b[BLOCK + j];
+    float t2 = (x2 - c[j]) * c[BLOCK + j], t3 = (x3 - d[j]) * d[BLOCK + j];
+    e[j] -= (t0 * t0 + t1 * t1) + (t2 * t2 + t3 * t3);
   }
-  double a = m[0] > m[1] ? m[0] : m[1], b = m[2] > m[3] ? m[2] : m[3];
+}
+
+/* A bin has no more than exp(-t^2) of the kernel's mass, t the distance of its nearer end. */
+static void subtract_bin(float *restrict e, const float *restrict panel, float low, float high) {
+  for (size_t j = 0; j < BLOCK; j++) {
+    float below = low - panel[j], above = panel[j] - high;
+    float distance = below > above ? below : above;
+    distance = distance > 0 ? distance : 0;
+    float t = distance * panel[BLOCK + j];
+    e[j] -= t * t;
+  }
+}
+
+static void add_matches(float *restrict e, const float *restrict panel, float category, float hit, float miss) {
+  for (size_t j = 0; j < BLOCK; j++) e[j] += panel[j] == category ? hit : miss;
+}
+
+static float largest_of(const float *e) {
+  float half[BLOCK / 2];
+  for (size_t j = 0; j < BLOCK / 2; j++) half[j] = e[j] > e[j + BLOCK / 2] ? e[j] : e[j + BLOCK / 2];
+  for (size_t size = BLOCK / 4; size >= 4; size /= 2) {
+    for (size_t j = 0; j < size; j++) half[j] = half[j] > half[j + size] ? half[j] : half[j + size];
+  }
+  float a = half[0] > half[1] ? half[0] : half[1], b = half[2] > half[3] ? half[2] : half[3];
   return a > b ? a : b;
 }
 
-/* Adds a block's kernels to the sum of one point. */
-static void add_block(point_sum *s, const double *e, const double *weights) {
-  double largest = largest_of(e);
-  if (largest <= s->largest - NEGLIGIBLE) return;
+/* Every term can only lower a bound: false as soon as all are below the limit. */
+static bool bound_block(const lm_parzen *p, const plan *q, size_t point, float limit, float *e) {
+  memcpy(e, q->panel, BLOCK * sizeof *e);
+  for (size_t i = 0; i < p->axis_count; i++) {
+    const term *t = &q->terms[i];
+    const float *panel = q->panel + BLOCK * (1 + 2 * i);
+    double low = t->axis->low;
+    if (t->positions && i + AT_ONCE <= q->continuous) {
+      float x[AT_ONCE];
+      for (size_t k = 0; k < AT_ONCE; k++) x[k] = (float)(t[k].positions[point] - t[k].axis->low);
+      subtract_squares(e, panel, x);
+      i += AT_ONCE - 1;
+      if (!(largest_of(e) > limit)) return false;
+    } else if (t->positions) {
+      subtract_square(e, panel, (float)(t->positions[point] - low));
+    } else if (t->table) {
+      const double *ends = t->ends + 2 * t->rows[point];
+      subtract_bin(e, panel, (float)(ends[0] - low), (float)(ends[1] - low));
+    } else {
+      add_matches(e, panel, (float)q->points[point * p->axis_count + t->index], (float)t->hit, (float)t->miss);
+    }
+  }
+  return largest_of(e) > limit;
+}
+
+/* --- exact exponents of the few that are left --- */
+
+static double exponent(const lm_parzen *p, const plan *q, size_t point, size_t slot) {
+  double e = p->log_total[slot];
+  for (size_t i = 0; i < q->continuous; i++) {
+    const term *t = &q->terms[i];
+    double d = (t->positions[point] - t->axis->centre[slot]) * t->axis->scale[slot];
+    e -= d * d;
+  }
+  for (size_t i = q->continuous; i < p->axis_count; i++) {
+    const term *t = &q->terms[i];
+    const lm_parzen_axis *x = t->axis;
+    if (!t->table) {
+      e += x->centre[slot] == q->points[point * p->axis_count + t->index] ? t->hit : t->miss;
+      continue;
+    }
+    size_t row = t->rows[point];
+    double *mass = &t->table[row * t->pair_count + t->pairs[slot]];
+    if (isnan(*mass)) *mass = bin_log_mass(t->ends[2 * row], t->ends[2 * row + 1], x->centre[slot], x->scale[slot], x->log_norm[slot]);
+    e += *mass;
+  }
+  return e;
+}
+
+/* Adds `count` kernels with exponents e and weights w to the sum of one point. */
+static void add_kernels(point_sum *s, double *e, double *w, size_t count) {
+  double largest = s->largest;
+  for (size_t i = 0; i < count; i++) largest = e[i] > largest ? e[i] : largest;
   if (largest > s->largest) {
     double shift = s->largest - largest;
     s->sum = shift < -700 ? 0 : s->sum * lm_exp(shift);
     s->largest = largest;
   }
-  double kept[BLOCK], kept_weights[BLOCK], limit = s->largest - NEGLIGIBLE;
-  size_t count = 0;
-  for (size_t j = 0; j < BLOCK; j++) {
-    kept[count] = e[j] - s->largest;
-    kept_weights[count] = weights[j];
-    count += e[j] > limit;
+  size_t kept = 0;
+  for (size_t i = 0; i < count; i++) {
+    double below = e[i] - largest;
+    if (!(below > -NEGLIGIBLE)) continue;
+    e[kept] = below;
+    w[kept++] = w[i];
   }
-  lm_exp_array(kept, count);
   double sum = 0;
-  for (size_t j = 0; j < count; j++) sum += kept_weights[j] * kept[j];
+  for (size_t i = 0; i < kept; i++) w[i] *= lm_exp_bounded(e[i]);
+  for (size_t i = 0; i < kept; i++) sum += w[i];
   s->sum += sum;
 }
 
-static void block_exponents(const lm_parzen *p, const term *terms, const double *points, size_t point, size_t start, double *e) {
-  /* Arrays end at a multiple of the block: the unused slots of the last one hold -inf in log_total. */
-  memcpy(e, p->log_total + start, BLOCK * sizeof *e);
-  size_t size = p->slots - start < BLOCK ? p->slots - start : BLOCK;
-  for (size_t i = 0; i < p->axis_count; i++) {
-    const term *t = &terms[i];
-    const lm_parzen_axis *x = t->axis;
-    if (t->table) {
-      add_masses(e, t->pairs + start, t->table + t->rows[point] * t->pair_count, size);
-    } else if (t->positions) {
-      subtract_squares(e, x->centre + start, x->scale + start, t->positions[point]);
-    } else {
-      add_matches(e, x->centre + start, size, points[point * p->axis_count + i], t->hit, t->miss);
+static void visit_block(const lm_parzen *p, const plan *q, size_t point, size_t start) {
+  point_sum *s = &q->sums[point];
+  double limit = s->largest - NEGLIGIBLE - MARGIN(p->axis_count), e[BLOCK], w[BLOCK];
+  float bounds[BLOCK];
+  uint32_t left[BLOCK + 1];
+  size_t count = 0;
+  if (p->options.magic_clip) {
+    if (!bound_block(p, q, point, (float)limit, bounds)) return;
+    for (uint32_t j = 0; j < BLOCK; j++) {
+      left[count] = j;
+      count += bounds[j] > (float)limit;
+    }
+  } else { /* bandwidths may be tiny: no bound in single precision is safe */
+    for (uint32_t j = 0; j < BLOCK; j++) {
+      left[count] = j;
+      count += p->weights[start + j] > 0;
     }
   }
+  for (size_t i = 0; i < count; i++) {
+    e[i] = exponent(p, q, point, start + left[i]);
+    w[i] = p->weights[start + left[i]];
+  }
+  add_kernels(s, e, w, count);
 }
 
-static void prepare_terms(lm_parzen *p, const double *points, size_t count, term *terms, point_sum *sums, double *free_space) {
-  double lowest_prior = INFINITY, top = -INFINITY;
-  for (size_t i = 0; i < p->axis_count; i++, free_space += count) {
-    lm_parzen_axis *x = &p->axes[i];
-    bool numeric = x->distribution->kind != LM_CATEGORICAL;
+/* Places the terms, and begins every sum with the prior. */
+static void prepare_terms(const lm_parzen *p, plan *q, size_t count, double *positions) {
+  size_t first = 0, last = p->axis_count;
+  for (size_t i = 0; i < p->axis_count; i++, positions += count) {
+    const lm_parzen_axis *x = &p->axes[i];
+    bool numeric = x->distribution->kind != LM_CATEGORICAL, continuous = numeric && !x->discrete;
     for (size_t c = 0; c < count; c++) {
-      double internal = points[c * p->axis_count + i];
-      free_space[c] = numeric && !x->discrete ? lm_distribution_to_range(x->distribution, internal) : internal;
-      sums[c].largest = (i ? sums[c].largest : 0) + prior_term(x, internal, free_space[c]);
+      double internal = q->points[c * p->axis_count + i];
+      positions[c] = continuous ? lm_distribution_to_range(x->distribution, internal) : internal;
+      q->sums[c].largest = (i ? q->sums[c].largest : 0) + prior_term(x, internal, positions[c]);
+      q->sums[c].sum = p->options.prior_weight;
     }
-    double q = p->options.prior_weight / (double)(p->held + 1), choices = (double)x->distribution->count;
-    terms[i] = (term){.axis = x, .positions = numeric && !x->discrete ? free_space : NULL};
-    if (!numeric) {
-      terms[i].hit = lm_log((1 + q) / (1 + choices * q));
-      terms[i].miss = lm_log(q / (1 + choices * q));
-    }
+    term *t = continuous ? &q->terms[first++] : &q->terms[--last];
+    *t = (term){.axis = x, .index = i, .positions = continuous ? positions : NULL};
+    if (numeric) continue;
+    double share = p->options.prior_weight / (double)(p->held + 1), choices = (double)x->distribution->count;
+    t->hit = lm_log((1 + share) / (1 + choices * share));
+    t->miss = lm_log(share / (1 + choices * share));
   }
-  for (size_t c = 0; c < count; c++) {
-    sums[c].sum = p->options.prior_weight;
-    if (sums[c].largest < lowest_prior) lowest_prior = sums[c].largest;
-  }
-  for (size_t j = 0; j < p->slots; j++) top = p->log_total[j] > top ? p->log_total[j] : top;
-  for (size_t i = 0; i < p->axis_count; i++) {
-    if (!p->axes[i].discrete) continue;
-    double *table = free_space;
-    free_space += count * (p->held + 1);
+  q->continuous = first;
+}
+
+static void prepare_tables(const lm_parzen *p, plan *q, size_t count, double *free_space) {
+  for (size_t i = q->continuous; i < p->axis_count; i++) {
+    if (!q->terms[i].axis->discrete) continue;
+    double *ends = free_space;
+    free_space += count * (p->held + 1 + 2);
     uint32_t *pairs = (uint32_t *)(void *)free_space;
     free_space += (p->slots + count) / 2 + 1;
-    prepare_discrete(p, i, &terms[i], points, count, lowest_prior - top - NEGLIGIBLE, pairs, pairs + p->slots, table);
+    prepare_discrete(p, &q->terms[i], q->points, count, pairs, pairs + p->slots, ends);
   }
 }
 
 lmopt_status lm_parzen_density(lm_parzen *p, const double *points, size_t count, double *log_density) {
   if (reserve_scratch(p, scratch_size(p, count))) return LMOPT_NO_MEMORY;
-  point_sum *sums = (point_sum *)(void *)p->scratch;
-  term *terms = (term *)(void *)(sums + count);
-  double *free_space = (double *)(void *)(terms + p->axis_count);
-  prepare_terms(p, points, count, terms, sums, free_space);
-  for (size_t start = 0; start < p->slots; start += BLOCK) {
-    for (size_t c = 0; c < count; c++) {
-      double e[BLOCK];
-      block_exponents(p, terms, points, c, start, e);
-      add_block(&sums[c], e, p->weights + start);
-    }
+  plan q = {.sums = (point_sum *)(void *)p->scratch, .points = points};
+  q.terms = (term *)(void *)(q.sums + count);
+  double *free_space = (double *)(void *)(q.terms + p->axis_count);
+  prepare_terms(p, &q, count, free_space);
+  q.panel = (float *)(void *)(free_space + p->axis_count * count);
+  prepare_tables(p, &q, count, free_space + p->axis_count * count + BLOCK / 2 * (2 * p->axis_count + 1));
+  /* The newest first: they are the likeliest to be near a candidate, and to make the others negligible. */
+  for (size_t blocks = (p->slots + BLOCK - 1) / BLOCK; blocks-- > 0;) {
+    if (p->options.magic_clip) fill_panel(p, &q, blocks * BLOCK);
+    for (size_t c = 0; c < count; c++) visit_block(p, &q, c, blocks * BLOCK);
   }
   double log_weights = lm_log(p->weight_sum);
-  for (size_t c = 0; c < count; c++) log_density[c] = lm_log(sums[c].sum) + sums[c].largest - log_weights;
+  for (size_t c = 0; c < count; c++) log_density[c] = lm_log(q.sums[c].sum) + q.sums[c].largest - log_weights;
   return LMOPT_OK;
 }

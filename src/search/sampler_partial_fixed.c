@@ -63,7 +63,13 @@ static lmopt_status sample_independent(lm_sampler *base, const lm_view *view, lm
 
 static bool exhausted(lm_sampler *base, const lm_view *view) {
   partial_fixed *s = (partial_fixed *)base;
-  return s->inner->class->exhausted && s->inner->class->exhausted(s->inner, view);
+  if (!s->inner->class->exhausted) return false;
+  lm_assignments list = {0};
+  lm_view inner_view = *view;
+  inner_view.fixed = &list;
+  bool none = !fixed_assignments(s, view, &list) && s->inner->class->exhausted(s->inner, &inner_view);
+  lm_assignments_free(base->allocator, &list);
+  return none;
 }
 
 static void free_partial_fixed(lm_sampler *base) {

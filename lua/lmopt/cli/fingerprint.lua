@@ -80,7 +80,7 @@ function fingerprint.take(script, recorder, model, arguments)
   local files = {}
   local function add(role, path)
     local ok, hash = pcall(system.sha256_file, path)
-    if not ok or hash == nil then return end -- not there, or no file
+    if not ok or not hash then return end -- not there, or no file
     -- Named from the script's folder, so that the same script run from elsewhere is the same.
     local name = path
     if folder ~= "" and path:sub(1, #folder) == folder then name = path:sub(#folder + 1) end

@@ -1,0 +1,314 @@
+/* HTTP against tests/http_server.py (the working folder is the repository's): replies, limits, faults, many at a time. */
+#define _POSIX_C_SOURCE 200809L
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "io/transport.h"
+
+/* --- the server --- */
+
+typedef struct server {
+  pid_t process;
+  int input; /* closing it ends the server */
+  char base[64];
+} server;
+
+static int start_server(void **state) {
+  static server s;
+  int input[2], output[2];
+  if (pipe(input) != 0 || pipe(output) != 0) return -1;
+  s.process = fork();
+  if (s.process == 0) {
+    dup2(input[0], STDIN_FILENO);
+    dup2(output[1], STDOUT_FILENO);
+    close(input[1]);
+    close(output[0]);
+    const char *python = getenv("PYTHON");
+    execlp(python ? python : "python3", "python3", "tests/http_server.py", (char *)NULL);
+    _exit(127);
+  }
+  close(input[0]);
+  close(output[1]);
+  s.input = input[1];
+  FILE *lines = fdopen(output[0], "r");
+  int port = 0;
+  if (!lines || fscanf(lines, "%d", &port) != 1) return -1;
+  fclose(lines);
+  snprintf(s.base, sizeof s.base, "http://127.0.0.1:%d", port);
+  *state = &s;
+  /* Whoever runs this may have a proxy set. */
+  setenv("no_proxy", "127.0.0.1,localhost", 1);
+  return 0;
+}
+
+static int stop_server(void **state) {
+  server *s = *state;
+  close(s->input);
+  waitpid(s->process, NULL, 0);
+  return 0;
+}
+
+/* --- calling --- */
+
+typedef struct outcome {
+  bool done;
+  lm_http_reply reply;
+} outcome;
+
+static void take(void *userdata, lm_http_reply *reply) {
+  outcome *o = userdata;
+  assert_false(o->done);
+  o->done = true;
+  o->reply = *reply;
+}
+
+static lm_allocator allocator;
+
+static lm_transport *open_transport(void) {
+  lm_transport *t;
+  lm_error e;
+  allocator = lm_allocator_default();
+  assert_int_equal(lm_transport_new(&allocator, &t, &e), LMOPT_OK);
+  return t;
+}
+
+static outcome call(const char *base, const char *path, lm_http_request request) {
+  lm_transport *t = open_transport();
+  outcome o = {0};
+  char url[200];
+  lm_http_call *started;
+  lm_error e = {0};
+  snprintf(url, sizeof url, "%s%s", base, path);
+  request.url = url;
+  lmopt_status status = lm_transport_submit(t, &request, take, &o, &started, &e);
+  if (status != LMOPT_OK) {
+    o.reply.status = status;
+    o.reply.error = e;
+    o.done = true;
+  }
+  double begun = lm_clock_monotonic();
+  while (!o.done && lm_clock_monotonic() - begun < 20) lm_transport_pump(t, 100, -1);
+  assert_true(o.done);
+  assert_int_equal(lm_transport_in_flight(t), 0);
+  lm_transport_free(t);
+  return o;
+}
+
+static void assert_failure(outcome *o, lmopt_status status, const char *text) {
+  if (o->reply.status != status || !strstr(o->reply.error.text, text))
+    print_error("status %d, text '%s'; expected '%s'\n", o->reply.status, o->reply.error.text, text);
+  assert_int_equal(o->reply.status, status);
+  assert_non_null(strstr(o->reply.error.text, text));
+  assert_null(strchr(o->reply.error.text, '\n'));
+  lm_http_reply_free(&o->reply);
+}
+
+static bool has(const outcome *o, const char *text) { return strstr(lm_buffer_text(&o->reply.body), text) != NULL; }
+
+static void test_replies(void **state) {
+  server *s = *state;
+  outcome o = call(s->base, "/echo?q=1", (lm_http_request){0});
+  assert_int_equal(o.reply.status, LMOPT_OK);
+  assert_int_equal(o.reply.code, 200);
+  assert_true(has(&o, "\"method\": \"GET\""));
+  assert_true(has(&o, "\"path\": \"/echo?q=1\""));
+  assert_true(o.reply.seconds > 0);
+  assert_non_null(strstr(lm_buffer_text(&o.reply.headers), "Content-Type: application/json\r\n"));
+  lm_http_reply_free(&o.reply);
+
+  static const char *const headers[] = {"Authorization: Bearer k", "Content-Type: text/x", "X-Empty:"};
+  o = call(s->base, "/echo", (lm_http_request){.headers = headers, .header_count = 3, .body = "a\0b", .body_size = 3});
+  assert_true(has(&o, "\"method\": \"POST\""));
+  assert_true(has(&o, "\"authorization\": \"Bearer k\""));
+  assert_true(has(&o, "\"content-type\": \"text/x\""));
+  assert_true(has(&o, "\"body\": \"a\\u0000b\""));
+  assert_false(has(&o, "\"expect\""));
+  lm_http_reply_free(&o.reply);
+
+  o = call(s->base, "/status/404", (lm_http_request){.method = "DELETE"});
+  assert_int_equal(o.reply.status, LMOPT_OK); /* a response is a response */
+  assert_int_equal(o.reply.code, 404);
+  assert_string_equal(lm_buffer_text(&o.reply.body), "status 404");
+  lm_http_reply_free(&o.reply);
+
+  o = call(s->base, "/gzip", (lm_http_request){0});
+  assert_string_equal(lm_buffer_text(&o.reply.body), "hello");
+  lm_http_reply_free(&o.reply);
+
+  o = call(s->base, "/bytes/3000000", (lm_http_request){0});
+  assert_int_equal(o.reply.body.size, 3000000);
+  lm_http_reply_free(&o.reply);
+}
+
+static void test_no_redirects(void **state) {
+  server *s = *state;
+  outcome o = call(s->base, "/redirect", (lm_http_request){0});
+  assert_int_equal(o.reply.code, 302);
+  assert_int_equal(o.reply.body.size, 0);
+  lm_http_reply_free(&o.reply);
+}
+
+static void test_limits(void **state) {
+  server *s = *state;
+  outcome o = call(s->base, "/bytes/1001", (lm_http_request){.response_limit = 1000});
+  assert_failure(&o, LMOPT_LIMIT, "is longer than 1000 bytes");
+  o = call(s->base, "/bytes/1000", (lm_http_request){.response_limit = 1000});
+  assert_int_equal(o.reply.body.size, 1000);
+  lm_http_reply_free(&o.reply);
+  o = call(s->base, "/bomb/50000000", (lm_http_request){.response_limit = 1000000});
+  assert_failure(&o, LMOPT_LIMIT, "is longer than 1000000 bytes");
+  o = call(s->base, "/headers/4000", (lm_http_request){0});
+  assert_failure(&o, LMOPT_LIMIT, "is longer than");
+}
+
+static void test_faults(void **state) {
+  server *s = *state;
+  outcome o = call(s->base, "/reset", (lm_http_request){0});
+  assert_failure(&o, LMOPT_NETWORK, "the connection to 127.0.0.1:");
+  o = call(s->base, "/close", (lm_http_request){0});
+  assert_failure(&o, LMOPT_NETWORK, "closed the connection without a reply");
+  o = call(s->base, "/cut", (lm_http_request){0});
+  assert_failure(&o, LMOPT_NETWORK, "in the middle of its reply");
+  o = call(s->base, "/garbage", (lm_http_request){0});
+  assert_failure(&o, LMOPT_NETWORK, "127.0.0.1:");
+  o = call(s->base, "/delay/5", (lm_http_request){.timeout = 0.1});
+  assert_failure(&o, LMOPT_TIMEOUT, "no reply from 127.0.0.1:");
+  o = call(s->base, "/trickle/100/0.05", (lm_http_request){.timeout = 0.3});
+  assert_failure(&o, LMOPT_TIMEOUT, "was not complete within 0.3 s");
+  o = call("http://127.0.0.1:9", "/", (lm_http_request){0});
+  assert_failure(&o, LMOPT_NETWORK, "connection refused by 127.0.0.1:9");
+  o = call("http://name.invalid", "/", (lm_http_request){0});
+  assert_failure(&o, LMOPT_NETWORK, "can't find the host of name.invalid:80");
+  char tls[64];
+  snprintf(tls, sizeof tls, "https%s", s->base + 4);
+  o = call(tls, "/", (lm_http_request){0});
+  assert_failure(&o, LMOPT_NETWORK, "TLS with 127.0.0.1:");
+}
+
+static void test_misuse(void **state) {
+  (void)state;
+  outcome o = call("ftp://127.0.0.1", "/", (lm_http_request){0});
+  assert_failure(&o, LMOPT_MISUSE, "must start with http:// or https://");
+  o = call("file:///etc/passwd", "", (lm_http_request){0});
+  assert_failure(&o, LMOPT_MISUSE, "must start with http:// or https://");
+  o = call("http://", "", (lm_http_request){0});
+  assert_failure(&o, LMOPT_MISUSE, "not a usable URL");
+  static const char *const split[] = {"A: secret\r\nB: c"}, *const nameless[] = {"secret"};
+  o = call("http://127.0.0.1:9", "/", (lm_http_request){.headers = split, .header_count = 1});
+  assert_null(strstr(o.reply.error.text, "secret"));
+  assert_failure(&o, LMOPT_MISUSE, "header 1 is not one line");
+  o = call("http://127.0.0.1:9", "/", (lm_http_request){.headers = nameless, .header_count = 1});
+  assert_null(strstr(o.reply.error.text, "secret"));
+  assert_failure(&o, LMOPT_MISUSE, "header 1 is not one line");
+  o = call("http://127.0.0.1:9", "/", (lm_http_request){.method = "GET /x"});
+  assert_failure(&o, LMOPT_MISUSE, "not an HTTP method");
+}
+
+/* Fifty at a time, on one thread; then again, over connections that are there. */
+static void test_many(void **state) {
+  enum { CALLS = 50 };
+  server *s = *state;
+  lm_transport *t = open_transport();
+  static outcome outcomes[CALLS];
+  char url[200], first_port[32] = "";
+  lm_error e;
+  lm_http_call *started;
+  memset(outcomes, 0, sizeof outcomes);
+  snprintf(url, sizeof url, "%s/delay/0.3", s->base);
+  for (int i = 0; i < CALLS; i++) {
+    lm_http_request request = {.url = url};
+    assert_int_equal(lm_transport_submit(t, &request, take, &outcomes[i], &started, &e), LMOPT_OK);
+  }
+  assert_int_equal(lm_transport_in_flight(t), CALLS);
+  while (lm_transport_pump(t, 1000, -1) > 0) continue;
+  for (int i = 0; i < CALLS; i++) {
+    assert_int_equal(outcomes[i].reply.code, 200);
+    assert_string_equal(lm_buffer_text(&outcomes[i].reply.body), "late");
+    lm_http_reply_free(&outcomes[i].reply);
+  }
+  outcome peak = call(s->base, "/peak", (lm_http_request){0});
+  assert_true(atoi(lm_buffer_text(&peak.reply.body)) > CALLS / 2);
+  lm_http_reply_free(&peak.reply);
+  snprintf(url, sizeof url, "%s/echo", s->base);
+  for (int i = 0; i < 3; i++) { /* one after the other: the same connection */
+    lm_http_request request = {.url = url};
+    outcome o = {0};
+    assert_int_equal(lm_transport_submit(t, &request, take, &o, &started, &e), LMOPT_OK);
+    while (lm_transport_pump(t, 1000, -1) > 0) continue;
+    const char *port = strstr(lm_buffer_text(&o.reply.body), "\"port\"");
+    assert_non_null(port);
+    if (i > 0) assert_string_equal(first_port, port);
+    snprintf(first_port, sizeof first_port, "%s", port);
+    lm_http_reply_free(&o.reply);
+  }
+  lm_transport_free(t);
+}
+
+static void test_cancel(void **state) {
+  server *s = *state;
+  lm_transport *t = open_transport();
+  outcome kept = {0}, gone = {0};
+  lm_http_call *first, *second;
+  lm_error e;
+  char slow[200], quick[200];
+  snprintf(slow, sizeof slow, "%s/delay/5", s->base);
+  snprintf(quick, sizeof quick, "%s/echo", s->base);
+  lm_http_request request = {.url = slow};
+  assert_int_equal(lm_transport_submit(t, &request, take, &gone, &first, &e), LMOPT_OK);
+  request.url = quick;
+  assert_int_equal(lm_transport_submit(t, &request, take, &kept, &second, &e), LMOPT_OK);
+  lm_transport_pump(t, 1, -1);
+  lm_transport_cancel(first);
+  while (lm_transport_pump(t, 1000, -1) > 0) continue;
+  assert_true(kept.done);
+  assert_false(gone.done);
+  lm_http_reply_free(&kept.reply);
+  request.url = slow;
+  assert_int_equal(lm_transport_submit(t, &request, take, &gone, &first, &e), LMOPT_OK);
+  lm_transport_pump(t, 1, -1);
+  lm_transport_free(t); /* with a call in flight */
+  assert_false(gone.done);
+}
+
+static void test_wake(void **state) {
+  server *s = *state;
+  lm_transport *t = open_transport();
+  outcome o = {0};
+  lm_http_call *started;
+  lm_error e;
+  int ends[2];
+  char url[200];
+  assert_int_equal(pipe(ends), 0);
+  snprintf(url, sizeof url, "%s/delay/3", s->base);
+  lm_http_request request = {.url = url};
+  assert_int_equal(lm_transport_submit(t, &request, take, &o, &started, &e), LMOPT_OK);
+  assert_int_equal(write(ends[1], "!", 1), 1);
+  double before = lm_clock_monotonic();
+  for (int i = 0; i < 5; i++) lm_transport_pump(t, 10000, ends[0]);
+  assert_true(lm_clock_monotonic() - before < 2.5); /* it was the pipe, not the reply */
+  assert_false(o.done);
+  lm_transport_free(t);
+  close(ends[0]);
+  close(ends[1]);
+}
+
+int main(void) {
+  signal(SIGPIPE, SIG_IGN);
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_replies), cmocka_unit_test(test_no_redirects), cmocka_unit_test(test_limits),
+      cmocka_unit_test(test_faults),  cmocka_unit_test(test_misuse),       cmocka_unit_test(test_many),
+      cmocka_unit_test(test_cancel),  cmocka_unit_test(test_wake),
+  };
+  return cmocka_run_group_tests(tests, start_server, stop_server);
+}
