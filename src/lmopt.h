@@ -64,7 +64,11 @@ typedef void *(*lmopt_alloc_fn)(void *userdata, void *block, size_t old_size, si
 
 typedef enum lmopt_log_level { LMOPT_LOG_DEBUG, LMOPT_LOG_INFO, LMOPT_LOG_WARNING } lmopt_log_level;
 
-/* Receives what there is to say; `text` is one line and lives for the call. */
+/*
+** Receives what there is to say; `text` lives for the call. It is one line,
+** followed by a traceback where a task failed and nobody awaited it. It may
+** come from the collector of an attached Lua state: it must not call Lua.
+*/
 typedef void (*lmopt_log_fn)(void *userdata, lmopt_log_level level, const char *text);
 
 /*
@@ -72,12 +76,12 @@ typedef void (*lmopt_log_fn)(void *userdata, lmopt_log_level level, const char *
 ** matters; a zero field means its default.
 */
 typedef struct lmopt_config {
-  lmopt_alloc_fn alloc;      /* default: realloc and free */
+  lmopt_alloc_fn alloc; /* default: realloc and free */
   void *alloc_userdata;
-  lmopt_log_fn log;          /* default: silence */
+  lmopt_log_fn log; /* default: silence */
   void *log_userdata;
-  int never_block;           /* 1: a call that would have to wait in place raises instead */
-  unsigned long long seed;   /* seed for studies that are given none; 0: drawn from the system */
+  int never_block;         /* 1: a call that would have to wait in place raises instead */
+  unsigned long long seed; /* seed for studies that are given none; 0: drawn from the system */
 } lmopt_config;
 
 typedef struct lmopt_runtime lmopt_runtime;
@@ -85,14 +89,17 @@ typedef struct lmopt_runtime lmopt_runtime;
 LMOPT_API void lmopt_config_init(lmopt_config *config);
 
 /*
-** Opens a runtime. `config` may be NULL. Does not touch network or disk.
-** Statuses: LMOPT_OK, LMOPT_NO_MEMORY, LMOPT_ERROR (libcurl failed to start).
+** Opens a runtime. `config` may be NULL. Does not touch network or disk;
+** libcurl is started by the first call over HTTP.
+** Statuses: LMOPT_OK, LMOPT_NO_MEMORY, LMOPT_ERROR (no pipe to be had).
 */
 LMOPT_API lmopt_status lmopt_open(const lmopt_config *config, lmopt_runtime **out);
 
 /*
-** Closes a runtime: cancels what is in flight, and closes its files. NULL is
-** a no-op. Safe before and after lua_close of the states attached to it.
+** Closes a runtime, once: cancels what is in flight, and closes its files.
+** NULL is a no-op. Safe before and after lua_close of the states attached to
+** it, and inside lmopt_step (which then returns LMOPT_CANCELLED). Tasks of a
+** state that lives on never run again.
 */
 LMOPT_API void lmopt_close(lmopt_runtime *rt);
 
@@ -108,19 +115,29 @@ LMOPT_API lmopt_status lmopt_attach(struct lua_State *L, lmopt_runtime *rt);
 LMOPT_API int luaopen_lmopt(struct lua_State *L);
 
 /*
-** Moves everything on: pumps the network and the timers, then resumes tasks.
+** Moves everything on: pumps the network and the timers, then resumes the
+** tasks that are ready, first in first out.
 ** wait_ms: how long to wait when nothing is ready; 0 never waits (a game),
 ** -1 waits until something happens. budget_us: how much work, in
-** microseconds, before it returns; 0 means no limit. It overruns the budget
-** by its longest single operation at most. Returns the number of tasks that
-** are left, or a negative lmopt_status: LMOPT_MISUSE when called from inside
-** itself, LMOPT_INTERRUPTED once after lmopt_interrupt.
+** microseconds, before it returns; 0 means no limit. The budget is looked at
+** between two tasks, so that a step overruns it by the longest stretch of one
+** task between two waits; waits that are over at once (a reply from a cache)
+** are no such boundary. One task is run at least. Time spent waiting does not
+** count.
+** Returns the number of tasks that are left, or a negative lmopt_status:
+** LMOPT_MISUSE when called from inside itself or on a closed runtime,
+** LMOPT_INTERRUPTED once after lmopt_interrupt, LMOPT_WOULD_BLOCK when
+** wait_ms is -1, nothing is in flight, and the tasks that are left wait for
+** each other, LMOPT_CANCELLED when a task closed the runtime.
 */
 LMOPT_API int lmopt_step(lmopt_runtime *rt, int wait_ms, int budget_us);
 
 /*
-** Asks a step that is waiting, and whatever runs, to stop soon. Async-signal
-** safe, and callable from any thread.
+** Asks a step that is waiting, and whatever runs, to stop soon: Lua code that
+** a task is running gets an error of kind "interrupted" (in a script's own
+** functions; lmopt's finish what they do). Async-signal safe, and callable
+** from any thread while the runtime is open; from another thread, Lua code
+** that never waits is stopped only if Lua's lua_sethook may be called there.
 */
 LMOPT_API void lmopt_interrupt(lmopt_runtime *rt);
 

@@ -109,15 +109,17 @@ function errors.hint(name, list)
   return near and " (did you mean '" .. near .. "'?)" or ""
 end
 
----Raises a text that starts with the place in the user's own code: the innermost frame that is not lmopt's.
+---Raises a text that starts with the place in the user's own code: the innermost frame that is not lmopt's. Where there is
+---none, with no place.
 ---@param message string
----@param level? integer where no such frame is found, as in `error`: 1 is who called misuse, 2 (default) its caller
+---@param level? integer without the C part, as in `error`: 1 is who called misuse, 2 (default) its caller
 function errors.misuse(message, level)
   -- Looked up late: this module must load before, and without, the C part.
   local ok, core = pcall(require, "lmopt.core.task")
-  local place = ok and type(core) == "table" and core.place and core.place()
-  if place then error(place .. ": " .. message, 0) end
-  error(message, (level or 2) + 1)
+  if not (ok and type(core) == "table" and core.place) then error(message, (level or 2) + 1) end
+  -- `return trial:suggest_float(...)` is a tail call, which leaves no frame of the objective: its beginning must do.
+  local place = core.place() or core.context().objective_place
+  error(place and place .. ": " .. message or message, 0)
 end
 
 ---Checks the names in a table of options; an unknown one raises at the user's line with the near miss.

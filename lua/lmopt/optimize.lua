@@ -28,8 +28,8 @@ Run.__index = Run
 local function place_of(objective)
   local debug = rawget(_G, "debug")
   local info = debug and type(objective) == "function" and debug.getinfo(objective, "S")
-  if not info or info.what == "C" then return "" end
-  return (" (%s:%d)"):format(info.short_src, info.linedefined)
+  if not info or info.what == "C" then return nil end
+  return ("%s:%d"):format(info.short_src, info.linedefined)
 end
 
 local function with_traceback(problem)
@@ -42,7 +42,8 @@ local function context_of(run, trial)
   local parent = run.context
   local sinks = { trial.usage, run.usage, run.study.usage }
   for _, sink in ipairs(parent.usage_sinks or {}) do sinks[#sinks + 1] = sink end
-  return setmetatable({ trial = trial, journal = journal.new(run.study, trial), usage_sinks = sinks }, { __index = parent })
+  local context = { trial = trial, journal = journal.new(run.study, trial), usage_sinks = sinks, objective_place = run.place }
+  return setmetatable(context, { __index = parent })
 end
 
 -- What became of a trial: state, values, message, traceback. State nil: it goes back to waiting.
@@ -63,7 +64,7 @@ local function outcome(run, trial, results)
     return "failed", nil, errors.text(failure.problem), failure.traceback, failure.problem
   end
   local wrong, values = run.study:_check_values(table.pack(table.unpack(results, 2, results.n)), results.n - 1)
-  if wrong then return "failed", nil, ("the objective%s returned %s"):format(run.place, wrong), nil, nil end
+  if wrong then return "failed", nil, ("the objective%s returned %s"):format(run.place and " (" .. run.place .. ")" or "", wrong), nil, nil end
   return "complete", values
 end
 
@@ -353,6 +354,11 @@ local function check_options(objective, options)
   check(options.catch, "catch", { boolean = true }, is_count, "true or false")
   check(options.progress, "progress", { boolean = true, ["function"] = true }, is_count, "true, false or a function")
   check(options.callbacks, "callbacks", { table = true, ["function"] = true }, is_count, "a list of functions")
+  for i, callback in ipairs(type(options.callbacks) == "table" and options.callbacks or {}) do
+    if type(callback) ~= "function" and type(callback) ~= "table" then
+      errors.misuse(("'callbacks' of optimize must be a list of functions; item %d is a %s"):format(i, type(callback)), 3)
+    end
+  end
   return options
 end
 

@@ -58,7 +58,8 @@ function M.tpe(options)
   check_count(options, "n_startup_trials", what, 0)
   check_count(options, "n_ei_candidates", what, 1)
   check_flags(options, { "multivariate", "group", "constant_liar", "consider_magic_clip", "consider_endpoints" }, what)
-  if options.prior_weight ~= nil and not (type(options.prior_weight) == "number" and options.prior_weight > 0) then
+  if options.prior_weight ~= nil and not (type(options.prior_weight) == "number" and options.prior_weight > 0
+      and options.prior_weight < math.huge) then
     errors.misuse("'prior_weight' of samplers.tpe must be a positive number, not " .. tostring(options.prior_weight), 2)
   end
   if options.group and options.multivariate == false then

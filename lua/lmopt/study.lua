@@ -46,6 +46,10 @@ function Study:__close() self._core:close() end
 
 local fail = trials.fail
 
+local function check_self(self, what)
+  if getmetatable(self) ~= Study then errors.misuse(("call it with a colon: study:%s(...)"):format(what), 3) end
+end
+
 -- --- creating and finding ---
 
 local CREATE = {
@@ -319,7 +323,7 @@ local function draw_in_lua(self, trial)
   for _, pair in ipairs(records.sorted_pairs(values)) do
     local name, value = pair[1], pair[2]
     local d = space[name]
-    local place = distributions.is(d) and distributions.place(d, value)
+    local place = distributions.is(d) and distributions.contains(d, value) and distributions.place(d, value)
     if not place then
       errors.raise("sampler", ("the sampler gave %s for '%s', which is not in %s"):format(tostring(value), tostring(name), tostring(d)))
     end
@@ -361,6 +365,7 @@ end
 ---@param given? table<string, lmopt.Distribution>
 ---@return lmopt.Trial
 function methods:ask(given)
+  check_self(self, "ask")
   if given ~= nil and type(given) ~= "table" then errors.misuse("'distributions' of ask must be a table {name = distribution, ...}") end
   local pairs_given = records.sorted_pairs(given or {})
   for _, pair in ipairs(pairs_given) do
@@ -386,8 +391,9 @@ end
 function methods:_check_values(values, count)
   local wanted = #self.directions
   if count ~= wanted then
-    return wanted == 1 and ("%d values where one number is expected"):format(count)
-      or ("%d values where %d numbers are expected, one per direction"):format(count, wanted)
+    local found = count == 0 and "nothing" or count == 1 and "1 value" or ("%d values"):format(count)
+    return wanted == 1 and ("%s where one number is expected"):format(found)
+      or ("%s where %d numbers are expected, one per direction"):format(found, wanted)
   end
   local checked = {}
   for i = 1, wanted do
@@ -431,6 +437,7 @@ end
 ---@param values number|number[]|nil
 ---@param options? { state: ("complete"|"pruned"|"failed")? }
 function methods:tell(trial, values, options)
+  check_self(self, "tell")
   if trials.is(trial) and trial._study ~= self then
     errors.misuse(("trial %d is of another study, '%s'"):format(trial.number, trial._study.name))
   end
@@ -473,6 +480,7 @@ end
 ---@param options? { user_attrs: table?, skip_if_exists: boolean? }
 ---@return integer? number
 function methods:enqueue_trial(params, options)
+  check_self(self, "enqueue_trial")
   if type(params) ~= "table" then errors.misuse("'params' of enqueue_trial must be a table {name = value, ...}, not " .. type(params)) end
   options = errors.check_options(options, { "user_attrs", "skip_if_exists" }, "enqueue_trial")
   local encoded, message = records.encode_params(params)
@@ -559,7 +567,10 @@ function methods:close() self._core:close() end
 -- study is the same at any number of jobs.
 function methods:stop() return require("lmopt.optimize").stop(self) end
 
-function methods:optimize(objective, options) return require("lmopt.optimize").optimize(self, objective, options) end
+function methods:optimize(objective, options)
+  check_self(self, "optimize")
+  return require("lmopt.optimize").optimize(self, objective, options)
+end
 
 -- --- fields ---
 

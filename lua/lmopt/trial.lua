@@ -16,6 +16,8 @@ local FLUSH_EVERY = 0.5 -- seconds between two writes of reports while the objec
 ---@field number integer
 ---@field params table<string, any> what was suggested so far
 ---@field user_attrs table<string, any>
+---@field intermediate_values table<integer, number> step -> value
+---@field last_step integer?
 ---@field usage lmopt.Usage of the model calls made inside this trial
 local methods, getters = {}, {}
 local FIELDS = { "number", "usage" }
@@ -77,8 +79,8 @@ local function sample(self, name, d)
   if value == nil then fail(message, kind, 5) end
   if value then return value end
   local drawn = study._lua_sampler:sample_independent(study:_view(self.number), self, name, distributions.of(d))
-  value = distributions.place(d, drawn)
-  if value == nil then
+  value = distributions.contains(d, drawn) and distributions.place(d, drawn)
+  if not value then
     errors.raise("sampler", ("the sampler gave %s for '%s', which is not in %s"):format(tostring(drawn), name, tostring(d)))
   end
   local ok
@@ -295,6 +297,19 @@ function getters:params()
   local copy = {}
   for name, value in pairs(self._external) do copy[name] = value end
   return copy
+end
+
+--- What the trial reported: step -> value.
+function getters:intermediate_values()
+  local values = {}
+  for _, report in ipairs(self._core:row(self.number, {}).reports) do values[report[1]] = report[2] end
+  return values
+end
+
+--- The highest step that was reported, or nil.
+function getters:last_step()
+  local reports = self._core:row(self.number, {}).reports
+  return #reports > 0 and reports[#reports][1] or nil
 end
 
 function getters:user_attrs()

@@ -2,7 +2,7 @@
 -- src/lua/task.c. What may wait or fail returns `true, ...` or `false, error`; lua/lmopt/task.lua has the forms that raise.
 
 ---@class lmopt.Task
-local Task = {}
+local Task = {} -- luacheck: ignore
 
 ---Waits for the task and returns what its function returned, or raises what it raised (or its fate).
 ---@async

@@ -229,7 +229,8 @@ static bool set_options(lm_http_call *call, const lm_http_request *request) {
 
 static lmopt_status start(lm_http_call *call, const lm_http_request *request, lm_error *e) {
   lm_transport *t = call->transport;
-  lmopt_status status = read_url(call, request->url ? request->url : "", e);
+  if (!request->url) return lm_fail(e, LMOPT_MISUSE, "no URL");
+  lmopt_status status = read_url(call, request->url, e);
   if (status == LMOPT_OK && request->method &&
       (!*request->method || strspn(request->method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != strlen(request->method)))
     status = lm_fail(e, LMOPT_MISUSE, "not an HTTP method: '%.40s'", request->method);

@@ -27,12 +27,16 @@ static lmopt_status check_numbers(const lm_distribution *d, lm_error *e) {
                    isfinite(d->low) ? high : low);
   }
   if (d->low > d->high) return lm_fail(e, LMOPT_MISUSE, "low (%s) is above high (%s)", low, high);
-  if (!isfinite(d->high - d->low)) return lm_fail(e, LMOPT_MISUSE, "the range from low (%s) to high (%s) is too wide", low, high);
+  if (!isfinite(d->high - d->low))
+    return lm_fail(e, LMOPT_MISUSE, "the range from low (%s) to high (%s) is too wide", low, high);
   if (!isfinite(d->step) || d->step < 0) return lm_fail(e, LMOPT_MISUSE, "step (%s) is not a positive number", step);
   if (d->kind == LM_INTEGER) {
-    if (d->low != floor(d->low) || fabs(d->low) > INTEGER_LIMIT) return lm_fail(e, LMOPT_MISUSE, "low (%s) is not an integer", low);
-    if (d->high != floor(d->high) || fabs(d->high) > INTEGER_LIMIT) return lm_fail(e, LMOPT_MISUSE, "high (%s) is not an integer", high);
-    if (d->step < 1 || d->step != floor(d->step)) return lm_fail(e, LMOPT_MISUSE, "step (%s) is not a positive integer", step);
+    if (d->low != floor(d->low) || fabs(d->low) > INTEGER_LIMIT)
+      return lm_fail(e, LMOPT_MISUSE, "low (%s) is not an integer", low);
+    if (d->high != floor(d->high) || fabs(d->high) > INTEGER_LIMIT)
+      return lm_fail(e, LMOPT_MISUSE, "high (%s) is not an integer", high);
+    if (d->step < 1 || d->step != floor(d->step))
+      return lm_fail(e, LMOPT_MISUSE, "step (%s) is not a positive integer", step);
     if (d->log && d->low < 1) return lm_fail(e, LMOPT_MISUSE, "low (%s) must be at least 1 with log", low);
     if (d->log && d->step != 1) return lm_fail(e, LMOPT_MISUSE, "step (%s) can't be used with log", step);
   } else {
@@ -84,14 +88,16 @@ static const char *kind_name(lm_kind kind) {
 
 lmopt_status lm_distribution_compatible(const lm_distribution *old, const lm_distribution *new, lm_error *e) {
   if (old->kind != new->kind) {
-    return lm_fail(e, LMOPT_MISUSE, "it was %s in this study and is now %s", kind_name(old->kind), kind_name(new->kind));
+    return lm_fail(e, LMOPT_MISUSE, "it was %s in this study and is now %s", kind_name(old->kind),
+                   kind_name(new->kind));
   }
   if (old->log != new->log) {
     return lm_fail(e, LMOPT_MISUSE, "it was %s log in this study and is now %s", old->log ? "with" : "without",
                    new->log ? "with" : "without");
   }
   if (!same_choices(old, new)) {
-    return lm_fail(e, LMOPT_MISUSE, "its choices were %.200s in this study and are now %.200s", old->choices, new->choices);
+    return lm_fail(e, LMOPT_MISUSE, "its choices were %.200s in this study and are now %.200s", old->choices,
+                   new->choices);
   }
   return LMOPT_OK;
 }

@@ -87,8 +87,8 @@ static size_t drop_dominated(double *points, size_t count, size_t m) {
 }
 
 /* What the first point dominates and the others do not. */
-static lmopt_status exclusive(const lm_allocator *a, const double *points, size_t count, size_t m, const double *reference,
-                              double *volume);
+static lmopt_status exclusive(const lm_allocator *a, const double *points, size_t count, size_t m,
+                              const double *reference, double *volume);
 
 /* WFG: the sum over the points of what each adds to those after it. Reorders `points`. */
 static lmopt_status volume_of(const lm_allocator *a, double *points, size_t count, size_t m, const double *reference,
@@ -122,8 +122,8 @@ static lmopt_status volume_of(const lm_allocator *a, double *points, size_t coun
   return LMOPT_OK;
 }
 
-static lmopt_status exclusive(const lm_allocator *a, const double *points, size_t count, size_t m, const double *reference,
-                              double *volume) {
+static lmopt_status exclusive(const lm_allocator *a, const double *points, size_t count, size_t m,
+                              const double *reference, double *volume) {
   *volume = box(points, reference, m);
   if (count < 2) return LMOPT_OK;
   double *limited = lm_alloc(a, (count - 1) * m * sizeof *limited);
@@ -187,7 +187,8 @@ static void select_2d(const double *points, size_t *unique, size_t count, const 
     const double *p = points + unique[best] * 2;
     selected[k] = unique[best];
     for (size_t i = 0; i < best; i++) corners[i * 2] = p[0] < corners[i * 2] ? p[0] : corners[i * 2];
-    for (size_t i = best + 1; i < count; i++) corners[i * 2 + 1] = p[1] < corners[i * 2 + 1] ? p[1] : corners[i * 2 + 1];
+    for (size_t i = best + 1; i < count; i++)
+      corners[i * 2 + 1] = p[1] < corners[i * 2 + 1] ? p[1] : corners[i * 2 + 1];
     unique[best] = SIZE_MAX;
   }
 }
@@ -253,7 +254,8 @@ lmopt_status lm_pareto_select(const lm_allocator *a, const double *points, size_
     size_t *copies = order + count, unique = 0, copy_count = 0;
     lm_pareto_sort(points, objectives, copies, count);
     for (size_t i = 0; i < count; i++) {
-      bool copy = unique && lm_pareto_same(points + order[unique - 1] * objectives, points + copies[i] * objectives, objectives);
+      bool copy = unique &&
+                  lm_pareto_same(points + order[unique - 1] * objectives, points + copies[i] * objectives, objectives);
       if (copy) {
         copies[copy_count++] = copies[i];
       } else {

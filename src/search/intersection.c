@@ -54,7 +54,8 @@ static lmopt_status make_room(lm_space *s, const lm_trials *t, size_t row) {
 static void intersect(lm_space *s, size_t row) {
   size_t kept = 0;
   for (size_t i = 0; i < s->count; i++) {
-    if (lm_column_distribution(s->entries[i].column, row) == s->entries[i].distribution) s->entries[kept++] = s->entries[i];
+    if (lm_column_distribution(s->entries[i].column, row) == s->entries[i].distribution)
+      s->entries[kept++] = s->entries[i];
   }
   s->count = kept;
 }

@@ -29,7 +29,7 @@ typedef struct lm_space {
   size_t group_count;
 } lm_space;
 
-void lm_space_free(lm_space *s);  /* a zeroed one is fine */
+void lm_space_free(lm_space *s); /* a zeroed one is fine */
 void lm_space_clear(lm_space *s);
 lmopt_status lm_space_add(lm_space *s, const lm_trials *t, size_t row);
 

@@ -79,7 +79,8 @@ static size_t peel(const double *points, size_t m, size_t *left, size_t *count, 
       /* The last member has the smallest second objective so far. */
       dominated = lm_pareto_dominates(points + front[found - 1] * m, candidate, m);
     } else {
-      for (size_t f = found; f-- > 0 && !dominated;) dominated = lm_pareto_dominates(points + front[f] * m, candidate, m);
+      for (size_t f = found; f-- > 0 && !dominated;)
+        dominated = lm_pareto_dominates(points + front[f] * m, candidate, m);
     }
     if (dominated) {
       left[kept++] = left[k];
@@ -91,8 +92,8 @@ static size_t peel(const double *points, size_t m, size_t *left, size_t *count, 
   return found;
 }
 
-lmopt_status lm_pareto_ranks(const lm_allocator *a, const double *points, size_t count, size_t objectives, size_t needed,
-                             size_t *ranks) {
+lmopt_status lm_pareto_ranks(const lm_allocator *a, const double *points, size_t count, size_t objectives,
+                             size_t needed, size_t *ranks) {
   if (!count) return LMOPT_OK;
   size_t *left = lm_alloc(a, 2 * count * sizeof *left);
   if (!left) return LMOPT_NO_MEMORY;

@@ -30,8 +30,8 @@ void lm_pareto_sort(const double *points, size_t objectives, size_t *items, size
 ** Non-domination ranks (0 best; equal points share one) of count x objectives
 ** `points`. Stops once `needed` points have a rank: the others get SIZE_MAX.
 */
-lmopt_status lm_pareto_ranks(const lm_allocator *a, const double *points, size_t count, size_t objectives, size_t needed,
-                             size_t *ranks);
+lmopt_status lm_pareto_ranks(const lm_allocator *a, const double *points, size_t count, size_t objectives,
+                             size_t needed, size_t *ranks);
 
 /* The volume that the points dominate below `reference`; infinite when a coordinate of a point inside is -inf. */
 lmopt_status lm_pareto_hypervolume(const lm_allocator *a, const double *points, size_t count, size_t objectives,

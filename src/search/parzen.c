@@ -48,7 +48,8 @@ static lmopt_status reserve(lm_parzen *p, size_t slots) {
   char *old_block = p->block;
   size_t old = p->capacity;
   char *from = old_block, *to = block;
-  for (size_t i = 0; old && i < 2 + 3 * p->axis_count; i++, from += 8 * old, to += 8 * capacity) memcpy(to, from, 8 * old);
+  for (size_t i = 0; old && i < 2 + 3 * p->axis_count; i++, from += 8 * old, to += 8 * capacity)
+    memcpy(to, from, 8 * old);
   for (size_t i = 0; old && i < 1 + p->axis_count; i++, from += 4 * old, to += 4 * capacity) memcpy(to, from, 4 * old);
   if (old) memcpy(to, from, old);
   place_arrays(p, block, capacity);
@@ -61,8 +62,8 @@ static lmopt_status reserve(lm_parzen *p, size_t slots) {
 
 static void set_prior(lm_parzen_axis *x);
 
-lmopt_status lm_parzen_init(lm_parzen *p, const lm_allocator *a, const lm_distribution *const *distributions, size_t count,
-                            const lm_parzen_options *options) {
+lmopt_status lm_parzen_init(lm_parzen *p, const lm_allocator *a, const lm_distribution *const *distributions,
+                            size_t count, const lm_parzen_options *options) {
   memset(p, 0, sizeof *p);
   p->allocator = a;
   p->options = *options;
@@ -166,7 +167,8 @@ static void refresh(lm_parzen *p, lm_parzen_axis *x, size_t at) {
 /* --- order --- */
 
 static bool before(const lm_parzen_axis *x, uint32_t a, uint32_t b) {
-  return x->centre[a] < x->centre[b] || (x->centre[a] == x->centre[b] && a < b);
+  double x_a = x->centre[a], x_b = x->centre[b];
+  return x_a < x_b || (x_a == x_b && a < b);
 }
 
 /* Where `slot` is among the first `count`, or would be. */

@@ -28,12 +28,12 @@ typedef struct lm_parzen_options {
 /* One dimension; arrays are by slot. */
 typedef struct lm_parzen_axis {
   const lm_distribution *distribution;
-  bool discrete;         /* numeric, on a grid */
-  double low, high;      /* the widened range, logarithms when log */
-  double *centre;        /* categorical: the index */
-  double *scale;         /* sqrt(1/2) / sigma */
-  double *log_norm;      /* the log of what the kernel exp(-t^2) is multiplied by; discrete: of its mass */
-  uint32_t *sorted;      /* the slots that are held, by (centre, slot); not for categories */
+  bool discrete;               /* numeric, on a grid */
+  double low, high;            /* the widened range, logarithms when log */
+  double *centre;              /* categorical: the index */
+  double *scale;               /* sqrt(1/2) / sigma */
+  double *log_norm;            /* the log of what the kernel exp(-t^2) is multiplied by; discrete: of its mass */
+  uint32_t *sorted;            /* the slots that are held, by (centre, slot); not for categories */
   double last_sigma, last_log; /* the last logarithm taken: most bandwidths are clipped to one value */
   double prior_centre, prior_scale, prior_log_norm;
 } lm_parzen_axis;
@@ -43,25 +43,25 @@ typedef struct lm_parzen {
   lm_parzen_options options;
   lm_parzen_axis *axes;
   size_t axis_count, numeric_count;
-  size_t held;           /* observations */
+  size_t held;            /* observations */
   size_t slots, capacity; /* slots in use end below `slots` */
-  double *log_total;     /* by slot: sum of log_norm over the continuous axes; -inf: not held */
-  double *weights;       /* by slot, not normalised; 0: not held */
-  double weight_sum;     /* with the prior's */
+  double *log_total;      /* by slot: sum of log_norm over the continuous axes; -inf: not held */
+  double *weights;        /* by slot, not normalised; 0: not held */
+  double weight_sum;      /* with the prior's */
   uint8_t *flags;
-  uint32_t *dirty;       /* slots whose log_total is to be summed again */
+  uint32_t *dirty; /* slots whose log_total is to be summed again */
   size_t dirty_count;
-  double clip;           /* the smallest sigma, as a share of the range, that bandwidths were computed with */
-  bool bulk;             /* `sorted` is not kept until lm_parzen_settle */
+  double clip; /* the smallest sigma, as a share of the range, that bandwidths were computed with */
+  bool bulk;   /* `sorted` is not kept until lm_parzen_settle */
   bool changed;
-  void *block;           /* all arrays by slot */
-  double *scratch;       /* of lm_parzen_density */
+  void *block;     /* all arrays by slot */
+  double *scratch; /* of lm_parzen_density */
   size_t scratch_capacity;
 } lm_parzen;
 
 /* `distributions` must outlive the estimator. */
-lmopt_status lm_parzen_init(lm_parzen *p, const lm_allocator *a, const lm_distribution *const *distributions, size_t count,
-                            const lm_parzen_options *options);
+lmopt_status lm_parzen_init(lm_parzen *p, const lm_allocator *a, const lm_distribution *const *distributions,
+                            size_t count, const lm_parzen_options *options);
 void lm_parzen_free(lm_parzen *p); /* a zeroed one is fine */
 void lm_parzen_clear(lm_parzen *p);
 

@@ -21,7 +21,7 @@ typedef struct node {
   lm_column *column;                   /* the next parameter; NULL: not known, or a leaf */
   const lm_distribution *distribution; /* of that parameter */
   bool finished, running;
-  double open, free;                   /* untried leaves below, with and without those where a trial runs */
+  double open, free; /* untried leaves below, with and without those where a trial runs */
 } node;
 
 typedef struct tree {
@@ -268,7 +268,8 @@ static lmopt_status sample_independent(lm_sampler *s, const lm_view *view, lm_co
                                        const lm_distribution *distribution, double *internal, lm_error *e) {
   (void)s;
   double values = value_count(distribution);
-  if (values == 0) return lm_fail(e, LMOPT_MISUSE, "brute_force needs a step for the float parameter '%.200s'", column->name);
+  if (values == 0)
+    return lm_fail(e, LMOPT_MISUSE, "brute_force needs a step for the float parameter '%.200s'", column->name);
   lm_rng rng = lm_draw_stream(view, column);
   *internal = value_at(distribution, (double)lm_rng_below(&rng, (uint64_t)values));
   return LMOPT_OK;

@@ -117,7 +117,8 @@ static bool contains(const uint64_t *items, size_t count, uint64_t wanted) {
 }
 
 /* The sorted points of the rows before view->number; a failed or queued trial has its point too. */
-static lmopt_status visited_points(const grid *g, const lm_view *view, lm_column **columns, uint64_t **points, size_t *count) {
+static lmopt_status visited_points(const grid *g, const lm_view *view, lm_column **columns, uint64_t **points,
+                                   size_t *count) {
   const lm_allocator *a = g->base.allocator;
   size_t rows = lm_view_count(view);
   uint64_t *list = lm_alloc(a, (rows ? rows : 1) * sizeof *list);

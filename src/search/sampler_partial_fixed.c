@@ -53,7 +53,8 @@ static lmopt_status sample_independent(lm_sampler *base, const lm_view *view, lm
   for (size_t i = 0; i < s->count; i++) {
     if (strcmp(s->fixed[i].name, column->name) != 0) continue;
     if (!lm_distribution_contains(distribution, s->fixed[i].value)) {
-      return lm_fail(e, LMOPT_MISUSE, "the fixed value of the parameter '%.200s' is outside of what is suggested", column->name);
+      return lm_fail(e, LMOPT_MISUSE, "the fixed value of the parameter '%.200s' is outside of what is suggested",
+                     column->name);
     }
     *internal = s->fixed[i].value;
     return LMOPT_OK;
@@ -83,8 +84,8 @@ static void free_partial_fixed(lm_sampler *base) {
 static const lm_sampler_class partial_fixed_class = {"partial_fixed", sample_relative, sample_independent, exhausted,
                                                      free_partial_fixed};
 
-lm_sampler *lm_sampler_partial_fixed(const lm_allocator *a, lm_sampler *base, const char *const *names, const double *values,
-                                     size_t count) {
+lm_sampler *lm_sampler_partial_fixed(const lm_allocator *a, lm_sampler *base, const char *const *names,
+                                     const double *values, size_t count) {
   partial_fixed *s = lm_alloc_zeroed(a, sizeof *s);
   if (!s) return NULL;
   s->base = (lm_sampler){&partial_fixed_class, a};

@@ -43,7 +43,8 @@ typedef struct subspace {
   size_t count;
 } subspace;
 
-static lmopt_status sample_subspace(tpe *s, const lm_view *view, const subspace *space, lm_rng *rng, lm_assignments *out) {
+static lmopt_status sample_subspace(tpe *s, const lm_view *view, const subspace *space, lm_rng *rng,
+                                    lm_assignments *out) {
   if (!space->count) return LMOPT_OK;
   lmopt_status status =
       lm_tpe_model_propose(&s->model, view, space->columns, space->distributions, space->count, rng, space->values);
@@ -60,7 +61,8 @@ static bool usable(const lm_view *view, const lm_space_entry *entry) {
 }
 
 /* Subspaces in the order of their first names, parameters in the order of theirs. */
-static lmopt_status sample_space(tpe *s, const lm_view *view, lm_rng *rng, subspace *part, bool *done, lm_assignments *out) {
+static lmopt_status sample_space(tpe *s, const lm_view *view, lm_rng *rng, subspace *part, bool *done,
+                                 lm_assignments *out) {
   const lm_space *space = &s->model.space;
   bool joint = is_multivariate(s, view);
   for (size_t i = 0; i < space->count; i++) {
@@ -110,7 +112,8 @@ static lmopt_status sample_independent(lm_sampler *base, const lm_view *view, lm
     *internal = lm_draw_uniform(&rng, distribution);
     return LMOPT_OK;
   }
-  return lm_tpe_model_propose(&s->model, view, &column, &distribution, 1, &rng, internal) ? lm_fail_memory(e) : LMOPT_OK;
+  return lm_tpe_model_propose(&s->model, view, &column, &distribution, 1, &rng, internal) ? lm_fail_memory(e)
+                                                                                          : LMOPT_OK;
 }
 
 static void free_tpe(lm_sampler *base) {

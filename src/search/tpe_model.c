@@ -98,8 +98,8 @@ lmopt_status lm_tpe_model_update(lm_tpe_model *m, const lm_view *view) {
 
 /* --- estimators --- */
 
-static lm_estimator *new_estimator(lm_tpe_model *m, lm_column *const *columns, const lm_distribution *const *distributions,
-                                   size_t count) {
+static lm_estimator *new_estimator(lm_tpe_model *m, lm_column *const *columns,
+                                   const lm_distribution *const *distributions, size_t count) {
   const lm_allocator *a = m->allocator;
   lm_estimator *x = lm_alloc_zeroed(a, sizeof *x);
   if (!x) return NULL;
@@ -125,14 +125,15 @@ static bool is_about(const lm_estimator *x, lm_column *const *columns, const lm_
          memcmp(x->distributions, distributions, count * sizeof *distributions) == 0;
 }
 
-static lm_estimator *find_estimator(lm_tpe_model *m, lm_column *const *columns, const lm_distribution *const *distributions,
-                                    size_t count) {
+static lm_estimator *find_estimator(lm_tpe_model *m, lm_column *const *columns,
+                                    const lm_distribution *const *distributions, size_t count) {
   size_t oldest = 0, limit = 2 * m->space.count > ESTIMATORS_KEPT ? 2 * m->space.count : ESTIMATORS_KEPT;
   for (size_t i = 0; i < m->estimator_count; i++) {
     if (is_about(m->estimators[i], columns, distributions, count)) return m->estimators[i];
     if (m->estimators[i]->used < m->estimators[oldest]->used) oldest = i;
   }
-  if (!lm_grow(m->allocator, &m->estimators, &m->estimator_capacity, m->estimator_count + 1, sizeof(lm_estimator *))) return NULL;
+  if (!lm_grow(m->allocator, &m->estimators, &m->estimator_capacity, m->estimator_count + 1, sizeof(lm_estimator *)))
+    return NULL;
   lm_estimator *x = new_estimator(m, columns, distributions, count);
   if (!x) return NULL;
   if (m->estimator_count >= limit) {
@@ -199,7 +200,8 @@ static lmopt_status follow(lm_tpe_model *m, lm_estimator *x, const lm_view *view
     if (place(m, x, view, m->finished.items[x->seen_finished], internal)) return LMOPT_NO_MEMORY;
   }
   size_t good = m->split.good_count;
-  bool same = x->built && good == x->good_rows.count && memcmp(m->split.good, x->good_rows.items, good * sizeof(size_t)) == 0;
+  bool same =
+      x->built && good == x->good_rows.count && memcmp(m->split.good, x->good_rows.items, good * sizeof(size_t)) == 0;
   if (!same) {
     for (size_t i = 0; i < x->good_rows.count; i++) {
       if (place(m, x, view, x->good_rows.items[i], internal)) return LMOPT_NO_MEMORY;
@@ -213,7 +215,8 @@ static lmopt_status follow(lm_tpe_model *m, lm_estimator *x, const lm_view *view
 }
 
 lmopt_status lm_tpe_model_propose(lm_tpe_model *m, const lm_view *view, lm_column *const *columns,
-                                  const lm_distribution *const *distributions, size_t count, lm_rng *rng, double *internal) {
+                                  const lm_distribution *const *distributions, size_t count, lm_rng *rng,
+                                  double *internal) {
   size_t candidates = (size_t)m->candidates;
   if (!lm_grow(m->allocator, &m->scratch, &m->scratch_capacity, candidates * (count + 2), sizeof *m->scratch)) {
     return fail_empty(m);

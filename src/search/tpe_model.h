@@ -40,16 +40,16 @@ typedef struct lm_tpe_model {
   unsigned long long edits;
   bool arrival;
   long long horizon;
-  size_t seen;            /* rows below were looked at */
-  lm_row_list pending;    /* of which these were not finished */
-  lm_row_list running;    /* pending rows that run in the view */
-  lm_row_list finished;   /* COMPLETE and PRUNED, as they came */
+  size_t seen;          /* rows below were looked at */
+  lm_row_list pending;  /* of which these were not finished */
+  lm_row_list running;  /* pending rows that run in the view */
+  lm_row_list finished; /* COMPLETE and PRUNED, as they came */
   lm_split split;
   lm_space space;
   lm_estimator **estimators;
   size_t estimator_count, estimator_capacity;
   unsigned long long clock;
-  double *scratch;        /* candidates and their densities */
+  double *scratch; /* candidates and their densities */
   size_t scratch_capacity;
 } lm_tpe_model;
 
@@ -64,6 +64,7 @@ lmopt_status lm_tpe_model_update(lm_tpe_model *m, const lm_view *view);
 ** with the view. After NO_MEMORY the model is empty.
 */
 lmopt_status lm_tpe_model_propose(lm_tpe_model *m, const lm_view *view, lm_column *const *columns,
-                                  const lm_distribution *const *distributions, size_t count, lm_rng *rng, double *internal);
+                                  const lm_distribution *const *distributions, size_t count, lm_rng *rng,
+                                  double *internal);
 
 #endif

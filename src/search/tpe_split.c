@@ -81,8 +81,8 @@ lmopt_status lm_split_add(lm_split *s, const lm_trials *t, size_t row) {
 
 /* --- several objectives: whole fronts, the last cut by hypervolume --- */
 
-static lmopt_status cut_front(const lm_trials *t, const double *losses, const size_t *ranks, size_t complete, size_t rank,
-                              size_t wanted, bool *chosen) {
+static lmopt_status cut_front(const lm_trials *t, const double *losses, const size_t *ranks, size_t complete,
+                              size_t rank, size_t wanted, bool *chosen) {
   size_t m = t->objectives, members = 0;
   for (size_t i = 0; i < complete; i++) members += ranks[i] == rank;
   const lm_allocator *a = t->allocator;
@@ -111,7 +111,8 @@ static lmopt_status cut_front(const lm_trials *t, const double *losses, const si
   return status;
 }
 
-static lmopt_status choose_front(const lm_trials *t, const uint32_t *rows, size_t complete, size_t gamma, bool *chosen) {
+static lmopt_status choose_front(const lm_trials *t, const uint32_t *rows, size_t complete, size_t gamma,
+                                 bool *chosen) {
   const lm_allocator *a = t->allocator;
   size_t m = t->objectives;
   double *losses = lm_alloc(a, complete * m * sizeof *losses);

@@ -10,14 +10,14 @@
 
 typedef struct lm_split {
   const lm_allocator *allocator;
-  uint32_t *order;  /* COMPLETE and PRUNED rows; several objectives: feasible COMPLETE ones by number */
+  uint32_t *order; /* COMPLETE and PRUNED rows; several objectives: feasible COMPLETE ones by number */
   size_t count, capacity;
-  size_t *good;     /* the good rows in number order, after lm_split_select */
+  size_t *good; /* the good rows in number order, after lm_split_select */
   size_t good_count, good_capacity;
-  bool fresh;       /* `good` is up to date */
+  bool fresh; /* `good` is up to date */
 } lm_split;
 
-void lm_split_free(lm_split *s);  /* a zeroed one is fine */
+void lm_split_free(lm_split *s); /* a zeroed one is fine */
 void lm_split_clear(lm_split *s);
 lmopt_status lm_split_add(lm_split *s, const lm_trials *t, size_t row);
 lmopt_status lm_split_select(lm_split *s, const lm_trials *t);

@@ -63,7 +63,8 @@ lmopt_status lm_trials_append(lm_trials *t, lm_state state, lm_error *e) {
   size_t capacity = t->capacity;
   if (!lm_grow(t->allocator, &t->rows, &capacity, t->count + 1, sizeof *t->rows)) return lm_fail_memory(e);
   if (capacity > t->capacity) {
-    double *values = lm_resize(t->allocator, t->values, capacity * (t->objectives ? t->objectives : 1) * sizeof *values);
+    double *values =
+        lm_resize(t->allocator, t->values, capacity * (t->objectives ? t->objectives : 1) * sizeof *values);
     if (!values) return lm_fail_memory(e); /* rows are merely larger than t->capacity says */
     t->values = values;
     t->capacity = capacity;
@@ -168,7 +169,9 @@ static uint64_t hash_of_distribution(const lm_distribution *d) {
   return d->choices ? h ^ hash_name(d->choices) : h;
 }
 
-static uint64_t hash_distribution(const lm_trials *t, size_t index) { return hash_of_distribution(t->distributions[index]); }
+static uint64_t hash_distribution(const lm_trials *t, size_t index) {
+  return hash_of_distribution(t->distributions[index]);
+}
 
 const lm_distribution *lm_trials_intern(lm_trials *t, const lm_distribution *d) {
   uint64_t hash = hash_of_distribution(d);
@@ -201,8 +204,8 @@ static void note_edit(lm_trials *t, size_t row) {
   if (lm_state_finished(t->rows[row].state)) t->edits++;
 }
 
-lmopt_status lm_trials_set_param(lm_trials *t, size_t row, lm_column *c, const lm_distribution *interned, double internal,
-                                 lm_error *e) {
+lmopt_status lm_trials_set_param(lm_trials *t, size_t row, lm_column *c, const lm_distribution *interned,
+                                 double internal, lm_error *e) {
   const lm_allocator *a = t->allocator;
   if (row >= c->capacity) {
     size_t capacity = c->capacity;

@@ -20,7 +20,7 @@ typedef struct lm_column {
   size_t index;                          /* its place in lm_trials.columns */
   double *values;                        /* per row; meaningful where distributions[row] is not NULL */
   const lm_distribution **distributions; /* per row, NULL: the trial has no such parameter */
-  uint32_t *ordinals;                   /* per row: which of the trial's parameters it was, 0 the first */
+  uint32_t *ordinals;                    /* per row: which of the trial's parameters it was, 0 the first */
   size_t capacity;
   const lm_distribution *latest; /* of the highest row that has one */
 } lm_column;
@@ -28,8 +28,9 @@ typedef struct lm_column {
 /* A parameter that a sampler drew when the trial was asked, before the objective asks for it. */
 typedef struct lm_assignment {
   lm_column *column;
-  const lm_distribution *distribution; /* interned; NULL: not known yet, use the value if what is suggested contains it */
-  double value;                        /* internal */
+  const lm_distribution
+      *distribution; /* interned; NULL: not known yet, use the value if what is suggested contains it */
+  double value;      /* internal */
 } lm_assignment;
 
 typedef struct lm_assignments {
@@ -49,7 +50,7 @@ typedef struct lm_row {
   double violation;        /* sum of positive constraint values; 0 when feasible */
   lm_assignments relative; /* drawn at ask */
   uint32_t param_count;
-  lm_report *reports;      /* ascending steps, each once */
+  lm_report *reports; /* ascending steps, each once */
   size_t report_count, report_capacity;
 } lm_row;
 
@@ -111,13 +112,13 @@ void lm_assignments_free(const lm_allocator *a, lm_assignments *list);
 ** suggested so far.
 */
 typedef struct lm_view {
-  lm_trials *trials;  /* samplers may make columns and intern distributions, nothing else */
-  long long number; /* the trial that asks */
+  lm_trials *trials; /* samplers may make columns and intern distributions, nothing else */
+  long long number;  /* the trial that asks */
   long long horizon;
   bool arrival; /* rows after `number` may be seen too, as far as they are finished */
   uint64_t seed;
   const lm_assignments *fixed; /* parameters that are decided already and stay out of joint spaces; NULL: none */
-  bool settled;       /* the caller waited after LMOPT_BUSY and something is left: answer, if need be with a duplicate */
+  bool settled; /* the caller waited after LMOPT_BUSY and something is left: answer, if need be with a duplicate */
 } lm_view;
 
 /* Rows a view reaches: 0 .. lm_view_count - 1 (skip `number` itself). */

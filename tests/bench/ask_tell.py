@@ -36,6 +36,13 @@ def one(study):
 def set_wal(connection, _record):
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
+    if connection.execute("PRAGMA synchronous").fetchone()[0] != 1:
+        sys.exit("synchronous = NORMAL was not accepted")
+
+
+def check_full(connection, _record):
+    if connection.execute("PRAGMA synchronous").fetchone()[0] != 2:
+        sys.exit("SQLite's default is not synchronous = FULL here")
 
 
 def read(path):
@@ -59,8 +66,7 @@ def main(arguments):
         study.add_trials(read(arguments[2]))
     else:
         storage, source, mode, warm, count, seed = arguments[1:]
-        if mode == "wal":
-            sqlalchemy.event.listen(sqlalchemy.engine.Engine, "connect", set_wal)
+        sqlalchemy.event.listen(sqlalchemy.engine.Engine, "connect", set_wal if mode == "wal" else check_full)
         if storage == "memory":
             study = optuna.create_study(sampler=make_sampler(int(seed)))
             study.add_trials(read(source))

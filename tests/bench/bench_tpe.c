@@ -31,7 +31,8 @@ static double branin(const double *x) {
 
 static double hartmann6(const double *x) {
   static const double alpha[4] = {1, 1.2, 3, 3.2};
-  static const double a[4][6] = {{10, 3, 17, 3.5, 1.7, 8}, {0.05, 10, 17, 0.1, 8, 14}, {3, 3.5, 1.7, 10, 17, 8}, {17, 8, 0.05, 10, 0.1, 14}};
+  static const double a[4][6] = {
+      {10, 3, 17, 3.5, 1.7, 8}, {0.05, 10, 17, 0.1, 8, 14}, {3, 3.5, 1.7, 10, 17, 8}, {17, 8, 0.05, 10, 0.1, 14}};
   static const double p[4][6] = {{1312, 1696, 5569, 124, 8283, 5886},
                                  {2329, 4135, 8307, 3736, 1004, 9991},
                                  {2348, 1451, 3522, 2883, 3047, 6650},
@@ -52,11 +53,13 @@ static double rosenbrock5(const double *x) {
 }
 
 static double mixed7(const double *x) {
-  static const double best_layers[4] = {5, 3, 6, 4}, act[4] = {0.1, 0.4, 0.0, 0.25}, opt[3] = {0.3, 0.0, 0.2}, rate[3] = {-1.2, -3.0, -3.4};
+  static const double best_layers[4] = {5, 3, 6, 4}, act[4] = {0.1, 0.4, 0.0, 0.25}, opt[3] = {0.3, 0.0, 0.2},
+                      rate[3] = {-1.2, -3.0, -3.4};
   int a = (int)x[5], o = (int)x[6];
   double u = log10(x[0]) - rate[o];
-  return 0.5 * u * u + 0.1 * (1 - cos(4 * PI * u)) + 0.25 * pow(log10(x[1]) + 4, 2) + 0.15 * pow(x[2] - best_layers[a], 2) +
-         0.2 * pow(log2(x[3]) - 7.5, 2) + pow((x[4] - 48) / 32, 2) + act[a] + opt[o];
+  return 0.5 * u * u + 0.1 * (1 - cos(4 * PI * u)) + 0.25 * pow(log10(x[1]) + 4, 2) +
+         0.15 * pow(x[2] - best_layers[a], 2) + 0.2 * pow(log2(x[3]) - 7.5, 2) + pow((x[4] - 48) / 32, 2) + act[a] +
+         opt[o];
 }
 
 static double sphere10(const double *x) {
@@ -126,7 +129,9 @@ static double step(run *r, double *value) {
     if (a) {
       x[i] = a->value;
     } else {
-      need(r->sampler->class->sample_independent(r->sampler, &view, r->columns[i], r->spaces[i], &x[i], NULL) == LMOPT_OK, "no sample");
+      need(r->sampler->class->sample_independent(r->sampler, &view, r->columns[i], r->spaces[i], &x[i], NULL) ==
+               LMOPT_OK,
+           "no sample");
     }
     need(lm_trials_set_param(t, row, r->columns[i], r->spaces[i], x[i], NULL) == LMOPT_OK, "no memory");
   }
@@ -196,8 +201,8 @@ static void speed(const lm_allocator *a, const problem *p, int multivariate, siz
     memcpy(v, whole, sizeof v);
     qsort(w, 50, sizeof *w, compare);
     qsort(v, 50, sizeof *v, compare);
-    printf("%-10s %-8s n = %5zu: ask %8.1f us, ask + suggests + tell %8.1f us\n", p->name, multivariate ? "tpe" : "tpe_uni", marks[m],
-           1e6 * w[25], 1e6 * v[25]);
+    printf("%-10s %-8s n = %5zu: ask %8.1f us, ask + suggests + tell %8.1f us\n", p->name,
+           multivariate ? "tpe" : "tpe_uni", marks[m], 1e6 * w[25], 1e6 * v[25]);
     m++;
   }
   finish(&r);
@@ -211,8 +216,9 @@ int main(int argc, char **argv) {
       {"rosenbrock5", 5, {{0}}, rosenbrock5},
       {"mixed7",
        7,
-       {real(1e-5, 1, true), real(1e-6, 1e-1, true), integer(1, 8, 1, false), integer(16, 1024, 1, true), integer(8, 128, 8, false),
-        choice(4, "[\"relu\", \"tanh\", \"gelu\", \"elu\"]"), choice(3, "[\"sgd\", \"adam\", \"rmsprop\"]")},
+       {real(1e-5, 1, true), real(1e-6, 1e-1, true), integer(1, 8, 1, false), integer(16, 1024, 1, true),
+        integer(8, 128, 8, false), choice(4, "[\"relu\", \"tanh\", \"gelu\", \"elu\"]"),
+        choice(3, "[\"sgd\", \"adam\", \"rmsprop\"]")},
        mixed7},
   };
   for (size_t i = 0; i < 6; i++) problems[1].spaces[i] = real(0, 1, false);

@@ -9,7 +9,9 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import tempfile
 
+sys.dont_write_bytecode = True
 import common
 
 NOBODY = 65534
@@ -285,5 +287,12 @@ TESTS = [
     a_full_disk, a_full_disk_and_a_new_file,
 ]
 
+def main():
+    with tempfile.TemporaryDirectory(prefix="lmopt-faults-") as folder:
+        os.chmod(folder, 0o755)
+        common.LMOPT = shutil.copy(common.LMOPT, folder)  # nobody may be unable to reach the one in build/
+        return common.run_tests(TESTS)
+
+
 if __name__ == "__main__":
-    sys.exit(common.run_tests(TESTS))
+    sys.exit(main())

@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 
+sys.dont_write_bytecode = True
 import common
 
 RUN = ("run", "interrupted.lua", "--seed", "3")

@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 
+sys.dont_write_bytecode = True
 import common
 
 KILLS = int(os.environ.get("FAULTS_KILLS", "20" if common.SANITIZED else "100"))

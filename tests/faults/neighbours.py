@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 
+sys.dont_write_bytecode = True
 import common
 
 EACH = 200 if common.SANITIZED else 1000

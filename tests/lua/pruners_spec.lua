@@ -52,7 +52,7 @@ describe("lmopt.pruners", function()
     local _, study = run(pruners.median { n_startup_trials = 1, n_warmup_steps = 2 }, { 1, 9 })
     assert.are.same({ [1] = 9, [2] = 9 }, { [1] = study.trials[2].intermediate_values[1], [2] = study.trials[2].intermediate_values[2] })
     assert.are.equal("pruned", study.trials[2].state)
-    _, study = run(pruners.median { n_startup_trials = 1, n_min_trials = 3 }, { 1, 9, 9, 9 })
+    _, study = run(pruners.median { n_startup_trials = 1, n_min_trials = 3 }, { 1, 2, 3, 9 })
     assert.are.equal("complete complete complete pruned", states(study))
   end)
 

@@ -139,7 +139,7 @@ describe("the grid sampler", function()
   it("says which parameter of the objective it lacks", function()
     local study = lmopt.create_study { sampler = samplers.grid { search_space = { x = { 1 } } } }
     local trial = study:ask()
-    misuse(function() trial:suggest_int("y", 0, 10) end, "suggest_int of 'y'", "search_space")
+    misuse(function() trial:suggest_int("y", 0, 10) end, "suggest_int of 'y'", "the grid has no values")
   end)
 end)
 
@@ -155,12 +155,13 @@ describe("the brute force sampler", function()
       return 0
     end
     for _, n_jobs in ipairs { 1, 4 } do
-      local study = lmopt.create_study { seed = 3, lag = 6, sampler = "brute_force" }
+      local study = lmopt.create_study { seed = 3, lag = n_jobs, sampler = "brute_force" }
       local summary = study:optimize(objective, { n_jobs = n_jobs })
       assert.are.equal("exhausted", summary.reason)
       local distinct, count = points(study)
       assert.are.equal(4 + 5 + 1 + 4 + 1, distinct)
-      assert.are.equal(distinct, count)
+      -- Trials that may not know of each other may meet on a path that nobody has been to.
+      if n_jobs == 1 then assert.are.equal(distinct, count) else assert.is_true(count < 2 * distinct) end
       failure("exhausted", function() study:ask() end)
     end
   end)
@@ -169,7 +170,12 @@ describe("the brute force sampler", function()
     local function objective(trial) return trial:suggest_int("x", 1, 5) * trial:suggest_int("y", 1, 3) end
     local study = lmopt.create_study { seed = 2, lag = 1, sampler = "brute_force" }
     study:optimize(objective)
-    local expected = support.dump(study)
+    local function values(of)
+      local list = {}
+      for i, trial in ipairs(of.trials) do list[i] = trial.params.x * 10 + trial.params.y end
+      return list
+    end
+    local expected = values(study)
     with_file(function(path)
       local summary
       for _ = 1, 6 do
@@ -179,8 +185,7 @@ describe("the brute force sampler", function()
       assert.are.equal("exhausted", summary.reason)
       local stored <close> = lmopt.load_study { storage = path, read_only = true }
       assert.are.equal(15, (points(stored)))
-      assert.are.equal(15, #stored.trials)
-      assert.are.equal(#expected, #support.dump(stored))
+      assert.are.same(expected, values(stored))
     end)
   end)
 

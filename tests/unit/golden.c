@@ -7,10 +7,10 @@
 
 enum { PATH_SIZE = 200 };
 
-#define MAKE_PATH(path, format)              \
-  char path[PATH_SIZE];                      \
-  va_list arguments;                         \
-  va_start(arguments, format);               \
+#define MAKE_PATH(path, format)                    \
+  char path[PATH_SIZE];                            \
+  va_list arguments;                               \
+  va_start(arguments, format);                     \
   vsnprintf(path, sizeof path, format, arguments); \
   va_end(arguments)
 
@@ -28,7 +28,8 @@ bool golden_open(golden *g, const char *path) {
   fine = fine && sqlite3_open(":memory:", &g->db) == SQLITE_OK &&
          sqlite3_exec(g->db, "create table golden (doc text)", NULL, NULL, NULL) == SQLITE_OK &&
          sqlite3_prepare_v2(g->db, "insert into golden values (?)", -1, &insert, NULL) == SQLITE_OK &&
-         sqlite3_bind_text(insert, 1, text, (int)size, SQLITE_TRANSIENT) == SQLITE_OK && sqlite3_step(insert) == SQLITE_DONE;
+         sqlite3_bind_text(insert, 1, text, (int)size, SQLITE_TRANSIENT) == SQLITE_OK &&
+         sqlite3_step(insert) == SQLITE_DONE;
   sqlite3_finalize(insert);
   free(text);
   return fine;
@@ -61,7 +62,10 @@ double golden_number(golden *g, const char *format, ...) {
 
 size_t golden_numbers(golden *g, double *out, size_t capacity, const char *format, ...) {
   MAKE_PATH(path, format);
-  sqlite3_stmt *s = query(g, "select atom from golden, json_tree(doc, ?) where atom is not null and type in ('integer', 'real') order by id", path);
+  sqlite3_stmt *s = query(
+      g,
+      "select atom from golden, json_tree(doc, ?) where atom is not null and type in ('integer', 'real') order by id",
+      path);
   size_t count = 0;
   while (sqlite3_step(s) == SQLITE_ROW) {
     if (count < capacity) out[count] = sqlite3_column_double(s, 0);
@@ -86,7 +90,9 @@ lm_distribution golden_distribution(golden *g, const char *format, ...) {
   sqlite3_stmt *s = query(g, "select json_extract(doc, ?1 || '[0]') from golden", path);
   if (sqlite3_step(s) != SQLITE_ROW) abort();
   const char *name = (const char *)sqlite3_column_text(s, 0);
-  d.kind = strcmp(name, "FloatDistribution") == 0 ? LM_FLOAT : strcmp(name, "IntDistribution") == 0 ? LM_INTEGER : LM_CATEGORICAL;
+  d.kind = strcmp(name, "FloatDistribution") == 0 ? LM_FLOAT
+           : strcmp(name, "IntDistribution") == 0 ? LM_INTEGER
+                                                  : LM_CATEGORICAL;
   sqlite3_finalize(s);
   if (d.kind == LM_CATEGORICAL) {
     d.count = golden_length(g, "%s[1].choices", path);

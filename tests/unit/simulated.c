@@ -57,7 +57,8 @@ lm_view sim_begin(sim *s) {
 }
 
 /* The parameters of a trial, one after the other; false at the end. `values` are those so far. */
-static bool next_parameter(const sim *s, size_t row, size_t index, const double *values, const char **name, lm_distribution *d) {
+static bool next_parameter(const sim *s, size_t row, size_t index, const double *values, const char **name,
+                           lm_distribution *d) {
   static const char *const names[] = {"x", "rate", "units", "grid", "kind", "depth", "extra"};
   static const lm_distribution spaces[] = {
       {.kind = LM_FLOAT, .low = -5, .high = 5},
@@ -77,7 +78,8 @@ static bool next_parameter(const sim *s, size_t row, size_t index, const double 
   return true;
 }
 
-lmopt_status sim_suggest(sim *s, const lm_view *view, lm_sampler *sampler, lm_assignments *relative, sim_draw *draws, size_t *count) {
+lmopt_status sim_suggest(sim *s, const lm_view *view, lm_sampler *sampler, lm_assignments *relative, sim_draw *draws,
+                         size_t *count) {
   lm_trials *t = s->trials;
   size_t row = (size_t)view->number;
   double values[SIM_AXES] = {0};
@@ -150,7 +152,8 @@ bool sim_same_relative(const lm_assignments *a, const lm_assignments *b) {
   if (a->count != b->count) return false;
   for (size_t i = 0; i < a->count; i++) {
     const lm_assignment *x = &a->items[i], *y = &b->items[i];
-    if (x->column != y->column || x->distribution != y->distribution || memcmp(&x->value, &y->value, sizeof x->value)) return false;
+    if (x->column != y->column || x->distribution != y->distribution || memcmp(&x->value, &y->value, sizeof x->value))
+      return false;
   }
   return true;
 }

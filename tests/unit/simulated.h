@@ -48,7 +48,8 @@ lm_view sim_begin(sim *s);
 /* The view a row has now (its horizon: the lag behind it). */
 lm_view sim_view(const sim *s, size_t row);
 /* Takes `relative` (moved), then walks the parameters; each undrawn one is asked of `sampler`. */
-lmopt_status sim_suggest(sim *s, const lm_view *view, lm_sampler *sampler, lm_assignments *relative, sim_draw *draws, size_t *count);
+lmopt_status sim_suggest(sim *s, const lm_view *view, lm_sampler *sampler, lm_assignments *relative, sim_draw *draws,
+                         size_t *count);
 /* Ends a row with the value its parameters have. */
 void sim_end(sim *s, size_t row);
 /* Ends the rows that must have ended before the next begins. */

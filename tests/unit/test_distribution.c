@@ -71,13 +71,16 @@ static void alignment(void **state) {
 static void membership(void **state) {
   (void)state;
   lm_distribution d = real(0, 1, 0.25, false);
-  assert_true(lm_distribution_contains(&d, 0.75) && !lm_distribution_contains(&d, 0.7) && !lm_distribution_contains(&d, 1.25));
+  assert_true(lm_distribution_contains(&d, 0.75) && !lm_distribution_contains(&d, 0.7) &&
+              !lm_distribution_contains(&d, 1.25));
   d = real(0, 0.3, 0.1, false);
   assert_true(lm_distribution_contains(&d, 0.1 + 0.1));
   d = integer(2, 8, 2, false);
-  assert_true(lm_distribution_contains(&d, 4) && !lm_distribution_contains(&d, 5) && !lm_distribution_contains(&d, 4.5));
+  assert_true(lm_distribution_contains(&d, 4) && !lm_distribution_contains(&d, 5) &&
+              !lm_distribution_contains(&d, 4.5));
   d = choice(3, "[1, 2, 3]");
-  assert_true(lm_distribution_contains(&d, 2) && !lm_distribution_contains(&d, 3) && !lm_distribution_contains(&d, 0.5));
+  assert_true(lm_distribution_contains(&d, 2) && !lm_distribution_contains(&d, 3) &&
+              !lm_distribution_contains(&d, 0.5));
   assert_false(lm_distribution_contains(&d, NAN));
   d = choice(1, "[1]");
   assert_true(lm_distribution_single(&d));
@@ -86,7 +89,8 @@ static void membership(void **state) {
 static void sameness(void **state) {
   (void)state;
   lm_error e = {0};
-  lm_distribution a = real(0, 1, 0, false), b = real(0, 2, 0, false), c = integer(0, 1, 1, false), d = real(1, 2, 0, true);
+  lm_distribution a = real(0, 1, 0, false), b = real(0, 2, 0, false), c = integer(0, 1, 1, false),
+                  d = real(1, 2, 0, true);
   assert_true(lm_distribution_equal(&a, &a) && !lm_distribution_equal(&a, &b));
   assert_int_equal(lm_distribution_compatible(&a, &b, &e), LMOPT_OK);
   assert_int_equal(lm_distribution_compatible(&a, &c, &e), LMOPT_MISUSE);
@@ -102,7 +106,7 @@ static void sameness(void **state) {
 static void ranges(void **state) {
   (void)state;
   lm_rng rng = lm_rng_stream(3, 1, "ranges");
-  lm_distribution all[] = {real(-2, 3, 0, false), real(1e-5, 10, 0, true),    real(-1, 1, 0.125, false),
+  lm_distribution all[] = {real(-2, 3, 0, false),    real(1e-5, 10, 0, true),   real(-1, 1, 0.125, false),
                            integer(-5, 5, 1, false), integer(1, 1000, 1, true), integer(3, 33, 10, false)};
   for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
     double low, high;
@@ -121,10 +125,13 @@ static void ranges(void **state) {
 static void json(void **state) {
   (void)state;
   lm_allocator a = lm_allocator_default();
-  lm_distribution all[] = {real(1e-5, 0.1, 0, true), real(0, 1, 0.25, false), integer(16, 128, 16, false), choice(2, "[null, \"relu\"]")};
+  lm_distribution all[] = {real(1e-5, 0.1, 0, true), real(0, 1, 0.25, false), integer(16, 128, 16, false),
+                           choice(2, "[null, \"relu\"]")};
   const char *expected[] = {
-      "{\"name\": \"FloatDistribution\", \"attributes\": {\"step\": null, \"low\": 1e-05, \"high\": 0.1, \"log\": true}}",
-      "{\"name\": \"FloatDistribution\", \"attributes\": {\"step\": 0.25, \"low\": 0.0, \"high\": 1.0, \"log\": false}}",
+      "{\"name\": \"FloatDistribution\", \"attributes\": {\"step\": null, \"low\": 1e-05, \"high\": 0.1, \"log\": "
+      "true}}",
+      "{\"name\": \"FloatDistribution\", \"attributes\": {\"step\": 0.25, \"low\": 0.0, \"high\": 1.0, \"log\": "
+      "false}}",
       "{\"name\": \"IntDistribution\", \"attributes\": {\"log\": false, \"step\": 16, \"low\": 16, \"high\": 128}}",
       "{\"name\": \"CategoricalDistribution\", \"attributes\": {\"choices\": [null, \"relu\"]}}"};
   for (size_t i = 0; i < 4; i++) {
@@ -140,7 +147,8 @@ static void json(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(misuse),   cmocka_unit_test(alignment), cmocka_unit_test(membership),
-                                     cmocka_unit_test(sameness), cmocka_unit_test(ranges),    cmocka_unit_test(json)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(misuse),     cmocka_unit_test(alignment),
+                                     cmocka_unit_test(membership), cmocka_unit_test(sameness),
+                                     cmocka_unit_test(ranges),     cmocka_unit_test(json)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -34,11 +34,13 @@ static void elementary(void **state) {
 
 static void elementary_ends(void **state) {
   (void)state;
-  assert_true(lm_exp(-INFINITY) == 0 && lm_exp(-800) == 0 && isinf(lm_exp(INFINITY)) && isinf(lm_exp(711)) && isnan(lm_exp(NAN)));
+  assert_true(lm_exp(-INFINITY) == 0 && lm_exp(-800) == 0 && isinf(lm_exp(INFINITY)) && isinf(lm_exp(711)) &&
+              isnan(lm_exp(NAN)));
   assert_true(relative(lm_exp(-740), exp(-740)) < 1e-2); /* subnormal: few digits are left */
   assert_true(relative(lm_exp(-715), exp(-715)) < 1e-6);
   assert_true(relative(lm_exp(709.7), exp(709.7)) < 1e-15);
-  assert_true(lm_log(0) == -INFINITY && isnan(lm_log(-1)) && isnan(lm_log(NAN)) && lm_log(INFINITY) == INFINITY && lm_log(1) == 0);
+  assert_true(lm_log(0) == -INFINITY && isnan(lm_log(-1)) && isnan(lm_log(NAN)) && lm_log(INFINITY) == INFINITY &&
+              lm_log(1) == 0);
   assert_true(relative(lm_log(5e-324), log(5e-324)) < 1e-15);
   assert_true(lm_log1p(0) == 0 && lm_log1p(-1) == -INFINITY && lm_log1p(1e-300) == 1e-300);
 }
@@ -55,15 +57,17 @@ static void error_function(void **state) {
 static void references(void **state) {
   (void)state;
   static const double log_cdf[][2] = {
-      {-40, -8.04608442013753802e+02},   {-20, -2.03917155371097266e+02},    {-8.25, -3.70745899319015351e+01}, {-5, -1.50649983939887253e+01},
-      {-3, -6.60772622151034916e+00},    {-1.5, -2.70594440082388976e+00},   {-0.7, -1.41896776153153170e+00},  {-0.3, -9.62102818168850682e-01},
-      {0.4, -4.22476370227776066e-01},   {1.2, -1.22246360487417785e-01},    {3, -1.35080996474819378e-03},     {6, -9.86587645524375801e-10},
+      {-40, -8.04608442013753802e+02},  {-20, -2.03917155371097266e+02},  {-8.25, -3.70745899319015351e+01},
+      {-5, -1.50649983939887253e+01},   {-3, -6.60772622151034916e+00},   {-1.5, -2.70594440082388976e+00},
+      {-0.7, -1.41896776153153170e+00}, {-0.3, -9.62102818168850682e-01}, {0.4, -4.22476370227776066e-01},
+      {1.2, -1.22246360487417785e-01},  {3, -1.35080996474819378e-03},    {6, -9.86587645524375801e-10},
       {9, -1.12858840595384054e-19}};
   for (size_t i = 0; i < sizeof log_cdf / sizeof *log_cdf; i++) {
     assert_true(relative(lm_normal_log_cdf(log_cdf[i][0]), log_cdf[i][1]) < 2e-14);
   }
-  static const double mass[][3] = {{-1, 2, -2.00166294324462590e-01},      {5, 6, -1.50684460965294527e+01},         {-30, -29.5, -4.39429474950018687e+02},
-                                   {0.5, 0.5001, -1.02543039067433348e+01}, {-0.01, 0.02, -4.42554642902468665e+00}, {38, 38.5, -7.26557216023700448e+02},
+  static const double mass[][3] = {{-1, 2, -2.00166294324462590e-01},       {5, 6, -1.50684460965294527e+01},
+                                   {-30, -29.5, -4.39429474950018687e+02},  {0.5, 0.5001, -1.02543039067433348e+01},
+                                   {-0.01, 0.02, -4.42554642902468665e+00}, {38, 38.5, -7.26557216023700448e+02},
                                    {-9, 0.25, -5.12984075409430473e-01}};
   for (size_t i = 0; i < sizeof mass / sizeof *mass; i++) {
     /* A narrow interval away from 0 loses digits in the difference of two logarithms. */
@@ -81,7 +85,8 @@ static void quantiles(void **state) {
     assert_true(fabs(lm_normal_quantile(p) - x) <= tolerance * fmax(1, fabs(x)));
     if (x < 0) assert_true(fabs(lm_normal_log_quantile(lm_normal_log_cdf(x)) - x) < 1e-12 * fmax(1, fabs(x)));
   }
-  for (double x = -500; x < -30; x += 7.3) assert_true(relative(lm_normal_log_quantile(lm_normal_log_cdf(x)), x) < 1e-12);
+  for (double x = -500; x < -30; x += 7.3)
+    assert_true(relative(lm_normal_log_quantile(lm_normal_log_cdf(x)), x) < 1e-12);
   assert_true(lm_normal_quantile(0) == -INFINITY && lm_normal_quantile(1) == INFINITY && lm_normal_quantile(0.5) == 0);
   assert_true(isnan(lm_normal_quantile(-0.5)));
 }
@@ -105,7 +110,8 @@ static void truncated(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(elementary), cmocka_unit_test(elementary_ends), cmocka_unit_test(error_function),
-                                     cmocka_unit_test(references), cmocka_unit_test(quantiles),       cmocka_unit_test(truncated)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(elementary),     cmocka_unit_test(elementary_ends),
+                                     cmocka_unit_test(error_function), cmocka_unit_test(references),
+                                     cmocka_unit_test(quantiles),      cmocka_unit_test(truncated)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

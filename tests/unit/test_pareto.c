@@ -46,7 +46,8 @@ static void ranks(void **state) {
   lm_rng rng = lm_rng_stream(1, 1, "ranks");
   for (int round = 0; round < 200; round++) {
     double points[16 * 4];
-    size_t own[16], m = 1 + lm_rng_below(&rng, 4), n = 1 + lm_rng_below(&rng, 14), needed = 1 + lm_rng_below(&rng, n), ranked = 0;
+    size_t own[16], m = 1 + lm_rng_below(&rng, 4), n = 1 + lm_rng_below(&rng, 14), needed = 1 + lm_rng_below(&rng, n),
+                    ranked = 0;
     for (size_t i = 0; i < n * m; i++) points[i] = (double)lm_rng_below(&rng, 5); /* with ties */
     assert_int_equal(lm_pareto_ranks(&memory, points, n, m, needed, own), LMOPT_OK);
     for (size_t i = 0; i < n; i++) {
@@ -107,7 +108,8 @@ static void greedy(void **state) {
   const double reference[4] = {1.1, 1.1, 1.1, 1.1};
   for (int round = 0; round < 120; round++) {
     double points[20 * 4];
-    size_t chosen[20], m = 2 + lm_rng_below(&rng, 3), n = 6 + lm_rng_below(&rng, 14), wanted = 1 + lm_rng_below(&rng, 5), fronts[20], kept = 0;
+    size_t chosen[20], m = 2 + lm_rng_below(&rng, 3), n = 6 + lm_rng_below(&rng, 14),
+                       wanted = 1 + lm_rng_below(&rng, 5), fronts[20], kept = 0;
     for (size_t i = 0; i < n * m; i++) points[i] = lm_rng_uniform(&rng);
     assert_int_equal(lm_pareto_ranks(&memory, points, n, m, 1, fronts), LMOPT_OK);
     for (size_t i = 0; i < n; i++) {
@@ -188,7 +190,8 @@ static void front(void **state) {
 static void split_of(lm_split *s, const lm_trials *t) {
   *s = (lm_split){.allocator = &memory};
   for (size_t row = t->count; row-- > 0;) { /* any order of arrival */
-    if (t->rows[row].state == LM_COMPLETE || t->rows[row].state == LM_PRUNED) assert_int_equal(lm_split_add(s, t, row), LMOPT_OK);
+    if (t->rows[row].state == LM_COMPLETE || t->rows[row].state == LM_PRUNED)
+      assert_int_equal(lm_split_add(s, t, row), LMOPT_OK);
   }
   assert_int_equal(lm_split_select(s, t), LMOPT_OK);
 }
@@ -210,16 +213,16 @@ static void preference(void **state) {
     double sign = maximize ? -1 : 1;
     lm_trials *t = lm_trials_new(&memory, 1, &direction);
     double v[] = {5 * sign, 3 * sign, 3 * sign, -9 * sign};
-    add(t, LM_COMPLETE, &v[3], 2);    /* 0: infeasible, violation 2 */
-    add(t, LM_PRUNED, NULL, 0);       /* 1: no report */
-    add(t, LM_RUNNING, NULL, 0);      /* 2: step 3, NaN */
-    add(t, LM_RUNNING, NULL, 0);      /* 3: step 3, 7 */
-    add(t, LM_RUNNING, NULL, 0);      /* 4: step 1, -100 */
-    add(t, LM_COMPLETE, &v[0], 0);    /* 5 */
-    add(t, LM_COMPLETE, &v[1], 0);    /* 6 */
-    add(t, LM_COMPLETE, &v[2], -1);   /* 7: as 6 */
-    add(t, LM_PRUNED, NULL, 0.5);     /* 8: infeasible, violation 0.5 */
-    add(t, LM_RUNNING, NULL, 0);      /* 9: step 3, 6 */
+    add(t, LM_COMPLETE, &v[3], 2);  /* 0: infeasible, violation 2 */
+    add(t, LM_PRUNED, NULL, 0);     /* 1: no report */
+    add(t, LM_RUNNING, NULL, 0);    /* 2: step 3, NaN */
+    add(t, LM_RUNNING, NULL, 0);    /* 3: step 3, 7 */
+    add(t, LM_RUNNING, NULL, 0);    /* 4: step 1, -100 */
+    add(t, LM_COMPLETE, &v[0], 0);  /* 5 */
+    add(t, LM_COMPLETE, &v[1], 0);  /* 6 */
+    add(t, LM_COMPLETE, &v[2], -1); /* 7: as 6 */
+    add(t, LM_PRUNED, NULL, 0.5);   /* 8: infeasible, violation 0.5 */
+    add(t, LM_RUNNING, NULL, 0);    /* 9: step 3, 6 */
     const double reports[][3] = {{2, 3, NAN}, {3, 3, 7 * sign}, {4, 1, -100 * sign}, {9, 3, 6 * sign}};
     for (size_t i = 0; i < 4; i++) {
       size_t row = (size_t)reports[i][0];
@@ -264,7 +267,8 @@ static void several_objectives(void **state) {
       }
       good += lm_split_is_good(&s, i);
       for (size_t k = 0; k < n; k++) {
-        if (lm_split_is_good(&s, k) && !lm_split_is_good(&s, i)) assert_false(lm_pareto_dominates(&t->values[i * 2], &t->values[k * 2], 2));
+        if (lm_split_is_good(&s, k) && !lm_split_is_good(&s, i))
+          assert_false(lm_pareto_dominates(&t->values[i * 2], &t->values[k * 2], 2));
       }
     }
     if (complete >= gamma) assert_int_equal(good, gamma);
@@ -276,9 +280,15 @@ static void several_objectives(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(domination),  cmocka_unit_test(ranks), cmocka_unit_test(hypervolume),
-      cmocka_unit_test(greedy),      cmocka_unit_test(copies_come_last), cmocka_unit_test(best),
-      cmocka_unit_test(front),       cmocka_unit_test(gamma_sizes),      cmocka_unit_test(preference),
+      cmocka_unit_test(domination),
+      cmocka_unit_test(ranks),
+      cmocka_unit_test(hypervolume),
+      cmocka_unit_test(greedy),
+      cmocka_unit_test(copies_come_last),
+      cmocka_unit_test(best),
+      cmocka_unit_test(front),
+      cmocka_unit_test(gamma_sizes),
+      cmocka_unit_test(preference),
       cmocka_unit_test(several_objectives),
   };
   return cmocka_run_group_tests(tests, set_up, NULL);

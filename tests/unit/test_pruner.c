@@ -34,7 +34,8 @@ static void stop(bench *b) {
 static void complete(bench *b, const double *values, size_t count) {
   size_t row = b->trials->count;
   assert_int_equal(lm_trials_append(b->trials, LM_RUNNING, NULL), LMOPT_OK);
-  for (size_t i = 0; i < count; i++) assert_int_equal(lm_trials_set_report(b->trials, row, (long long)i, values[i], NULL), LMOPT_OK);
+  for (size_t i = 0; i < count; i++)
+    assert_int_equal(lm_trials_set_report(b->trials, row, (long long)i, values[i], NULL), LMOPT_OK);
   lm_trials_finish(b->trials, row, LM_COMPLETE, b->trials->objectives == 1 ? &values[count - 1] : values);
 }
 
@@ -112,10 +113,10 @@ static void not_a_number(void **state) {
   complete(&b, (double[]){1, NAN}, 2);
   complete(&b, (double[]){NAN, NAN}, 2);
   begin(&b);
-  assert_true(report(&b, 0, NAN));   /* nothing but NaN */
-  assert_false(report(&b, 1, 7));    /* all NaN there: no median */
+  assert_true(report(&b, 0, NAN)); /* nothing but NaN */
+  assert_false(report(&b, 1, 7));  /* all NaN there: no median */
   begin(&b);
-  assert_false(report(&b, 0, 1));    /* NaN does not enter the median */
+  assert_false(report(&b, 0, 1)); /* NaN does not enter the median */
   begin(&b);
   assert_true(report(&b, 0, 1.5));
   stop(&b);
@@ -190,8 +191,10 @@ static void none(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(defaults),         cmocka_unit_test(against_the_median), cmocka_unit_test(when_it_looks), cmocka_unit_test(not_a_number),
-      cmocka_unit_test(infinite_medians), cmocka_unit_test(what_it_sees),       cmocka_unit_test(many_values),   cmocka_unit_test(none),
+      cmocka_unit_test(defaults),         cmocka_unit_test(against_the_median),
+      cmocka_unit_test(when_it_looks),    cmocka_unit_test(not_a_number),
+      cmocka_unit_test(infinite_medians), cmocka_unit_test(what_it_sees),
+      cmocka_unit_test(many_values),      cmocka_unit_test(none),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -133,7 +133,8 @@ static void grid_reads_parameters(void **state) {
   lm_column *c = lm_trials_column(t, "x", true);
   for (int i = 0; i < 3; i++) {
     assert_int_equal(lm_trials_append(t, LM_RUNNING, NULL), LMOPT_OK);
-    assert_int_equal(lm_trials_set_param(t, (size_t)i, c, lm_trials_intern(t, &d), i == 2 ? 0.7 : grid_x[i], NULL), LMOPT_OK);
+    assert_int_equal(lm_trials_set_param(t, (size_t)i, c, lm_trials_intern(t, &d), i == 2 ? 0.7 : grid_x[i], NULL),
+                     LMOPT_OK);
     double value = 0;
     lm_trials_finish(t, (size_t)i, LM_COMPLETE, &value);
   }
@@ -146,7 +147,8 @@ static void grid_reads_parameters(void **state) {
   lm_error e = {0};
   double value;
   lm_column *other = lm_trials_column(t, "other", true);
-  assert_int_equal(grid->class->sample_independent(grid, &view, other, lm_trials_intern(t, &d), &value, &e), LMOPT_MISUSE);
+  assert_int_equal(grid->class->sample_independent(grid, &view, other, lm_trials_intern(t, &d), &value, &e),
+                   LMOPT_MISUSE);
   assert_string_equal(e.text, "the grid has no values for the parameter 'other'");
   lm_sampler_free(grid);
   lm_trials_free(t);
@@ -301,7 +303,9 @@ static void brute_force_needs_steps(void **state) {
   lm_view view = view_of(t, 1, 0);
   lm_error e = {0};
   double value;
-  assert_int_equal(s->class->sample_independent(s, &view, lm_trials_column(t, "x", true), lm_trials_intern(t, &d), &value, &e), LMOPT_MISUSE);
+  assert_int_equal(
+      s->class->sample_independent(s, &view, lm_trials_column(t, "x", true), lm_trials_intern(t, &d), &value, &e),
+      LMOPT_MISUSE);
   assert_string_equal(e.text, "brute_force needs a step for the float parameter 'x'");
   lm_sampler_free(s);
   lm_trials_free(t);
@@ -333,7 +337,8 @@ static void partial_fixed(void **state) {
   lm_distribution narrow = {.kind = LM_FLOAT, .low = 0, .high = 1};
   lm_view view = sim_view(&s, 29);
   double value;
-  assert_int_equal(sampler->class->sample_independent(sampler, &view, lm_trials_column(s.trials, "x", false), lm_trials_intern(s.trials, &narrow), &value, NULL),
+  assert_int_equal(sampler->class->sample_independent(sampler, &view, lm_trials_column(s.trials, "x", false),
+                                                      lm_trials_intern(s.trials, &narrow), &value, NULL),
                    LMOPT_MISUSE);
   lm_sampler_free(sampler);
   sim_free(&s);
@@ -422,10 +427,17 @@ static void failing_memory(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(random_draws),           cmocka_unit_test(random_shares),           cmocka_unit_test(grid_visits_all),
-      cmocka_unit_test(grid_reads_parameters),  cmocka_unit_test(grid_edges),              cmocka_unit_test(brute_force_once_each),
-      cmocka_unit_test(brute_force_in_parallel), cmocka_unit_test(brute_force_needs_steps), cmocka_unit_test(partial_fixed),
-      cmocka_unit_test(partial_brute_force),    cmocka_unit_test(failing_memory),
+      cmocka_unit_test(random_draws),
+      cmocka_unit_test(random_shares),
+      cmocka_unit_test(grid_visits_all),
+      cmocka_unit_test(grid_reads_parameters),
+      cmocka_unit_test(grid_edges),
+      cmocka_unit_test(brute_force_once_each),
+      cmocka_unit_test(brute_force_in_parallel),
+      cmocka_unit_test(brute_force_needs_steps),
+      cmocka_unit_test(partial_fixed),
+      cmocka_unit_test(partial_brute_force),
+      cmocka_unit_test(failing_memory),
   };
   return cmocka_run_group_tests(tests, set_up, NULL);
 }

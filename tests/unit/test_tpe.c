@@ -86,7 +86,8 @@ static void caches_do_not_show(void **state) {
         double from_old, from_fresh;
         if (!column->latest) continue;
         assert_int_equal(old->class->sample_independent(old, &view, column, column->latest, &from_old, NULL), LMOPT_OK);
-        assert_int_equal(fresh->class->sample_independent(fresh, &view, column, column->latest, &from_fresh, NULL), LMOPT_OK);
+        assert_int_equal(fresh->class->sample_independent(fresh, &view, column, column->latest, &from_fresh, NULL),
+                         LMOPT_OK);
         assert_true(from_old == from_fresh);
         assert_true(lm_distribution_contains(column->latest, from_old));
       }
@@ -200,7 +201,8 @@ static void startup(void **state) {
   for (int i = 0; i < 40; i++) {
     sim_catch_up(&s);
     finished = 0;
-    for (size_t row = 0; row < s.trials->count; row++) finished += s.trials->rows[row].state == LM_COMPLETE || s.trials->rows[row].state == LM_PRUNED;
+    for (size_t row = 0; row < s.trials->count; row++)
+      finished += s.trials->rows[row].state == LM_COMPLETE || s.trials->rows[row].state == LM_PRUNED;
     lm_view view = sim_begin(&s);
     lm_assignments x = {0};
     assert_int_equal(ask(tpe, &view, &x), LMOPT_OK);
@@ -235,7 +237,8 @@ static void fixed_and_single(void **state) {
     lm_view view = run_one(&s, sampler);
     lm_distribution one = {.kind = LM_INTEGER, .low = 3, .high = 3, .step = 1};
     lm_column *c = lm_trials_column(s.trials, "single", true);
-    assert_int_equal(lm_trials_set_param(s.trials, (size_t)view.number, c, lm_trials_intern(s.trials, &one), 3, NULL), LMOPT_OK);
+    assert_int_equal(lm_trials_set_param(s.trials, (size_t)view.number, c, lm_trials_intern(s.trials, &one), 3, NULL),
+                     LMOPT_OK);
   }
   sim_catch_up(&s);
   lm_view view = sim_begin(&s);
@@ -270,7 +273,8 @@ static void failing_memory(void **state) {
     double single, right_single;
     lm_column *column = lm_trials_column(s.trials, "x", false);
     assert_int_equal(ask(builder, &view, &right), LMOPT_OK);
-    assert_int_equal(builder->class->sample_independent(builder, &view, column, column->latest, &right_single, NULL), LMOPT_OK);
+    assert_int_equal(builder->class->sample_independent(builder, &view, column, column->latest, &right_single, NULL),
+                     LMOPT_OK);
     sim_memory memory;
     sim_memory_init(&memory);
     const lm_allocator *real = s.trials->allocator;
@@ -293,7 +297,8 @@ static void failing_memory(void **state) {
       assert_int_equal(status, failed ? LMOPT_NO_MEMORY : LMOPT_OK);
       lm_assignments_free(&memory.allocator, &drawn);
       assert_int_equal(ask(sampler, &view, &drawn), LMOPT_OK);
-      assert_int_equal(sampler->class->sample_independent(sampler, &view, column, column->latest, &single, NULL), LMOPT_OK);
+      assert_int_equal(sampler->class->sample_independent(sampler, &view, column, column->latest, &single, NULL),
+                       LMOPT_OK);
       assert_true(sim_same_relative(&right, &drawn) && single == right_single);
       lm_assignments_free(&memory.allocator, &drawn);
       s.trials->allocator = real;
@@ -310,8 +315,12 @@ static void failing_memory(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(caches_do_not_show), cmocka_unit_test(one_sampler_for_many), cmocka_unit_test(law_of_suggestion),
-      cmocka_unit_test(seeds),              cmocka_unit_test(startup),              cmocka_unit_test(fixed_and_single),
+      cmocka_unit_test(caches_do_not_show),
+      cmocka_unit_test(one_sampler_for_many),
+      cmocka_unit_test(law_of_suggestion),
+      cmocka_unit_test(seeds),
+      cmocka_unit_test(startup),
+      cmocka_unit_test(fixed_and_single),
       cmocka_unit_test(failing_memory),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -80,7 +80,8 @@ static void fill(lm_parzen *p, const entry *e) {
 
 static void check_weights(const lm_parzen *p, const entry *e, size_t index) {
   double weights[MOST_OBSERVATIONS + 1];
-  assert_int_equal(golden_numbers(&vectors, weights, MOST_OBSERVATIONS + 1, "$.tpe[%d].weights", (int)index), e->observations + 1);
+  assert_int_equal(golden_numbers(&vectors, weights, MOST_OBSERVATIONS + 1, "$.tpe[%d].weights", (int)index),
+                   e->observations + 1);
   for (size_t o = 0; o < e->observations; o++) assert_true(close_to(p->weights[o] / p->weight_sum, weights[o], 1e-13));
   assert_true(close_to(p->options.prior_weight / p->weight_sum, weights[e->observations], 1e-13));
 }
@@ -96,7 +97,8 @@ static void check_bandwidths(const lm_parzen *p, const entry *e, size_t index) {
   for (size_t k = 0; k < e->axes; k++) {
     if (e->distributions[k].kind == LM_CATEGORICAL) continue;
     double expected[2 * (MOST_OBSERVATIONS + 1)], own[MOST_OBSERVATIONS + 1];
-    assert_int_equal(golden_numbers(&vectors, expected, 2 * (n + 1), "$.tpe[%d].mu_sigma[%d]", (int)index, (int)k), 2 * (n + 1));
+    assert_int_equal(golden_numbers(&vectors, expected, 2 * (n + 1), "$.tpe[%d].mu_sigma[%d]", (int)index, (int)k),
+                     2 * (n + 1));
     for (size_t o = 0; o < n; o++) {
       assert_true(close_to(p->axes[k].centre[o], expected[o], 1e-13));
       own[o] = lm_parzen_sigma(p, k, o);

@@ -31,7 +31,8 @@ static void random_point(lm_rng *rng, double *out) {
     } else {
       double low, high, u = lm_rng_uniform(rng);
       lm_distribution_range(&axes[i], &low, &high);
-      out[i] = lm_distribution_from_range(&axes[i], low + (high - low) * (lm_rng_uniform(rng) < 0.7 ? 0.4 + u / 10 : u));
+      out[i] =
+          lm_distribution_from_range(&axes[i], low + (high - low) * (lm_rng_uniform(rng) < 0.7 ? 0.4 + u / 10 : u));
     }
   }
 }

@@ -21,7 +21,9 @@ static int set_up(void **state) {
   return 0;
 }
 
-static lm_distribution integer(double high) { return (lm_distribution){.kind = LM_INTEGER, .low = 0, .high = high, .step = 1}; }
+static lm_distribution integer(double high) {
+  return (lm_distribution){.kind = LM_INTEGER, .low = 0, .high = high, .step = 1};
+}
 
 static void rows_and_columns(void **state) {
   (void)state;
@@ -99,7 +101,8 @@ static void removing_the_last(void **state) {
   lm_column *c = lm_trials_column(t, "x", true);
   for (size_t i = 0; i < 3; i++) {
     assert_int_equal(lm_trials_append(t, LM_RUNNING, NULL), LMOPT_OK);
-    if (i != 1) assert_int_equal(lm_trials_set_param(t, i, c, lm_trials_intern(t, i ? &wide : &narrow), 1, NULL), LMOPT_OK);
+    if (i != 1)
+      assert_int_equal(lm_trials_set_param(t, i, c, lm_trials_intern(t, i ? &wide : &narrow), 1, NULL), LMOPT_OK);
   }
   assert_int_equal(lm_trials_set_report(t, 2, 1, 1, NULL), LMOPT_OK);
   lm_trials_remove_last(t);
@@ -130,7 +133,8 @@ static void views(void **state) {
   assert_int_equal(lm_assignments_add(&memory, &t->rows[2].relative, (lm_assignment){c, NULL, 7}, NULL), LMOPT_OK);
   lm_view v = {.trials = t, .number = 5, .horizon = 1};
   assert_int_equal(lm_view_count(&v), 5);
-  const lm_state by_number[] = {LM_COMPLETE, LM_WAITING, LM_RUNNING, LM_RUNNING, LM_RUNNING, LM_WAITING, LM_WAITING, LM_WAITING};
+  const lm_state by_number[] = {LM_COMPLETE, LM_WAITING, LM_RUNNING, LM_RUNNING,
+                                LM_RUNNING,  LM_WAITING, LM_WAITING, LM_WAITING};
   for (size_t i = 0; i < 8; i++) assert_int_equal(lm_view_state(&v, i), by_number[i]);
   assert_true(lm_view_param(&v, 0, c, &seen, &value) && value == 0 && seen == known);
   assert_false(lm_view_param(&v, 1, c, &seen, &value));
@@ -139,7 +143,8 @@ static void views(void **state) {
   assert_true(lm_view_param(&v, 4, c, &seen, &value) && value == 7);
   lm_view arrival = {.trials = t, .number = 5, .horizon = 8, .arrival = true};
   assert_int_equal(lm_view_count(&arrival), 8);
-  const lm_state as_they_are[] = {LM_COMPLETE, LM_WAITING, LM_RUNNING, LM_FAIL, LM_RUNNING, LM_WAITING, LM_PRUNED, LM_WAITING};
+  const lm_state as_they_are[] = {LM_COMPLETE, LM_WAITING, LM_RUNNING, LM_FAIL,
+                                  LM_RUNNING,  LM_WAITING, LM_PRUNED,  LM_WAITING};
   for (size_t i = 0; i < 8; i++) assert_int_equal(lm_view_state(&arrival, i), as_they_are[i]);
   assert_true(lm_view_param(&arrival, 4, c, &seen, &value) && value == 4);
   assert_true(lm_view_param(&arrival, 6, c, &seen, &value) && value == 6);
@@ -169,12 +174,14 @@ static void failing_memory(void **state) {
       const lm_distribution *known = lm_trials_intern(t, &d);
       if (!known) known = lm_trials_intern(t, &d);
       assert_non_null(known);
-      if (lm_trials_set_param(t, i, c, known, (double)i, NULL)) assert_int_equal(lm_trials_set_param(t, i, c, known, (double)i, NULL), LMOPT_OK);
+      if (lm_trials_set_param(t, i, c, known, (double)i, NULL))
+        assert_int_equal(lm_trials_set_param(t, i, c, known, (double)i, NULL), LMOPT_OK);
       if (lm_trials_set_report(t, i, 1, 1, NULL)) assert_int_equal(lm_trials_set_report(t, i, 1, 1, NULL), LMOPT_OK);
     }
     assert_int_equal(t->column_count, 40);
     assert_int_equal(t->distribution_count, 40);
-    for (size_t i = 0; i < 40; i++) assert_true(t->columns[i]->values[i] == (double)i && t->columns[i]->ordinals[i] == 0);
+    for (size_t i = 0; i < 40; i++)
+      assert_true(t->columns[i]->values[i] == (double)i && t->columns[i]->ordinals[i] == 0);
     bool failed = failing.failed;
     lm_trials_free(t);
     assert_int_equal(failing.alive, 0);
@@ -185,6 +192,7 @@ static void failing_memory(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(rows_and_columns), cmocka_unit_test(reports_and_constraints),
-                                     cmocka_unit_test(removing_the_last), cmocka_unit_test(views), cmocka_unit_test(failing_memory)};
+                                     cmocka_unit_test(removing_the_last), cmocka_unit_test(views),
+                                     cmocka_unit_test(failing_memory)};
   return cmocka_run_group_tests(tests, set_up, NULL);
 }
