@@ -37,11 +37,11 @@ sethook(on_count, "", interval)
 local ok, task = pcall(require, "lmopt.core.task")
 if ok and type(task.spawn) == "function" then
   local spawn = task.spawn
-  task.spawn = function(body, ...)
+  task.spawn = function(context, body, ...)
     if type(body) ~= "function" then
-      return spawn(body, ...)
+      return spawn(context, body, ...)
     end
-    return spawn(function(...)
+    return spawn(context, function(...)
       sethook(on_count, "", interval)
       return body(...)
     end, ...)

@@ -27,7 +27,7 @@ end
 
 --- The arguments that core functions take for a distribution.
 function M.unpack(d)
-  if d.kind == "categorical" then return "categorical", d.choices end
+  if d.kind == "categorical" then return "categorical", d.choices, d._json end
   return d.kind, d.low, d.high, d.step, d.log
 end
 
@@ -114,6 +114,7 @@ function M.restore(raw)
   if raw.json then
     d.choices = require("lmopt.json").decode(raw.json, { nan = "literal" })
     setmetatable(d.choices, nil)
+    d._json = raw.json -- tells 1 from 1.0, and has what Lua can't write as JSON
   end
   return setmetatable(d, Distribution)
 end

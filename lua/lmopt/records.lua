@@ -21,7 +21,14 @@ local M = {}
 ---@field error string? why it failed
 
 local Record = { __name = "lmopt.trial_record" }
-Record.__index = Record
+
+local FIELDS = {
+  "number", "state", "value", "values", "params", "distributions", "user_attrs", "system_attrs", "intermediate_values",
+  "constraints", "datetime_start", "datetime_complete", "error",
+}
+
+-- Fields may be nil; what is almost one of them is a mistake.
+function Record.__index(_, key) errors.check_field(key, "a trial of study.trials", FIELDS) end
 
 function Record:__tostring()
   return ("lmopt trial %s (%s%s)"):format(self.number or "(new)", self.state, self.value and ", " .. self.value or "")

@@ -354,13 +354,6 @@ function methods:_begin(total)
   return trial
 end
 
-local function suggest_from(trial, name, d)
-  if d.kind == "categorical" then return trial:suggest_categorical(name, d.choices) end
-  local options = (d.step or d.log) and { step = d.step, log = d.log } or nil
-  if d.kind == "int" then return trial:suggest_int(name, d.low, d.high, options) end
-  return trial:suggest_float(name, d.low, d.high, options)
-end
-
 --- Begins a trial, to be ended by `tell`. The parameters of `given` are suggested at once.
 ---@param given? table<string, lmopt.Distribution>
 ---@return lmopt.Trial
@@ -378,7 +371,7 @@ function methods:ask(given)
   local trial, message, kind = self:_begin()
   if not trial then fail(message, kind) end
   for _, pair in ipairs(pairs_given) do
-    local ok, problem = pcall(suggest_from, trial, pair[1], pair[2])
+    local ok, problem = pcall(trial._suggest, trial, pair[1], pair[2])
     if not ok then
       self:_release(trial.number)
       error(problem, 0)

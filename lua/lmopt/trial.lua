@@ -125,19 +125,25 @@ function methods:suggest_int(name, low, high, options)
   return suggest_number(self, "suggest_int", "int", name, low, high, options)
 end
 
-local function choose(self, what, name, choices)
+local function choose(self, what, name, choices, text)
   check_self(self, what)
   check_name(name, what)
   distributions.check_choices(what, choices)
   local place, message, kind
   if self._study._lua_sampler then
-    place = sample(self, name, { kind = "categorical", choices = choices })
+    place = sample(self, name, { kind = "categorical", choices = choices, _json = text })
   else
-    place, message, kind = self._core:suggest(self.number, name, "categorical", choices)
+    place, message, kind = self._core:suggest(self.number, name, "categorical", choices, text)
     if place == nil then fail(("%s of '%s': %s"):format(what, name, message), kind, 4) end
   end
   self._external[name] = choices[place]
   return choices[place]
+end
+
+-- Suggests from a distribution that is there already.
+function methods:_suggest(name, d)
+  if d.kind == "categorical" then return choose(self, "ask", name, d.choices, d._json) end
+  return suggest_number(self, "ask", d.kind, name, d.low, d.high, (d.step or d.log) and { step = d.step, log = d.log } or nil)
 end
 
 --- One of a list; the list must be the same in every trial. Choices are strings, numbers, booleans or lmopt.null.

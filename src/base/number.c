@@ -39,6 +39,8 @@ size_t lm_number_write(double value, char text[LM_NUMBER_SIZE]) {
 }
 
 bool lm_number_read(const char *text, double *value) {
+  /* strtod reads "inf", "nan" and "0x1" too, and leading blanks. */
+  if (*text == '\0' || strspn(text, "+-0123456789.eE") != strlen(text)) return false;
   char local[128];
   const char *point = separator();
   const char *dot = strchr(text, '.');
@@ -47,7 +49,6 @@ bool lm_number_read(const char *text, double *value) {
     if (written < 0 || (size_t)written >= sizeof local) return false;
     text = local;
   }
-  if (*text == '\0' || strspn(text, " \t\n\r") > 0) return false;
   char *end;
   double read = strtod(text, &end);
   if (*end != '\0') return false;

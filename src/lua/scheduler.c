@@ -354,9 +354,18 @@ static int deliver_fate(lm_scheduler *s, lm_task *t) {
   return 2;
 }
 
+/*
+** A reply that has arrived is given even to a task that is to end: it is paid
+** for, and the task stores it before it meets its fate at the next wait.
+*/
+static bool has_reply(const lm_task *t) {
+  return t->wait == LM_WAIT_OPERATION && t->op && t->op->kind == LM_OPERATION_HTTP && t->op->finished &&
+         t->op->status == LMOPT_OK;
+}
+
 /* Puts the results of a task's wait on its stack; returns how many. */
 static int deliver(lm_scheduler *s, lm_task *t) {
-  if (t->doomed) return deliver_fate(s, t);
+  if (t->doomed && !has_reply(t)) return deliver_fate(s, t);
   if (t->wait == LM_WAIT_UNPARK) return t->values;
   if (t->wait == LM_WAIT_OPERATION && t->op->kind == LM_OPERATION_TIMER && t->op->status == LMOPT_OK) {
     lm_wait_forget(t);

@@ -230,6 +230,13 @@ bool lm_study_read_distribution(lua_State *L, int index, lm_distribution *d, lm_
   const char *kind = luaL_checkstring(L, index);
   if (kind[0] == 'c') {
     luaL_checktype(L, index + 1, LUA_TTABLE);
+    if (lua_type(L, index + 2) == LUA_TSTRING) {
+      d->kind = LM_CATEGORICAL;
+      d->count = (size_t)lua_rawlen(L, index + 1);
+      lua_pushvalue(L, index + 2);
+      d->choices = lua_tostring(L, -1);
+      return lm_distribution_check(d, e) == LMOPT_OK;
+    }
     lm_buffer text;
     const lm_allocator *a = lm_runtime_allocator(lm_binding_runtime(L));
     lm_buffer_init(&text, a, 1 << 24);

@@ -10,8 +10,9 @@ lm_study *lm_study_argument(lua_State *L);
 /* Pushes nil, message, kind and returns 3. */
 int lm_study_failed(lua_State *L, const lm_error *e);
 /*
-** Reads (kind, low, high, step, log) or ("categorical", choices) from `index`;
-** pushes the text of the choices. False: `e` says why.
+** Reads (kind, low, high, step, log) or ("categorical", choices, JSON) from
+** `index`; pushes the text of the choices. Where the JSON of the choices is
+** known from a file it is taken as it is, else written. False: `e` says why.
 */
 bool lm_study_read_distribution(lua_State *L, int index, lm_distribution *d, lm_error *e);
 

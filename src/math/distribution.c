@@ -125,7 +125,9 @@ void lm_distribution_range(const lm_distribution *d, double *low, double *high) 
   }
 }
 
-double lm_distribution_to_range(const lm_distribution *d, double x) { return d->log ? lm_log(x) : x; }
+double lm_distribution_to_range(const lm_distribution *d, double internal) {
+  return d->log ? lm_log(internal) : internal;
+}
 
 double lm_distribution_from_range(const lm_distribution *d, double position) {
   double x = d->log ? lm_exp(position) : position;

@@ -273,7 +273,9 @@ static lmopt_status resolve(lm_study *study, size_t number, const char *name, co
   if (latest && lm_distribution_compatible(latest, d, &why) != LMOPT_OK)
     return lm_fail(e, LMOPT_MISUSE, "parameter '%s' does not fit the study's earlier trials: %s", name, why.text);
   *interned = lm_trials_intern(study->trials, d);
-  return *interned ? LMOPT_OK : lm_fail_memory(e);
+  if (*interned) return LMOPT_OK;
+  lm_fail_memory(e);
+  return LMOPT_NO_MEMORY;
 }
 
 /* A joint value that was drawn without a distribution: it stands for one of its axis' external values. */
@@ -317,6 +319,7 @@ static lmopt_status planned_value(lm_study *study, size_t number, const lm_colum
 
 static lmopt_status look_up(lm_study *study, size_t number, lm_column *column, const lm_distribution *d, bool *found,
                             double *internal, lm_error *e) {
+  if (!column || !d) return LMOPT_MISUSE; /* whoever resolved them has said why */
   const lm_distribution *old = number < column->capacity ? column->distributions[number] : NULL;
   if (old) {
     *found = true;
@@ -337,16 +340,16 @@ static lmopt_status look_up(lm_study *study, size_t number, lm_column *column, c
 
 lmopt_status lm_study_lookup(lm_study *study, size_t number, const char *name, const lm_distribution *d, bool *found,
                              double *internal, lm_error *e) {
-  lm_column *column;
-  const lm_distribution *interned;
+  lm_column *column = NULL;
+  const lm_distribution *interned = NULL;
   lmopt_status status = resolve(study, number, name, d, &column, &interned, e);
   return status == LMOPT_OK ? look_up(study, number, column, interned, found, internal, e) : status;
 }
 
 lmopt_status lm_study_suggest(lm_study *study, size_t number, const char *name, const lm_distribution *d,
                               double *internal, lm_error *e) {
-  lm_column *column;
-  const lm_distribution *interned;
+  lm_column *column = NULL;
+  const lm_distribution *interned = NULL;
   bool found;
   lmopt_status status = resolve(study, number, name, d, &column, &interned, e);
   if (status == LMOPT_OK) status = look_up(study, number, column, interned, &found, internal, e);
@@ -359,8 +362,8 @@ lmopt_status lm_study_suggest(lm_study *study, size_t number, const char *name, 
 
 lmopt_status lm_study_set_parameter(lm_study *study, size_t number, const char *name, const lm_distribution *d,
                                     double internal, lm_error *e) {
-  lm_column *column;
-  const lm_distribution *interned;
+  lm_column *column = NULL;
+  const lm_distribution *interned = NULL;
   lmopt_status status = resolve(study, number, name, d, &column, &interned, e);
   if (status != LMOPT_OK) return status;
   if (!lm_distribution_contains(interned, internal))
@@ -370,8 +373,8 @@ lmopt_status lm_study_set_parameter(lm_study *study, size_t number, const char *
 
 lmopt_status lm_study_set_relative(lm_study *study, size_t number, const char *name, const lm_distribution *d,
                                    double internal, lm_error *e) {
-  lm_column *column;
-  const lm_distribution *interned;
+  lm_column *column = NULL;
+  const lm_distribution *interned = NULL;
   lmopt_status status = resolve(study, number, name, d, &column, &interned, e);
   if (status != LMOPT_OK) return status;
   if (!lm_distribution_contains(interned, internal))

@@ -207,7 +207,7 @@ static bool exhausted(lm_sampler *s, const lm_view *view) {
 
 static void free_grid(lm_sampler *s) {
   grid *g = (grid *)s;
-  for (size_t i = 0; i < g->count; i++) {
+  for (size_t i = 0; g->axes && i < g->count; i++) {
     lm_free(s->allocator, g->axes[i].name);
     lm_free(s->allocator, g->axes[i].values);
   }

@@ -75,7 +75,7 @@ static bool exhausted(lm_sampler *base, const lm_view *view) {
 
 static void free_partial_fixed(lm_sampler *base) {
   partial_fixed *s = (partial_fixed *)base;
-  for (size_t i = 0; i < s->count; i++) lm_free(base->allocator, s->fixed[i].name);
+  for (size_t i = 0; s->fixed && i < s->count; i++) lm_free(base->allocator, s->fixed[i].name);
   lm_free(base->allocator, s->fixed);
   lm_sampler_free(s->inner);
   lm_free(base->allocator, s);

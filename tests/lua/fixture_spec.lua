@@ -196,7 +196,8 @@ end
 local function raw_rows(path, last, except)
   local queries = {}
   for _, of in ipairs { "params", "values", "intermediate_values", "user_attributes", "system_attributes", "heartbeats" } do
-    queries[#queries + 1] = ("SELECT '%s', * FROM trial_%s WHERE trial_id <= %d AND trial_id <> %d ORDER BY 2;"):format(of, of, last, except)
+    local query = "SELECT '%s', * FROM trial_%s WHERE trial_id <= %d AND trial_id <> %d ORDER BY 2;"
+    queries[#queries + 1] = query:format(of, of, last, except)
   end
   queries[#queries + 1] = ("SELECT * FROM trials WHERE trial_id <= %d AND trial_id <> %d ORDER BY 1;"):format(last, except)
   local pipe = assert(io.popen(("sqlite3 '%s' \"%s\" 2>&1"):format(path, table.concat(queries, " "))))

@@ -605,28 +605,65 @@ describe("garbage and early ends", function()
 end)
 
 describe("places in a script of the user's", function()
-  -- The script's lines, and what standard Lua prints when it ends.
-  local function run(lines) return support.run_script("local lmopt = require 'lmopt'\nlocal study = lmopt.create_study { seed = 1 }\n" .. lines) end
+  -- Runs the lines after a first one; returns what standard Lua prints, and the exit status.
+  local function run(lines)
+    return support.run_script("local lmopt = require 'lmopt' local study = lmopt.create_study { seed = 1 }\n" .. lines)
+  end
 
-  it("are in the message, once", function()
-    local cases = {
-      { "study:optimize(function(trial)\n local x = trial:suggest_float('x', 2, 1)\n return x\nend, { n_trials = 5 })", "script:4: suggest_float of 'x': low (2) is above high (1)" },
-      -- A tail call leaves no frame: the function's first line must do.
-      { "study:optimize(function(trial)\n\n return trial:suggest_float('x', 2, 1)\nend, { n_trials = 5 })", "script:3: suggest_float of 'x': low (2) is above high (1)" },
-      { "study:optimize(function(trial)\n return\nend, { n_trials = 5 })", "the objective (script:3) returned" },
-      { "study:optimize(function() return 1 end,\n { n_trails = 5 })", "script:3: unknown option 'n_trails' for optimize (did you mean 'n_trials'?)" },
-      { "study:optimize(function(trial)\n lmopt.map({ 1 }, function()\n  error 'in a task'\n end)\nend, { n_trials = 5 })", "script:5: in a task" },
-      { "study:optimize(function(trial)\n lmopt.map({ 1 }, function()\n  trial:suggest_int('x', 0.5, 1)\n end)\nend, { n_trials = 5 })", "script:5: 'low' of suggest_int must be an integer, not 0.5" },
-      { "local function ask()\n return study:ask { x = 1 }\nend\nask()", "script:4: 'x' of ask must be one of lmopt.distributions, not number" },
-      { "\n\nlmopt.create_study { sampler = 'tep' }", "script:5: unknown sampler 'tep'" },
-      { "coroutine.wrap(function()\n lmopt.samplers.tpe { grup = true }\nend)()", "script:4: unknown option 'grup' for samplers.tpe (did you mean 'group'?)" },
-    }
-    for _, case in ipairs(cases) do
-      local output, status = run(case[1])
+  local cases = {
+    { "script:3: suggest_float of 'x': low (2) is above high (1)", [[
+      study:optimize(function(trial)
+        local x = trial:suggest_float('x', 2, 1)
+        return x
+      end, { n_trials = 5 })]] },
+    -- A tail call leaves no frame: the function's first line must do.
+    { "script:2: suggest_float of 'x': low (2) is above high (1)", [[
+      study:optimize(function(trial)
+
+        return trial:suggest_float('x', 2, 1)
+      end, { n_trials = 5 })]] },
+    { "the objective (script:2) returned nothing", [[
+      study:optimize(function()
+        return
+      end, { n_trials = 5 })]] },
+    { "script:3: unknown option 'n_trails' for optimize (did you mean 'n_trials'?)", [[
+      study:optimize(function() return 1 end,
+        { n_trails = 5 })]] },
+    { "script:4: in a task", [[
+      study:optimize(function()
+        lmopt.map({ 1 }, function()
+          error 'in a task'
+        end)
+      end, { n_trials = 5 })]] },
+    { "script:4: 'low' of suggest_int must be an integer, not 0.5", [[
+      study:optimize(function(trial)
+        lmopt.map({ 1 }, function()
+          trial:suggest_int('x', 0.5, 1)
+        end)
+      end, { n_trials = 5 })]] },
+    { "script:5: 'x' of ask must be one of lmopt.distributions, not number", [[
+      local function ask()
+        return study:ask { x = 1 }
+      end
+      ask()]] },
+    { "script:4: unknown sampler 'tep'", "\n\nlmopt.create_study { sampler = 'tep' }" },
+    { "script:3: unknown option 'grup' for samplers.tpe (did you mean 'group'?)", [[
+      coroutine.wrap(function()
+        lmopt.samplers.tpe { grup = true }
+      end)()]] },
+    { "script:3: parameter 'c' does not fit the study's earlier trials", [[
+      study:ask():suggest_categorical('c', { 'a', 'b' })
+      study:ask():suggest_categorical('c', { 'a', 'b', 'c' })]], within = "suggest_categorical of 'c': " },
+  }
+
+  for _, case in ipairs(cases) do
+    it("are in the message, once: " .. case[1], function()
+      local output, status = run(case[2])
       assert.are.equal(1, status, output)
       local first = output:match "^[^\n]*"
-      assert.is_truthy(first:find(case[2], 1, true), output)
+      if case.within then first = first:gsub(case.within, "", 1) end
+      assert.is_truthy(first:find(case[1], 1, true), output)
       assert.is_nil(first:find("lmopt/", 1, true), output)
-    end
-  end)
+    end)
+  end
 end)

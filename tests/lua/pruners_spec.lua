@@ -22,7 +22,7 @@ end
 
 describe("lmopt.pruners", function()
   it("refuse options that they do not have", function()
-    misuse(function() pruners.median { n_startup_trails = 1 } end, "unknown option 'n_startup_trails' for pruners.median", "'n_startup_trials'")
+    misuse(function() pruners.median { n_startup_trails = 1 } end, "option 'n_startup_trails' for pruners.median", "'n_startup_trials'")
     misuse(function() pruners.median { n_startup_trials = -1 } end, "'n_startup_trials' of pruners.median")
     misuse(function() pruners.median { n_warmup_steps = 1.5 } end, "'n_warmup_steps' of pruners.median")
     misuse(function() pruners.median { interval_steps = 0 } end, "'interval_steps' of pruners.median must be at least 1")

@@ -179,7 +179,8 @@ describe("the brute force sampler", function()
     with_file(function(path)
       local summary
       for _ = 1, 6 do
-        local stored <close> = lmopt.create_study { name = "b", storage = path, seed = 2, lag = 1, sampler = "brute_force", load_if_exists = true }
+        local stored <close> = lmopt.create_study { name = "b", storage = path, seed = 2, lag = 1, sampler = "brute_force",
+          load_if_exists = true }
         summary = stored:optimize(objective, { n_trials = 4 })
       end
       assert.are.equal("exhausted", summary.reason)

@@ -109,7 +109,8 @@ describe("create_study", function()
       do
         local _ <close> = lmopt.create_study { name = "a", storage = path, order = "arrival" }
       end
-      misuse(function() lmopt.create_study { name = "a", storage = path, load_if_exists = true, order = "number" } end, "the order arrival, not number")
+      local options = { name = "a", storage = path, load_if_exists = true, order = "number" }
+      misuse(function() lmopt.create_study(options) end, "the order arrival, not number")
     end)
   end)
 
@@ -321,10 +322,27 @@ describe("copy_study", function()
     end)
   end)
 
+  it("keeps the text of choices: 1.0 is not 1", function()
+    with_file(function(path)
+      local from <close> = lmopt.create_study { name = "a", storage = path }
+      local function objective(trial) return trial:suggest_categorical("c", { 1.0, 2, "\u{65e5}" }) == 2 and 0 or 1 end
+      from:optimize(objective, { n_trials = 3 })
+      local copy <close> = lmopt.copy_study { from_name = "a", from_storage = path, to_storage = path, to_name = "b" }
+      copy:optimize(objective, { n_trials = 3 })
+      local added = lmopt.create_study()
+      for _, trial in ipairs(copy.trials) do added:add_trial(trial) end
+      added:optimize(objective, { n_trials = 3 })
+      assert.are.equal(("complete "):rep(8) .. "complete", states(added))
+      added:tell(added:ask(copy.trials[1].distributions), 1)
+    end)
+  end)
+
   it("goes on as the original would", function()
     with_file(function(path)
       local function go_on(study)
-        study:optimize(function(trial) return trial:suggest_float("x", 0, 1) + trial:suggest_float("y", 0, 1) end, { n_trials = 15, n_jobs = 2 })
+        study:optimize(function(trial)
+          return trial:suggest_float("x", 0, 1) + trial:suggest_float("y", 0, 1)
+        end, { n_trials = 15, n_jobs = 2 })
         return support.dump(study)
       end
       do
@@ -368,7 +386,8 @@ describe("copy_study", function()
       end
       failure("exists", function() lmopt.copy_study { from_name = "a", from_storage = path, to_storage = path, to_name = "b" } end, "'b'")
       failure("exists", function() lmopt.copy_study { from_name = "a", from_storage = path, to_storage = path } end, "'a'")
-      failure("not_found", function() lmopt.copy_study { from_name = "c", from_storage = path, to_storage = path, to_name = "d" } end, "'c'")
+      local absent = { from_name = "c", from_storage = path, to_storage = path, to_name = "d" }
+      failure("not_found", function() lmopt.copy_study(absent) end, "'c'")
       assert.are.equal(2, #lmopt.list_studies(path))
     end)
   end)
@@ -747,7 +766,8 @@ for _, stored in ipairs { false, true } do
       local study = new { seed = 1 }
       for i = 1, 30 do
         local x = i / 31
-        study:add_trial(lmopt.create_trial { value = (x - 0.2) ^ 2, params = { x = x }, distributions = { x = lmopt.distributions.float(0, 1) } })
+        local distributions = { x = lmopt.distributions.float(0, 1) }
+        study:add_trial(lmopt.create_trial { value = (x - 0.2) ^ 2, params = { x = x }, distributions = distributions })
       end
       local sum = 0
       for _ = 1, 10 do

@@ -38,6 +38,8 @@ function M.write(path, text)
   file:close()
 end
 
+local function encode(value) return lmopt.json.encode(value, { nan = "literal" }) end
+
 --- A study as text: everything but dates.
 function M.dump(study)
   local lines = {}
@@ -46,9 +48,9 @@ function M.dump(study)
     for step, value in pairs(trial.intermediate_values) do steps[#steps + 1] = ("%d=%.17g"):format(step, value) end
     table.sort(steps)
     lines[#lines + 1] = table.concat({
-      trial.number, trial.state, lmopt.json.encode(trial.values or lmopt.array {}, { nan = "literal" }),
-      lmopt.json.encode(trial.params), lmopt.json.encode(trial.constraints), lmopt.json.encode(trial.user_attrs),
-      lmopt.json.encode(trial.system_attrs), table.concat(steps, ","),
+      trial.number, trial.state, encode(trial.values or lmopt.array {}),
+      encode(trial.params), encode(trial.constraints), encode(trial.user_attrs),
+      encode(trial.system_attrs), table.concat(steps, ","),
     }, " ")
   end
   return table.concat(lines, "\n")

@@ -1,0 +1,385 @@
+---@meta lmopt.core.study
+-- The C half of lmopt's studies (src/lua/study*.c); use lmopt.create_study and its methods instead.
+--
+-- A function that fails returns nil, a message and the kind of the failure: "misuse", "exists", "not_found", "storage",
+-- "busy", "exhausted", "limit", "memory" or "error". It raises only when its own caller is wrong.
+--
+-- A distribution stands as several arguments: "float", low, high, step?, log? or "int", low, high, step?, log? or
+-- "categorical", choices, json? (the choices' text, where a file has it). An internal value is a number; of a choice its
+-- 1-based place.
+
+---@class lmopt.core.study
+local core = {}
+
+---@class lmopt.core.Study
+local study = {}
+
+---@class lmopt.core.Random
+local random = {}
+
+---@alias lmopt.core.State "running"|"complete"|"pruned"|"failed"|"waiting"
+
+---@class lmopt.core.Info
+---@field name string
+---@field seed integer
+---@field lag integer 0: not fixed yet
+---@field arrival boolean
+---@field open boolean
+---@field path string? of the file
+---@field maximize boolean[]
+
+---@class lmopt.core.Row
+---@field number integer
+---@field state lmopt.core.State
+---@field values number[]?
+---@field params { [1]: string, [2]: number, [3]: table }[] name, internal value, distribution
+---@field reports { [1]: integer, [2]: number }[] step, value; ascending
+---@field user table<string, string> attributes as JSON
+---@field system table<string, string>
+---@field start number? seconds since 1970, UTC
+---@field complete number?
+
+---@class lmopt.core.Cost
+---@field calls integer
+---@field prompt_tokens integer
+---@field completion_tokens integer
+---@field usd number negative in a limit: none
+
+-- --- studies and files ---
+
+--- Opens a study; trials of dead owners go back to waiting.
+---@param options { name: string, storage: string?, maximize: boolean[]?, seed: integer?, lag: integer?, order: integer?, create: boolean?, load: boolean?, read_only: boolean? } order: 1 by number, 2 by arrival
+---@return lmopt.core.Study?
+---@return string? message
+---@return string? kind
+function core.open(options) end
+
+--- The studies of a file, in the order of their making.
+---@param storage string
+---@return { name: string, id: integer, directions: string[], trials: table<lmopt.core.State, integer>, started: string? }[]?
+---@return string? message
+---@return string? kind
+function core.list(storage) end
+
+--- Removes a study and its trials.
+---@param storage string
+---@param name string
+---@return true?
+---@return string? message
+---@return string? kind
+function core.delete(storage, name) end
+
+--- Checks a distribution.
+---@param kind string
+---@param ... any
+---@return number? high the greatest value that the steps reach, or nil
+---@return string? message
+---@return string? kind
+function core.check_distribution(kind, ...) end
+
+--- Is the internal value the distribution's?
+---@param value number
+---@param kind string
+---@param ... any
+---@return boolean?
+---@return string? message
+---@return string? kind
+function core.contains(value, kind, ...) end
+
+--- A fresh seed, below 2^53.
+---@return integer
+function core.draw_seed() end
+
+--- The stream of random numbers of that name: the same for the same arguments, on every machine.
+---@param seed integer
+---@param number integer
+---@param purpose string
+---@return lmopt.core.Random
+function core.random(seed, number, purpose) end
+
+---@param low? number 0
+---@param high? number 1
+---@return number
+function random:uniform(low, high) end
+
+--- Both inclusive.
+---@param low integer
+---@param high integer
+---@return integer
+function random:integer(low, high) end
+
+---@param mean? number 0
+---@param deviation? number 1
+---@return number
+function random:normal(mean, deviation) end
+
+--- Closes the study; trials that run here go back to waiting.
+function study:close() end
+
+---@return lmopt.core.Info
+function study:info() end
+
+--- Fixes the lag of a study that has none.
+---@param lag integer
+---@return true?
+---@return string? message
+---@return string? kind
+function study:fix_lag(lag) end
+
+--- Reads what others have written.
+---@return true?
+---@return string? message
+---@return string? kind
+function study:sync() end
+
+-- --- trials that run ---
+
+--- Begins a trial: the waiting one with the lowest number, else a new one.
+---@param total? integer kind "limit" when so many are finished or running; negative: no limit
+---@return integer? number
+---@return string? message
+---@return string? kind
+function study:ask(total) end
+
+--- The number the next ask is going to give.
+---@return integer? number
+---@return string? message
+---@return string? kind
+function study:peek() end
+
+--- The value of a parameter: what the trial has, what was enqueued or drawn jointly, else the sampler's.
+---@param number integer
+---@param name string
+---@param kind string
+---@param ... any
+---@return number? internal
+---@return string? message
+---@return string? failure
+function study:suggest(number, name, kind, ...) end
+
+--- The same; false when somebody must sample it.
+---@param number integer
+---@param name string
+---@param kind string
+---@param ... any
+---@return number|false|nil internal
+---@return string? message
+---@return string? failure
+function study:lookup(number, name, kind, ...) end
+
+--- Enters a parameter that was sampled in Lua.
+---@param number integer
+---@param name string
+---@param value number internal
+---@param kind string
+---@param ... any
+---@return true?
+---@return string? message
+---@return string? failure
+function study:set_parameter(number, name, value, kind, ...) end
+
+--- Enters a joint parameter that was drawn in Lua for a trial that was just asked.
+---@param number integer
+---@param name string
+---@param value number internal
+---@param kind string
+---@param ... any
+---@return true?
+---@return string? message
+---@return string? failure
+function study:set_relative(number, name, value, kind, ...) end
+
+--- The first report of a step stands.
+---@param number integer
+---@param step integer
+---@param value number
+---@return true?
+---@return string? message
+---@return string? kind
+function study:report(number, step, value) end
+
+---@param number integer
+---@return boolean?
+---@return string? message
+---@return string? kind
+function study:should_prune(number) end
+
+---@param number integer
+---@param name string
+---@param value number
+---@return true?
+---@return string? message
+---@return string? kind
+function study:set_constraint(number, name, value) end
+
+--- Of a running trial, or with nil of the study.
+---@param number integer?
+---@param user boolean a user attribute, else a system attribute
+---@param key string
+---@param json string
+---@return true?
+---@return string? message
+---@return string? kind
+function study:set_attribute(number, user, key, json) end
+
+--- Writes what a running trial has gathered.
+---@param number integer
+---@return true?
+---@return string? message
+---@return string? kind
+function study:flush(number) end
+
+--- Ends a trial.
+---@param number integer
+---@param state "complete"|"pruned"|"failed"
+---@param values number[]?
+---@return true?
+---@return string? message
+---@return string? kind
+function study:tell(number, state, values) end
+
+--- Puts a running trial back to waiting.
+---@param number integer
+---@return true?
+---@return string? message
+---@return string? kind
+function study:release(number) end
+
+-- --- sampler and pruner ---
+
+--- Nil: Lua samples (lookup, set_parameter).
+---@param name string?
+---@param options? table
+function study:set_sampler(name, options) end
+
+---@param name "none"|"median"
+---@param options? table
+function study:set_pruner(name, options) end
+
+-- --- reading ---
+
+--- One trial; nil when trial `seen_by` may not know of it.
+---@param number integer
+---@param distributions table in which equal distributions are shared between rows
+---@param seen_by? integer
+---@return lmopt.core.Row?
+function study:row(number, distributions, seen_by) end
+
+--- Attributes as JSON: of the study, read again, or of a trial.
+---@param user boolean
+---@param number? integer
+---@return table<string, string>?
+---@return string? message
+---@return string? kind
+function study:attributes(user, number) end
+
+---@return { running: integer, complete: integer, pruned: integer, failed: integer, waiting: integer, all: integer }
+function study:counts() end
+
+---@param number integer
+---@return lmopt.core.State?
+function study:state(number) end
+
+--- The best feasible complete trial.
+---@return integer? number
+function study:best() end
+
+--- The Pareto front of the feasible complete trials.
+---@return integer[]? numbers ascending
+---@return string? message
+---@return string? kind
+function study:front() end
+
+-- --- trials from outside; pairs are lists of {key, JSON} ---
+
+---@param params { [1]: string, [2]: string }[]
+---@param user { [1]: string, [2]: string }[]
+---@return integer? number
+---@return string? message
+---@return string? kind
+function study:enqueue(params, user) end
+
+---@param state lmopt.core.State
+---@param values number[]?
+---@param params table[] lists {name, internal value, distribution...}
+---@param reports { [1]: integer, [2]: number }[]
+---@param user { [1]: string, [2]: string }[]
+---@param system { [1]: string, [2]: string }[]
+---@param start number?
+---@param complete number?
+---@return integer? number
+---@return string? message
+---@return string? kind
+function study:add(state, values, params, reports, user, system, start, complete) end
+
+-- --- beside the trials ---
+
+--- A value in lmopt's own table; nil without a storage.
+---@param key string
+---@return string? json
+---@return string? message
+---@return string? kind
+function study:property(key) end
+
+---@param key string
+---@param json string
+---@return boolean? stored false without a storage
+---@return string? message
+---@return string? kind
+function study:set_property(key, json) end
+
+--- Tells neighbours that this process is alive.
+function study:heartbeat() end
+
+--- Puts trials of dead owners back to waiting.
+---@return integer? released
+---@return string? message
+---@return string? kind
+function study:release_dead() end
+
+--- Reserves the worst case of a model call; kind "limit" when the budget can't pay it.
+---@param number integer
+---@param key string
+---@param model string
+---@param request string
+---@param worst lmopt.core.Cost
+---@return integer? call
+---@return string? message
+---@return string? kind
+function study:reserve_call(number, key, model, request, worst) end
+
+---@param call integer
+---@param reply string? nil: it failed
+---@param cost lmopt.core.Cost
+---@param seconds number
+---@return true?
+---@return string? message
+---@return string? kind
+function study:settle_call(call, reply, cost, seconds) end
+
+--- The stored reply to the nth call of that key in a trial.
+---@param number integer
+---@param key string
+---@param nth integer from 0
+---@return string? reply
+---@return string? message
+---@return string? kind
+function study:replay_call(number, key, nth) end
+
+---@param number integer
+---@return { model: string, request: string, reply: string?, usage: table }[]?
+---@return string? message
+---@return string? kind
+function study:calls(number) end
+
+---@param limit { usd: number?, calls: integer?, prompt_tokens: integer?, completion_tokens: integer? }
+---@return boolean? stored
+---@return string? message
+---@return string? kind
+function study:set_budget(limit) end
+
+---@return lmopt.core.Cost? limit
+---@return lmopt.core.Cost? spent
+function study:budget() end
+
+return core
