@@ -64,7 +64,7 @@ local function outcome(run, trial, results)
     return "failed", nil, errors.text(failure.problem), failure.traceback, failure.problem
   end
   local wrong, values = run.study:_check_values(table.pack(table.unpack(results, 2, results.n)), results.n - 1)
-  if wrong then return "failed", nil, ("the objective%s returned %s"):format(run.place and " (" .. run.place .. ")" or "", wrong), nil, nil end
+  if wrong then return "failed", nil, ("the objective%s returned %s"):format(run.place and " (" .. run.place .. ")" or "", wrong) end
   return "complete", values
 end
 

@@ -358,9 +358,8 @@ end
 local function fixed_number(what, integer)
   return function(self, name, low, high, options)
     check_name(name, what)
-    local d, step, log = { kind = integer and "int" or "float" }, nil, nil
-    d.low, d.high, step, log = distributions.check_range(what, integer, low, high, options)
-    d.step, d.log = step, log
+    local d = { kind = integer and "int" or "float" }
+    d.low, d.high, d.step, d.log = distributions.check_range(what, integer, low, high, options)
     local problem = distributions.problem(d)
     if problem then errors.misuse(("%s of '%s': %s"):format(what, name, problem)) end
     local value = given(self, what, name, function(value)

@@ -471,6 +471,8 @@ void lm_study_set_pruner(lm_study *study, lm_pruner *pruner) {
 }
 
 lmopt_status lm_study_set_axis(lm_study *study, const char *name, const char *json_values, lm_error *e) {
+  for (size_t i = 0; i < study->trials->count; i++) /* trials of other samplers have places on the axes too */
+    if (study->trials->rows[i].relative.count == 0) study->infos[i].relative_known = false;
   return lm_pairs_set(study->allocator, &study->axes, name, json_values, e);
 }
 

@@ -57,14 +57,14 @@ static uint64_t permuted(const permutation *p, uint64_t x) {
   return x;
 }
 
+/*
+** The value a row was given on an axis. What the objective made of it (its
+** parameter) is no help: an axis value may stand for something else.
+*/
 static bool find_value(const lm_view *view, size_t row, const lm_column *column, double *value) {
   const lm_assignment *drawn = lm_assignments_find(&view->trials->rows[row].relative, column);
-  if (drawn) {
-    *value = drawn->value;
-    return true;
-  }
-  const lm_distribution *d;
-  return lm_view_param(view, row, column, &d, value);
+  if (drawn) *value = drawn->value;
+  return drawn != NULL;
 }
 
 /* The number of the point a row has; false when it is on none. */

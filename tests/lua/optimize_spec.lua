@@ -626,9 +626,8 @@ describe("places in a script of the user's", function()
       study:optimize(function()
         return
       end, { n_trials = 5 })]] },
-    { "script:3: unknown option 'n_trails' for optimize (did you mean 'n_trials'?)", [[
-      study:optimize(function() return 1 end,
-        { n_trails = 5 })]] },
+    { "script:2: unknown option 'n_trails' for optimize (did you mean 'n_trials'?)", [[
+      study:optimize(function() return 1 end, { n_trails = 5 })]] },
     { "script:4: in a task", [[
       study:optimize(function()
         lmopt.map({ 1 }, function()

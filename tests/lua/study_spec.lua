@@ -698,6 +698,24 @@ for _, stored in ipairs { false, true } do
       assert.are.equal("complete", states(seen(study)))
     end)
 
+    it("enqueue_trial: and the host is told, plain Lua not", function()
+      local script = [[
+        local study = require("lmopt").create_study { seed = 1 }
+        study:enqueue_trial { x = 5 }
+        study:optimize(function(trial) return trial:suggest_float("x", 0, 1) end, { n_trials = 2 })
+      ]]
+      assert.are.equal("", (support.run_script(script)))
+      local program = os.getenv "LMOPT"
+      if not program then return end
+      local path = os.tmpname()
+      support.write(path, script)
+      local pipe = assert(io.popen(("'%s' run '%s' 2>&1"):format(program, path)))
+      local output = pipe:read "a"
+      pipe:close()
+      os.remove(path)
+      assert.is_truthy(output:find("warning: trial 0: the enqueued 5 for 'x' is outside its range", 1, true), output)
+    end)
+
     it("enqueue_trial: refuses what can't be a parameter, and queues nothing", function()
       local study = new()
       misuse(function() study:enqueue_trial("x") end, "'params' of enqueue_trial")
