@@ -73,7 +73,7 @@ end
 function M.float(low, high, options)
   local step, log
   low, high, step, log = M.check_range("distributions.float", false, low, high, options)
-  return make({ kind = "float", low = low, high = high, step = step, log = log }, "distributions.float")
+  return make({ kind = "float", low = low + 0.0, high = high, step = step and step + 0.0, log = log }, "distributions.float")
 end
 
 --- A range of integers.

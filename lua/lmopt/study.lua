@@ -83,6 +83,7 @@ local function check_text(options, name, what)
   if value ~= nil and (type(value) ~= "string" or value == "") then
     errors.misuse(("'%s' of %s must be a text, not %s"):format(name, what, value == "" and "an empty one" or type(value)), 3)
   end
+  if value and value:find("\0", 1, true) then errors.misuse(("'%s' of %s has a zero byte in it"):format(name, what), 3) end
   return value
 end
 
@@ -91,7 +92,8 @@ local function check_integer(options, name, what, minimum)
   if value == nil then return nil end
   local whole = math.type(value) and math.tointeger(value)
   if not whole or whole < minimum or whole >= 2 ^ 53 then
-    errors.misuse(("'%s' of %s must be an integer of at least %d, not %s"):format(name, what, minimum, tostring(value)), 3)
+    errors.misuse(("'%s' of %s must be an integer of at least %d and below 2^53, not %s"):format(name, what, minimum,
+      tostring(value)), 3)
   end
   return whole
 end
@@ -505,6 +507,7 @@ end
 
 function methods:set_user_attr(key, value)
   if type(key) ~= "string" then errors.misuse("'key' of set_user_attr must be a text, not " .. type(key)) end
+  if key:find("\0", 1, true) then errors.misuse "'key' of set_user_attr has a zero byte in it" end
   local encoded, text = pcall(json.encode, value)
   if not encoded then errors.misuse(("'value' of set_user_attr '%s' can't be stored: %s"):format(key, errors.text(text))) end
   local ok, message, kind = self._core:set_attribute(nil, true, key, text)

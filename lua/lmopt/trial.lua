@@ -48,6 +48,7 @@ local function check_name(name, what)
   if type(name) ~= "string" or name == "" then
     errors.misuse(("'name' of %s must be a text, not %s"):format(what, name == "" and "an empty one" or type(name)), 3)
   end
+  if name:find("\0", 1, true) then errors.misuse(("'name' of %s has a zero byte in it"):format(what), 3) end
 end
 
 --- Makes the trial `number` of a study; the study keeps it while it runs.
@@ -283,6 +284,7 @@ end
 ---@param value any
 function methods:set_user_attr(key, value, text)
   if type(key) ~= "string" then errors.misuse("'key' of set_user_attr must be a text, not " .. type(key)) end
+  if key:find("\0", 1, true) then errors.misuse "'key' of set_user_attr has a zero byte in it" end
   if not text then
     local ok
     ok, text = pcall(json.encode, value)
@@ -364,7 +366,7 @@ local function fixed_number(what, integer)
     if problem then errors.misuse(("%s of '%s': %s"):format(what, name, problem)) end
     local value = given(self, what, name, function(value)
       return distributions.contains(d, value), ("%s between %s and %s%s"):format(integer and "an integer" or "a number", low, high,
-        step and (" in steps of %s"):format(step) or "")
+        d.step and (" in steps of %s"):format(d.step) or "")
     end)
     return integer and math.tointeger(value) or value
   end

@@ -26,24 +26,15 @@ lm_study *lm_study_argument(lua_State *L) {
 
 static const char *kind_of(lmopt_status status) {
   switch (status) {
-    case LMOPT_NO_MEMORY:
-      return "memory";
-    case LMOPT_MISUSE:
-      return "misuse";
-    case LMOPT_NOT_FOUND:
-      return "not_found";
-    case LMOPT_EXISTS:
-      return "exists";
-    case LMOPT_STORAGE:
-      return "storage";
-    case LMOPT_BUSY:
-      return "busy";
-    case LMOPT_EXHAUSTED:
-      return "exhausted";
-    case LMOPT_LIMIT:
-      return "limit";
-    default:
-      return "error";
+    case LMOPT_NO_MEMORY: return "memory";
+    case LMOPT_MISUSE: return "misuse";
+    case LMOPT_NOT_FOUND: return "not_found";
+    case LMOPT_EXISTS: return "exists";
+    case LMOPT_STORAGE: return "storage";
+    case LMOPT_BUSY: return "busy";
+    case LMOPT_EXHAUSTED: return "exhausted";
+    case LMOPT_LIMIT: return "limit";
+    default: return "error";
   }
 }
 
@@ -205,9 +196,7 @@ static bool add_choice(lua_State *L, int index, lm_buffer *out) {
       text = lua_tolstring(L, index, &size);
       lm_buffer_add_json_string(out, text, size);
       return true;
-    case LUA_TBOOLEAN:
-      lm_buffer_add_text(out, lua_toboolean(L, index) ? "true" : "false");
-      return true;
+    case LUA_TBOOLEAN: lm_buffer_add_text(out, lua_toboolean(L, index) ? "true" : "false"); return true;
     case LUA_TNUMBER:
       if (lua_isinteger(L, index)) {
         lm_buffer_add_json_integer(out, (long long)lua_tointeger(L, index));
@@ -220,8 +209,7 @@ static bool add_choice(lua_State *L, int index, lm_buffer *out) {
       if (lua_touserdata(L, index) != NULL) return false;
       lm_buffer_add_text(out, "null");
       return true;
-    default:
-      return false;
+    default: return false;
   }
 }
 

@@ -336,7 +336,7 @@ void lm_study_add_functions(lua_State *L) {
   lua_setfield(L, -2, "__gc");
   lua_pop(L, 1);
   static const luaL_Reg functions[] = {
-      {"list", l_list},         {"delete", l_delete},         {"check_distribution", l_check_distribution},
+      {"list", l_list},         {"delete", l_delete},       {"check_distribution", l_check_distribution},
       {"contains", l_contains}, {"draw_seed", l_draw_seed}, {NULL, NULL},
   };
   luaL_setfuncs(L, functions, 0);

@@ -262,7 +262,7 @@ An objective that returns nothing, a string, a boolean, NaN, one value too many.
   >   lmopt run bad.lua --trials 4 > out.txt 2> err.txt
   >   echo "$? $(tail -1 err.txt)"
   > done
-  1 lmopt: *bad.lua:1*returned 0 values* (glob)
+  1 lmopt: *bad.lua:1*returned nothing* (glob)
   1 lmopt: *bad.lua:1*returned a string* (glob)
   1 lmopt: *bad.lua:1*returned a boolean* (glob)
   1 lmopt: *bad.lua:1*NaN* (glob)

@@ -260,7 +260,7 @@ describe("a study that Optuna began", function()
           local study <close> = lmopt.load_study { name = wanted.name, storage = path, sampler = sampler }
           local distributions = study.best_trials[1].distributions
           local began = #study.trials
-          for i = 1, 12 do
+          for i = 1, 5 do
             local trial = study:ask(distributions)
             for name in pairs(distributions) do assert.is_not_nil(trial.params[name]) end
             local values = {}
@@ -268,7 +268,7 @@ describe("a study that Optuna began", function()
             study:tell(trial, values)
           end
           local trials = study.trials
-          assert.are.equal(began + (wanted.name == "single" and 11 or 12), #trials)
+          assert.are.equal(began + (wanted.name == "single" and 4 or 5), #trials)
           for i, trial in ipairs(wanted.trials) do
             if trial.state ~= "WAITING" then check_trial(trial, trials[i], wanted.name .. " " .. trial.number) end
           end
