@@ -465,6 +465,8 @@ bool lm_scheduler_tell_interrupt(lm_scheduler *s) {
 
 static void driver_interrupt(void *userdata) { lm_scheduler_tell_interrupt(userdata); }
 
+enum { AGAIN = 997 }; /* instructions; a prime, so that a short loop is not always hit at the same place */
+
 /*
 ** Called at the next instruction after lmopt_interrupt. It raises in the
 ** user's code alone: lmopt's own files are not written to be left anywhere.
@@ -477,7 +479,7 @@ static void stop(lua_State *L, lua_Debug *ar) {
   }
   lua_getinfo(L, "S", ar);
   if (*ar->what == 'C' || strncmp(ar->source, "@lmopt/", 7) == 0) return;
-  lua_sethook(L, NULL, 0, 0);
+  lua_sethook(L, stop, LUA_MASKCOUNT, AGAIN); /* code that swallows errors is told until it gives in */
   lm_push_error(L, "interrupted", "interrupted", 0);
   lua_error(L);
 }
