@@ -57,6 +57,10 @@ end
 ---@param value any
 ---@return string
 function errors.text(value)
+  local meta = type(value) == "table" and getmetatable(value)
+  if meta == nil or type(meta) == "table" and meta.__tostring == nil then -- an address would say nothing, and be another one in every run
+    return type(rawget(value, "message")) == "string" and rawget(value, "message") or "(error object is a table value)"
+  end
   local ok, text = pcall(tostring, value)
   return ok and type(text) == "string" and text or "(error object is a " .. type(value) .. " value)"
 end
@@ -100,12 +104,24 @@ function errors.nearest(name, list)
   return found and found.name
 end
 
+-- The only name in `list` that begins with `name`: "max" for "maximize".
+local function completed(name, list)
+  local found
+  for _, candidate in ipairs(list) do
+    if type(name) == "string" and #name >= 3 and type(candidate) == "string" and candidate:sub(1, #name) == name:lower() then
+      if found then return nil end
+      found = candidate
+    end
+  end
+  return found
+end
+
 ---" (did you mean 'trials'?)", or "" when nothing is near.
 ---@param name string
 ---@param list string[]
 ---@return string
 function errors.hint(name, list)
-  local near = errors.nearest(name, list)
+  local near = errors.nearest(name, list) or completed(name, list)
   return near and " (did you mean '" .. near .. "'?)" or ""
 end
 

@@ -1,4 +1,5 @@
 --- A study's trials as CSV, JSON or JSON lines.
+local core = require "lmopt.core.json"
 local errors = require "lmopt.error"
 local json = require "lmopt.json"
 
@@ -88,8 +89,8 @@ end
 -- --- JSON ---
 
 local KEYS = {
-  "study", "directions", "seed", "user_attrs", "trials", "number", "state", "value", "values", "params", "constraints",
-  "intermediate_values", "error", "datetime_start", "datetime_complete",
+  "study", "directions", "seed", "number", "state", "step", "value", "values", "params", "user_attrs", "constraints",
+  "intermediate_values", "error", "datetime_start", "datetime_complete", "trials",
 }
 
 -- Reports are keyed by step: as a list of pairs they keep their order, and their steps their type.
@@ -121,12 +122,25 @@ function export.trial(trial, several)
   }
 end
 
+--- A copy in which what JSON has no numbers for is a text: "Infinity", "-Infinity", "NaN".
+---@param value any
+---@return any
+function export.finite(value)
+  if type(value) == "number" and (value ~= value or value == math.huge or value == -math.huge) then
+    return value ~= value and "NaN" or value > 0 and "Infinity" or "-Infinity"
+  end
+  if type(value) ~= "table" then return value end
+  local copy = core.is_array(value) and json.array {} or {}
+  for key, item in pairs(value) do copy[key] = export.finite(item) end
+  return copy
+end
+
 --- JSON with the keys in the order that one reads them.
 ---@param value any
 ---@param indent? integer
 ---@return string
 function export.encode(value, indent)
-  return json.encode(value, { keys = KEYS, nan = "literal", indent = indent })
+  return json.encode(export.finite(value), { keys = KEYS, indent = indent })
 end
 
 local function to_jsonl(study)

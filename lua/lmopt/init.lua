@@ -13,7 +13,7 @@ local system = require "lmopt.core.system"
 local task = require "lmopt.task"
 local trial = require "lmopt.trial"
 
-return {
+local lmopt = {
   _VERSION = "lmopt " .. system.version,
 
   create_study = study.create,
@@ -45,3 +45,5 @@ return {
   array = json.array,
   error = errors,
 }
+
+return setmetatable(lmopt, { __index = function(self, key) errors.check_field(key, "lmopt", self) end })

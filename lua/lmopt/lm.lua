@@ -147,8 +147,10 @@ local function split_spec(spec)
   local provider = providers.get(provider_name)
   if not provider then
     local all = providers.names()
+    local hint = errors.hint(provider_name, all)
+    if hint == "" and not spec:find("/", 1, true) then hint = (" (did you mean 'openai/%s'?)"):format(spec) end
     local text = "no provider '%s' in the model '%s'%s; a model is written provider/model, with one of: %s"
-    errors.misuse(text:format(provider_name, spec, errors.hint(provider_name, all), table.concat(all, ", ")), 4)
+    errors.misuse(text:format(provider_name, spec, hint, table.concat(all, ", ")), 4)
   end
   if not model and not provider.answer then
     errors.misuse(("the model '%s' lacks its name: write '%s/NAME'"):format(spec, provider_name), 4)
@@ -345,7 +347,13 @@ local function send(handle, provider, message, request)
       timeout = handle.timeout,
       connect_timeout = handle.connect_timeout,
     }
-    if not ok then error(result, 0) end
+    if not ok then
+      if errors.is(result, "network") and result.message:find("connection refused", 1, true) then
+        result.message = ("%s: no server listens at base_url '%s'; start it, or set base_url to where it is"):format(
+          result.message, handle.base_url)
+      end
+      error(result, 0)
+    end
     response = result
   end
   return provider.reply(handle, response, request), response.seconds

@@ -7,6 +7,7 @@
 local core = require "lmopt.core.task"
 local errors = require "lmopt.error"
 local journal = require "lmopt.journal"
+local sequence = require "lmopt.sequence"
 local tasks = require "lmopt.task"
 local trials = require "lmopt.trial"
 local usage = require "lmopt.usage"
@@ -14,6 +15,7 @@ local usage = require "lmopt.usage"
 local M = {}
 
 local OPTIONS = { "n_trials", "timeout", "n_jobs", "callbacks", "catch", "progress", "total" }
+local HEARTBEAT = 30 -- seconds between two signs of life, for processes on other hosts
 local SWEEP = 30 -- seconds between two looks whether a neighbour has died
 local FIRST = 3 -- when the first so many trials all fail, the objective is wrong rather than unlucky
 
@@ -180,31 +182,25 @@ function Run:check_first(entry)
   end
 end
 
-function Run:call_back(entry)
-  local study = self.study
-  if #self.callbacks == 0 then return end
-  local record = require("lmopt.records").one(study, entry.number)
-  study._callback_number = entry.number
-  for _, callback in ipairs(self.callbacks) do
-    local ok, problem = pcall(callback, study, record)
-    if not ok then
-      self:abort("raised", problem)
-      break
-    end
-  end
-  study._callback_number = nil
+-- An entry that waits for its trial to begin: did somebody else take it?
+local function is_gone(run, entry)
+  return not entry.task and not entry.ended and run.study._core:state(entry.number) ~= "waiting"
 end
 
--- Callbacks and judgements of what has ended, in the order of the numbers (or of arrival).
+-- Callbacks and judgements of what has ended, in the order of the numbers (or of arrival). After an early end only of
+-- what came before the first trial that went back to waiting.
 function Run:drain()
   local moved = false
   for _, entry in ipairs(self.queue) do
+    if is_gone(self, entry) then entry.ended = true end
     if entry.ended and not entry.told then
+      if not entry.state and self.reason then break end
       entry.told, moved = true, true
       self.entries[entry.number] = nil
       if entry.state then
         self:check_first(entry)
-        self:call_back(entry)
+        local problem = self.sequence:told(entry.number)
+        if problem ~= nil then self:abort("raised", problem) end
         self:show()
       end
     elseif not entry.ended and not self.arrival then
@@ -229,18 +225,6 @@ function Run:show(final)
   }
 end
 
--- Trials that callbacks put in the queue get their numbers as late as the law wants: `lag` after the callback's trial.
-function Run:enqueue_deferred(next_number)
-  local study = self.study
-  while #study._deferred > 0 do
-    local first = study._deferred[1]
-    if next_number and first.number + self.lag > next_number then return end
-    table.remove(study._deferred, 1)
-    local number, message, kind = study._core:enqueue(first.params, first.user)
-    if not number then return self:abort("failed", errors.new(kind, message)) end
-  end
-end
-
 -- May the next trial begin? Nil: later, when something has ended; false: no more of them.
 function Run:next_number()
   local study = self.study
@@ -251,8 +235,13 @@ function Run:next_number()
     self:abort("failed", errors.new(kind, message))
     return false
   end
-  self:enqueue_deferred(number)
-  if self.stop_at and number >= self.stop_at then
+  local ok
+  ok, message, kind = self.sequence:flush(number)
+  if not ok then
+    self:abort("failed", errors.new(kind, message))
+    return false
+  end
+  if self.sequence.stop_at and number >= self.sequence.stop_at then
     self.reason_done = "stopped"
     return false
   end
@@ -294,9 +283,11 @@ function Run:begin()
   end
   self.started = self.started + 1
   self.in_flight = self.in_flight + 1
-  local entry = { number = trial.number }
-  self.entries[trial.number] = entry
-  self.queue[#self.queue + 1] = entry
+  local entry = self.entries[trial.number] or { number = trial.number }
+  if not self.entries[trial.number] then
+    self.entries[trial.number] = entry
+    self.queue[#self.queue + 1] = entry
+  end
   entry.task = core.spawn(context_of(self, trial), run_trial, self, trial)
   return true
 end
@@ -323,7 +314,7 @@ function Run:loop()
     if not self.reason then self:drain() end
   end
   self:drain()
-  self:enqueue_deferred()
+  if not self.reason then self.sequence:close() end
 end
 
 -- --- the call ---
@@ -386,7 +377,7 @@ local function new_run(study, objective, options)
     lag = info.lag,
     arrival = info.arrival,
     catch = options.catch ~= false,
-    callbacks = callbacks,
+    sequence = sequence.open(study, { lag = info.lag, arrival = info.arrival, callbacks = callbacks }),
     progress = progress or nil,
     usage = usage.new(),
     queue = {}, -- entries in the order they began
@@ -421,16 +412,25 @@ local function run_to_end(run)
   local study = run.study
   run.task = core.current()
   run.context = core.context()
-  study._run, study._deferred = run, {}
+  study._run = run
   run:release_dead()
+  for i, entry in ipairs(run.sequence:pending()) do
+    entry.ended = entry.state ~= "waiting"
+    if not entry.ended then entry.state = nil end
+    run.queue[i], run.entries[entry.number] = entry, entry
+  end
   local timer = run.timeout and core.spawn(nil, function()
     if core.sleep(run.timeout) then run:abort("timeout") end
   end)
-  local remove = (tasks.on_interrupt or function() return function() end end)(function() run:abort("interrupted") end)
+  local alive = study.path and core.spawn(nil, function()
+    while core.sleep(HEARTBEAT) do study._core:heartbeat() end
+  end)
+  local remove = tasks.on_interrupt(function() run:abort("interrupted") end)
   run:show()
   local ended, problem = pcall(run.loop, run)
   remove()
   if timer then timer:cancel() end
+  if alive then alive:cancel() end
   run:show(true)
   study._run = nil
   if not ended then error(problem, 0) end
@@ -456,9 +456,7 @@ function M.stop(study)
   local run = study._run
   if not run then return end
   local trial = core.context().trial
-  local number = study._callback_number or trial and trial._study == study and trial.number
-  local at = number and not run.arrival and number + run.lag or 0
-  run.stop_at = math.min(run.stop_at or at, at)
+  run.sequence:stop(run.sequence.calling or trial and trial._study == study and trial.number or nil)
   run:wake()
 end
 

@@ -1,5 +1,8 @@
 --- How far a study is: a bar on a terminal, now and then a plain line elsewhere.
 --
+-- One bar stands on the terminal at a time. Who prints while it does calls `progress.pause` before and `progress.resume`
+-- after; the command line does so for what scripts print.
+--
 -- `progress.new` makes a function that takes events:
 --   { finished = trials finished so far, total = of how many (nil: unknown), best = value or nil, front = trials on the
 --     Pareto front or nil, failed = how many failed, final = true for the last one }
@@ -10,6 +13,32 @@ local progress = {}
 local BAR = 24
 local REDRAW = 0.1 -- seconds between two states of the bar
 local LINES = 10 -- seconds between two plain lines
+
+local standing -- how the bar that is on the terminal was written: { write, text }; nil when there is none
+local held = false -- has something been printed that does not end a line? The bar would wipe it out
+
+--- Takes the bar off the terminal, so that something else can be printed.
+---@return table|nil bar what to give to `resume`
+function progress.pause()
+  local bar = standing
+  if bar then
+    standing = nil
+    bar.write "\r\27[K"
+  end
+  return bar
+end
+
+--- Puts the bar back.
+---@param bar table|nil from `pause`
+---@param line_ended boolean|nil does what was printed end a line? If not, the bar stays away until something does; nil:
+---  nothing was printed
+function progress.resume(bar, line_ended)
+  if line_ended ~= nil then held = not line_ended end
+  if bar and not held then
+    bar.write(bar.text)
+    standing = bar
+  end
+end
 
 local function number(value)
   return ("%.6g"):format(value)
@@ -47,7 +76,6 @@ end
 
 ---@param options? lmopt.progress.Options
 ---@return fun(event: table) show
----@return fun() clear takes the bar away, so that something else can be printed
 function progress.new(options)
   options = options or {}
   local write = options.write or system.write_error
@@ -56,22 +84,16 @@ function progress.new(options)
   if terminal == nil then terminal = system.is_terminal(2) end
   width = width or system.terminal_width(2)
   local started, base = clock(), nil
-  local shown_at, shown, standing = -math.huge, nil, false
-
-  local function clear()
-    if standing then
-      write "\r\27[K"
-      standing = false
-    end
-  end
+  local shown_at, shown = -math.huge, nil
 
   local function show(event)
     local now = clock()
     base = base or event.finished
     if event.final then
-      clear()
+      progress.pause()
       return
     end
+    if terminal and held then return end
     local every = terminal and REDRAW or LINES
     if now - shown_at < every and not (terminal and event.finished == event.total) then return end
     local remaining
@@ -90,7 +112,7 @@ function progress.new(options)
         text = table.concat(list, " · ")
       end
       write("\r\27[K" .. text)
-      standing = true
+      standing = { write = write, text = text }
     else
       local text = table.concat(list, ", ")
       -- The first plain line comes when there is something to say: after LINES seconds, not at once.
@@ -103,7 +125,7 @@ function progress.new(options)
     end
     shown_at = now
   end
-  return show, clear
+  return show
 end
 
 return progress

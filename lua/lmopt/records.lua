@@ -128,11 +128,11 @@ end
 --- One trial of a study.
 function M.one(study, number) return restore(study, study._core:row(number, shared_rows(study))) end
 
---- All trials of a study, or those that trial `seen_by` may know.
-function M.list(study, seen_by)
+--- All trials of a study (up to number `last`), or those that trial `seen_by` may know.
+function M.list(study, seen_by, last)
   local list = {}
   local handle, rows = study._core, shared_rows(study)
-  for number = 0, handle:counts().all - 1 do
+  for number = 0, math.min(last or math.huge, handle:counts().all - 1) do
     if number ~= seen_by then
       local row = handle:row(number, rows, seen_by)
       if row then list[#list + 1] = restore(study, row) end
@@ -195,17 +195,15 @@ local function same_params(a, b)
   return true
 end
 
---- Does a trial with just these parameters exist, finished or in the queue?
-function M.exists(study, params)
+--- Does a trial with just these parameters exist, in the queue or ended? `params` is a list of {name, JSON text}; only
+-- what trials up to number `last` used counts, and what any was queued with.
+function M.exists(study, params, last)
+  local wanted = {}
+  for _, pair in ipairs(params) do wanted[pair[1]] = json.decode(pair[2]) end
   for _, record in ipairs(study.trials) do
-    if same_params(params, record.params) then return true end
+    if record.number <= (last or math.huge) and same_params(wanted, record.params) then return true end
     local fixed = record.system_attrs.fixed_params
-    if type(fixed) == "table" and same_params(params, fixed) then return true end
-  end
-  for _, deferred in ipairs(study._deferred or {}) do
-    local queued = {}
-    for _, pair in ipairs(deferred.params) do queued[pair[1]] = json.decode(pair[2]) end
-    if same_params(params, queued) then return true end
+    if type(fixed) == "table" and same_params(wanted, fixed) then return true end
   end
   return false
 end

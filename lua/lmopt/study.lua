@@ -7,6 +7,8 @@ local json = require "lmopt.json"
 local pruners = require "lmopt.pruners"
 local records = require "lmopt.records"
 local samplers = require "lmopt.samplers"
+local sequence = require "lmopt.sequence"
+local task = require "lmopt.core.task"
 local trials = require "lmopt.trial"
 local usage = require "lmopt.usage"
 
@@ -289,14 +291,23 @@ end
 
 -- What trial `number` may know, in the shape of a study: the law of suggestion for samplers and pruners in Lua.
 function methods:_view(number)
-  local study = self
+  return M.shown(self, function() return records.list(self, number) end)
+end
+
+-- The study as it was when trial `number` had ended, and no later one had: what a callback sees.
+function methods:_view_until(number)
+  return M.shown(self, function() return records.list(self, nil, number) end)
+end
+
+-- A study whose trials are those of `list`; everything else is the study's own.
+function M.shown(study, list)
   local view = {}
   return setmetatable(view, {
     __name = "lmopt.study",
     __index = function(_, key)
       local value
       if key == "trials" then
-        value = records.list(study, number)
+        value = list()
       elseif key == "best_trial" or key == "best_value" or key == "best_params" then
         local best = records.best(view.trials, study.directions[1] == "maximize")
         value = best and (key == "best_trial" and best or best[key == "best_value" and "value" or "params"])
@@ -408,6 +419,8 @@ function methods:_finish(number, state, values, message, traceback)
   if message then handle:set_attribute(number, false, "lmopt:error", json.encode(message)) end
   if traceback then handle:set_attribute(number, false, "lmopt:traceback", json.encode(traceback)) end
   local trial = self._running[number]
+  local key, text = sequence.attribute(trial or {})
+  if key then handle:set_attribute(number, false, key, text) end
   if trial and trial.usage.calls > 0 then handle:set_attribute(number, false, "lmopt:usage", json.encode(trial.usage)) end
   local ok, problem, kind = handle:tell(number, state, values)
   if not ok then return nil, problem, kind end
@@ -470,7 +483,7 @@ end
 -- --- known points ---
 
 --- Puts a trial with these parameters in the queue; what is missing is sampled.
--- From a callback the trial gets its number when the law of suggestion allows it: `lag` trials later.
+-- From a callback or an objective the trial gets its number when the law of suggestion allows it: `lag` trials later.
 ---@param params table<string, any>
 ---@param options? { user_attrs: table?, skip_if_exists: boolean? }
 ---@return integer? number
@@ -483,11 +496,13 @@ function methods:enqueue_trial(params, options)
   errors.check_type(options.user_attrs, "user_attrs", "enqueue_trial", "table", "nil")
   errors.check_type(options.skip_if_exists, "skip_if_exists", "enqueue_trial", "boolean", "nil")
   local attributes = records.encode_pairs(options.user_attrs or {})
-  if options.skip_if_exists and records.exists(self, params) then return nil end
-  if self._callback_number then
-    table.insert(self._deferred, { number = self._callback_number, params = encoded, user = attributes })
-    return nil
+  local run = self._run
+  if run and not run.arrival then -- its number must not depend on how far others have got
+    local trial = task.context().trial
+    if run.sequence.calling then return run.sequence:defer(encoded, attributes, options.skip_if_exists) end
+    if trial and trial._study == self then return sequence.remember(trial, encoded, attributes, options.skip_if_exists) end
   end
+  if options.skip_if_exists and records.exists(self, encoded) then return nil end
   local number, problem, kind = self._core:enqueue(encoded, attributes)
   if not number then fail(problem, kind) end
   return number

@@ -172,6 +172,26 @@ static int l_attributes(lua_State *L) {
   return 1;
 }
 
+/* find_attribute(key) -> list of {number, json}: the trials that have this system attribute */
+static int l_find_attribute(lua_State *L) {
+  lm_study *study = lm_study_argument(L);
+  const char *key = luaL_checkstring(L, 2);
+  size_t count = lm_study_trials(study)->count;
+  lua_Integer found = 0;
+  lua_newtable(L);
+  for (size_t number = 0; number < count; number++) {
+    const char *json = lm_pairs_get(&lm_study_info(study, number)->system, key);
+    if (!json) continue;
+    lua_createtable(L, 2, 0);
+    lua_pushinteger(L, (lua_Integer)number);
+    lua_rawseti(L, -2, 1);
+    lua_pushstring(L, json);
+    lua_rawseti(L, -2, 2);
+    lua_rawseti(L, -2, ++found);
+  }
+  return 1;
+}
+
 /* counts() -> {running=, complete=, pruned=, failed=, waiting=, all=} */
 static int l_counts(lua_State *L) {
   const lm_trials *trials = lm_study_trials(lm_study_argument(L));
@@ -251,7 +271,7 @@ static void check_pairs(lua_State *L, int index) {
   }
 }
 
-/* enqueue(params, user) -> number; both are lists of {key, json} */
+/* enqueue(params, user [, system]) -> number; all are lists of {key, json} */
 static int l_enqueue(lua_State *L) {
   lm_study *study = lm_study_argument(L);
   const lm_allocator *a = lm_study_allocator(study);
@@ -259,12 +279,15 @@ static int l_enqueue(lua_State *L) {
   luaL_checktype(L, 3, LUA_TTABLE);
   check_pairs(L, 2); /* before anything is acquired */
   check_pairs(L, 3);
-  lm_pairs params = {NULL, 0, 0}, user = {NULL, 0, 0};
+  check_pairs(L, 4);
+  lm_pairs params = {NULL, 0, 0}, user = {NULL, 0, 0}, system = {NULL, 0, 0};
   lm_error e;
   size_t number;
   lmopt_status status = read_pairs(L, 2, a, &params, &e);
   if (status == LMOPT_OK) status = read_pairs(L, 3, a, &user, &e);
-  if (status == LMOPT_OK) status = lm_study_enqueue(study, &params, &user, &number, &e);
+  if (status == LMOPT_OK) status = read_pairs(L, 4, a, &system, &e);
+  if (status == LMOPT_OK) status = lm_study_enqueue(study, &params, &user, &system, &number, &e);
+  lm_pairs_free(a, &system);
   lm_pairs_free(a, &params);
   lm_pairs_free(a, &user);
   if (status != LMOPT_OK) return lm_study_failed(L, &e);
@@ -345,8 +368,10 @@ static int l_add(lua_State *L) {
 }
 
 static const luaL_Reg record_methods[] = {
-    {"row", l_row},     {"attributes", l_attributes}, {"counts", l_counts}, {"state", l_state}, {"best", l_best},
-    {"front", l_front}, {"enqueue", l_enqueue},       {"add", l_add},       {NULL, NULL},
+    {"row", l_row},       {"attributes", l_attributes}, {"find_attribute", l_find_attribute},
+    {"counts", l_counts}, {"state", l_state},           {"best", l_best},
+    {"front", l_front},   {"enqueue", l_enqueue},       {"add", l_add},
+    {NULL, NULL},
 };
 
 void lm_study_add_record_methods(lua_State *L) { luaL_setfuncs(L, record_methods, 0); }

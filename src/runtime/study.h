@@ -147,9 +147,9 @@ lmopt_status lm_study_tell(lm_study *study, size_t number, lm_state state, const
 /* Puts a running trial back to waiting. */
 lmopt_status lm_study_release(lm_study *study, size_t number, lm_error *e);
 
-/* Adds a WAITING trial with fixed parameters (external values as JSON texts) and user attributes. */
-lmopt_status lm_study_enqueue(lm_study *study, const lm_pairs *params, const lm_pairs *user, size_t *number,
-                              lm_error *e);
+/* Adds a WAITING trial with fixed parameters (external values as JSON texts) and attributes. */
+lmopt_status lm_study_enqueue(lm_study *study, const lm_pairs *params, const lm_pairs *user, const lm_pairs *system,
+                              size_t *number, lm_error *e);
 
 /* A whole trial, as lm_study_add takes it. */
 typedef struct lm_trial_record {

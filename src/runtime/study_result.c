@@ -271,8 +271,8 @@ lmopt_status lm_study_add(lm_study *study, const lm_trial_record *record, size_t
   return add_record(study, record, number, e);
 }
 
-lmopt_status lm_study_enqueue(lm_study *study, const lm_pairs *params, const lm_pairs *user, size_t *number,
-                              lm_error *e) {
+lmopt_status lm_study_enqueue(lm_study *study, const lm_pairs *params, const lm_pairs *user, const lm_pairs *system,
+                              size_t *number, lm_error *e) {
   lmopt_status status = lm_study_check(study, true, e);
   if (status != LMOPT_OK) return status;
   lm_buffer text;
@@ -292,6 +292,7 @@ lmopt_status lm_study_enqueue(lm_study *study, const lm_pairs *params, const lm_
   if (!lm_buffer_add_char(&text, '}')) status = lm_fail_memory(e);
   if (status == LMOPT_OK)
     status = lm_pairs_set(study->allocator, &record.system, "fixed_params", lm_buffer_text(&text), e);
+  if (status == LMOPT_OK) status = copy_pairs(study, &record.system, system, e);
   if (status == LMOPT_OK) status = add_record(study, &record, number, e);
   if (status == LMOPT_OK) status = copy_pairs(study, &study->infos[*number].fixed, params, e);
   lm_pairs_free(study->allocator, &record.system);

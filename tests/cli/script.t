@@ -347,3 +347,76 @@ A limit of time: status 3.
   stopped by --timeout after * trials; run again to go on (glob)
   ...
   [3]
+
+One line for each way to fail, and how many more there were.
+
+  $ cat > ways.lua <<'END'
+  > return { trials = 12, seed = 1, objective = function(trial)
+  >   local x = trial:suggest_float("x", 0, 1)
+  >   if trial.number % 3 == 1 then error "odd" end
+  >   if trial.number == 5 then error { code = 3 } end
+  >   return x
+  > end }
+  > END
+  $ lmopt run ways.lua
+  study 'ways', minimize, tpe, seed 1, in memory
+  trial 1 failed: ways.lua:3: odd
+  trial 5 failed: (error object is a table value)
+  ... and 3 more like trial 1
+  study 'ways': 12 trials, 7 complete, 5 failed
+  ...
+
+Messages that are all different are told five times.
+
+  $ cat > ways.lua <<'END'
+  > return { trials = 12, seed = 1, objective = function(trial)
+  >   local x = trial:suggest_float("x", 0, 1)
+  >   if trial.number > 3 then error("at " .. trial.number, 0) end
+  >   return x
+  > end }
+  > END
+  $ lmopt run ways.lua 2>&1 >/dev/null
+  study 'ways', minimize, tpe, seed 1, in memory
+  trial 4 failed: at 4
+  trial 5 failed: at 5
+  trial 6 failed: at 6
+  trial 7 failed: at 7
+  trial 8 failed: at 8
+  more trials fail in other ways
+  ... and 3 more in other ways
+
+A script that neither returns an objective nor does anything of its own.
+
+  $ echo 'local function objective(trial) return 1 end' > forgot.lua
+  $ lmopt run forgot.lua
+  lmopt: warning: forgot.lua made no study and returned no objective; end it with 'return objective', or see 'lmopt help run'
+
+A misspelt function of the module, and a misspelt option in the script's own call.
+
+  $ printf 'local lmopt = require "lmopt"\nlmopt.create_stduy {}\n' > bad.lua
+  $ lmopt run bad.lua
+  lmopt: bad.lua:2: lmopt has no 'create_stduy' (did you mean 'create_study'?)
+  [1]
+  $ printf 'local lmopt = require "lmopt"\nlmopt.create_study { sed = 3 }\n' > bad.lua
+  $ lmopt run bad.lua
+  lmopt: bad.lua:2: unknown option 'sed' for create_study (did you mean 'seed'?)
+  [1]
+
+A model in the script's table that does not exist, with its line.
+
+  $ printf 'return {\n  objective = print,\n  lm = "gpt-4",\n}\n' > bad.lua
+  $ lmopt run bad.lua
+  lmopt: bad.lua:3: no provider 'gpt-4' in the model 'gpt-4' (did you mean 'openai/gpt-4'?); a model is written provider/model, with one of: * (glob)
+  [1]
+
+A server that does not listen: where it was looked for, and what to do.
+
+  $ cat > absent.lua <<'END'
+  > local lmopt = require "lmopt"
+  > return {
+  >   lm = lmopt.lm("openai/x", { base_url = "http://127.0.0.1:9/v1" }),
+  >   objective = function() return #lmopt.lm()("hello").text end,
+  > }
+  > END
+  $ lmopt run absent.lua 2>&1 >/dev/null | tail -1
+  lmopt: *connection refused by 127.0.0.1:9: no server listens at base_url 'http://127.0.0.1:9/v1'; start it, or set base_url to where it is (glob)

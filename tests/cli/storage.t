@@ -16,7 +16,7 @@ The total is the study's: the same command does the rest, and then says that all
   study 'bowl' has its 8 trials already; --trials N for more
   study 'bowl': 8 trials, 8 complete
   ...
-  more: lmopt study show study.db 'bowl'
+  more: lmopt study show study.db bowl
 
 In two runs or in one: the same study.
 
@@ -121,3 +121,57 @@ Files that are no study: one line each, and untouched.
   lmopt: study.db holds 2 studies; name one: * (glob)
   try 'lmopt study show --help'
   [2]
+
+A flag that contradicts the stored study is named, and nothing is changed.
+
+  $ lmopt run bowl.lua --storage one.db --same --trials 8 >/dev/null 2>&1
+  $ lmopt run bowl.lua --storage one.db --trials 9 --seed 4
+  lmopt: --seed: the study 'bowl' has seed 1, not 4; leave it out to go on, or begin another study with --study NAME
+  [2]
+  $ lmopt run bowl.lua --storage one.db --trials 9 --direction maximize
+  lmopt: --direction: the study 'bowl' has the direction minimize, not maximize; begin another study with --study NAME
+  [2]
+  $ lmopt run bowl.lua --storage one.db --study hill --trials 1 --direction maximize 2>/dev/null | head -1
+  study 'hill': 1 trial, 1 complete
+  $ lmopt run bowl.lua --storage one.db --study hill --trials 2
+  lmopt: --study: the study 'hill' has the direction maximize, not minimize; --direction says which
+  [2]
+  $ lmopt study ls one.db | awk '{ print $1, $3 }'
+  study trials
+  bowl 8
+  hill 1
+
+What the script's table contradicts has the script's line.
+
+  $ cat > keys.lua <<'END'
+  > return {
+  >   objective = function(trial) return trial:suggest_float("x", 0, 1) end,
+  >   name = "bowl", storage = "one.db",
+  >   lag = 4,
+  > }
+  > END
+  $ lmopt run keys.lua --same
+  lmopt: keys.lua:4: the study 'bowl' has lag 1, not 4
+  [1]
+  $ sed -i 's/lag = 4/seed = 4/' keys.lua
+  $ lmopt run keys.lua --same
+  lmopt: keys.lua:4: the study 'bowl' has seed 1, not 4
+  [1]
+  $ sed -i 's/one.db/mysql:\/\/user:password@host/' keys.lua
+  $ lmopt run keys.lua
+  lmopt: keys.lua:3: 'storage' 'mysql://...': this version keeps studies in SQLite files only: study.db or sqlite:///study.db
+  [1]
+
+A study that was begun with one job stays at one trial at a time, and says so.
+
+  $ lmopt run bowl.lua --storage one.db --trials 10 --jobs 8 2>&1 | sed -n 2,3p
+  study 'bowl', minimize, tpe, seed 1, one.db
+  lag 1 (the study was begun with 1 job): 1 at a time, not 8; for more, begin another study (--study NAME) with --jobs 8, or with lag = 16 in the script's table
+  $ lmopt run bowl.lua --storage two.db --trials 4 --jobs 2 --seed 1 2>&1 | sed -n 2p
+  study 'bowl', minimize, tpe, seed 1, 2 at a time, two.db
+  $ lmopt run bowl.lua --storage two.db --trials 5 --jobs 3 --seed 1 2>&1 | sed -n 2,3p | cut -c1-64
+  study 'bowl', minimize, tpe, seed 1, 3 at a time, two.db
+  study 'bowl': 5 trials, 5 complete
+  $ lmopt run bowl.lua --storage two.db --trials 6 --jobs 9 --seed 1 2>&1 | sed -n 2,3p | cut -c1-64
+  study 'bowl', minimize, tpe, seed 1, 4 at a time, two.db
+  lag 4 (as the study was begun): 4 at a time, not 9; for more, be

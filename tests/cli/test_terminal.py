@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import unicodedata
 
 LMOPT = os.path.abspath(sys.argv[1])
 
@@ -31,15 +32,16 @@ end
 """
 
 
-def on_terminal(arguments, folder, columns=80):
-    """Runs lmopt with standard error on a terminal; what it wrote there, and its status."""
+def on_terminal(arguments, folder, columns=80, all_on_it=False):
+    """Runs lmopt with standard error on a terminal (or all its output); what it wrote there, and its status."""
     leader, follower = pty.openpty()
     import fcntl
     import struct
     import termios
 
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    process = subprocess.Popen([LMOPT] + arguments, cwd=folder, stdout=subprocess.PIPE, stderr=follower)
+    stdout = follower if all_on_it else subprocess.PIPE
+    process = subprocess.Popen([LMOPT] + arguments, cwd=folder, stdout=stdout, stderr=follower)
     os.close(follower)
     text = b""
     while True:
@@ -51,7 +53,7 @@ def on_terminal(arguments, folder, columns=80):
             break
         text += data
     os.close(leader)
-    output = process.stdout.read().decode()
+    output = "" if all_on_it else process.stdout.read().decode()
     return text.decode("utf-8"), output, process.wait(60)
 
 
@@ -161,11 +163,111 @@ def interrupt_in_memory(folder):
     assert status == 130, (status, errors)
 
 
+CHATTY = """
+local lmopt = require "lmopt"
+return function(trial)
+  print("printed", trial.number)
+  lmopt.sleep(0.03)
+  io.write("writ", "ten ", trial.number, "\\n")
+  lmopt.sleep(0.03)
+  io.stderr:write("warned ", trial.number, "\\n")
+  io.stdout:write("half ")
+  lmopt.sleep(0.2)
+  io.stdout:write("whole\\n")
+  if trial.number % 2 == 1 then error "odd" end
+  return trial:suggest_float("x", 0, 1)
+end
+"""
+
+
+class Screen:
+    """What a terminal shows: lines, carriage returns, and erasing to the end of the line."""
+
+    def __init__(self, text):
+        self.lines, self.seen = [""], []
+        column = 0
+        for part in re.findall(r"\r|\n|\x1b\[K|[^\r\n\x1b]+", text):
+            if part == "\r":
+                column = 0
+            elif part == "\n":
+                self.lines.append("")
+                column = 0
+            elif part == "\x1b[K":
+                self.lines[-1] = self.lines[-1][:column]
+            else:
+                line = self.lines[-1]
+                self.lines[-1] = line[:column] + part + line[column + len(part) :]
+                column += len(part)
+            self.seen.append(self.lines[-1])
+
+
+def what_scripts_print_and_the_bar_keep_apart(folder):
+    write(folder, "chatty.lua", CHATTY)
+    shown, _, status = on_terminal(["run", "chatty.lua", "--trials", "6", "--seed", "1"], folder, all_on_it=True)
+    assert status == 0, (status, shown)
+    screen = Screen(shown)
+    torn = [line for line in screen.seen if "trials ·" in line and not line.startswith(("█", "░"))]
+    assert not torn, torn
+    assert sum("trials ·" in line for line in screen.seen) > 6, shown  # and there is a bar
+    for number in range(6):
+        for line in "printed\t%d", "written %d", "warned %d":
+            assert line % number in screen.lines, (line % number, screen.lines)
+    assert screen.lines.count("half whole") == 6, screen.lines
+    assert "trial 1 failed: chatty.lua:12: odd" in screen.lines and "... and 2 more like trial 1" in screen.lines, screen.lines
+    assert not any("█" in line or "░" in line for line in screen.lines), screen.lines
+
+
+def the_bar_of_a_scripts_own_study_keeps_apart_too(folder):
+    write(folder, "own.lua", """
+local lmopt = require "lmopt"
+lmopt.create_study { seed = 1 }:optimize(function(trial)
+  lmopt.sleep(0.1)
+  print("trial", trial.number)
+  lmopt.sleep(0.1)
+  return trial:suggest_float("x", 0, 1)
+end, { n_trials = 6, progress = true })
+""")
+    shown, _, status = on_terminal(["run", "own.lua"], folder, all_on_it=True)
+    assert status == 0, (status, shown)
+    screen = Screen(shown)
+    assert any(re.search("[█░] [1-5]/6 trials", line) for line in screen.seen), shown
+    assert [line for line in screen.lines if line] == ["trial\t%d" % number for number in range(6)], screen.lines
+
+
+def mistakes_of_a_print_have_the_scripts_line(folder):
+    write(folder, "wrong.lua", "\nio.write({})\n")
+    shown, _, status = on_terminal(["run", "wrong.lua"], folder, all_on_it=True)
+    assert status == 1 and "wrong.lua:2: bad argument #1 to 'write' (string expected, got table)" in shown, shown
+    write(folder, "wrong.lua", "\nio.stdout:write('a', nil)\n")
+    shown, _, status = on_terminal(["run", "wrong.lua"], folder, all_on_it=True)
+    assert status == 1 and "wrong.lua:2: bad argument #2 to 'write' (string expected, got nil)" in shown, shown
+
+
+def tables_fit_a_narrow_terminal(folder):
+    write(folder, "wide.lua", """
+return { storage = "wide.db", trials = 30, seed = 1, objective = function(trial)
+  trial:set_user_attr("note", ("word "):rep(50))
+  trial:suggest_categorical("choice", { ("long "):rep(30), ("日本"):rep(30) })
+  return trial:suggest_float("a parameter with a name", 0, 1)
+end }
+""")
+    for arguments in ["run", "wide.lua"], ["study", "show", "wide.db"], ["study", "best", "wide.db"]:
+        shown, _, status = on_terminal(arguments, folder, columns=40, all_on_it=True)
+        assert status == 0, (status, shown)
+        lines = [line for line in Screen(shown).lines if line.startswith("  ")]
+        widths = [sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in line) for line in lines]
+        assert lines and max(widths) <= 40, list(zip(widths, lines))
+
+
 TESTS = [
     bar_is_drawn_and_taken_away,
     bar_fits_a_narrow_terminal,
     quiet_shows_no_bar,
     no_bar_without_a_terminal,
+    what_scripts_print_and_the_bar_keep_apart,
+    the_bar_of_a_scripts_own_study_keeps_apart_too,
+    mistakes_of_a_print_have_the_scripts_line,
+    tables_fit_a_narrow_terminal,
     interrupt_stores_what_is_finished,
     interrupt_ends_a_loop_of_the_scripts,
     interrupt_in_memory,

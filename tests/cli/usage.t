@@ -135,12 +135,51 @@ Names of directions, samplers and pruners, with the near miss.
   lmopt: --direction must be minimize or maximize, not 'maximise' (did you mean 'maximize'?)
   try 'lmopt run --help'
   [2]
+  $ lmopt run objective.lua --direction max
+  lmopt: --direction must be minimize or maximize, not 'max' (did you mean 'maximize'?)
+  try 'lmopt run --help'
+  [2]
+  $ lmopt run objective.lua --direction minimize,
+  lmopt: --direction must be minimize or maximize, not ''
+  try 'lmopt run --help'
+  [2]
+  $ lmopt run objective.lua --sampler grid
+  lmopt: --sampler grid: the sampler 'grid' needs its options: lmopt.samplers.grid{...}
+  try 'lmopt run --help'
+  [2]
   $ lmopt run objective.lua --sampler tpr
   lmopt: unknown sampler 'tpr' for --sampler (did you mean 'tpe'?); there are * (glob)
   try 'lmopt run --help'
   [2]
   $ lmopt run objective.lua --pruner medain
   lmopt: unknown pruner 'medain' for --pruner (did you mean 'median'?); there are * (glob)
+  try 'lmopt run --help'
+  [2]
+
+A model or a storage that there is not; the address may have a password in it.
+
+  $ lmopt run objective.lua --lm gpt-4
+  lmopt: --lm: no provider 'gpt-4' in the model 'gpt-4' (did you mean 'openai/gpt-4'?); * (glob)
+  try 'lmopt run --help'
+  [2]
+  $ lmopt run objective.lua --lm opnai/x
+  lmopt: --lm: no provider 'opnai' in the model 'opnai/x' (did you mean 'openai'?); * (glob)
+  try 'lmopt run --help'
+  [2]
+  $ lmopt run objective.lua --storage postgresql://user:password@host/studies
+  lmopt: --storage 'postgresql://...': this version keeps studies in SQLite files only: study.db or sqlite:///study.db
+  try 'lmopt run --help'
+  [2]
+  $ lmopt study show mysql://user:password@host/studies
+  lmopt: STORAGE 'mysql://...': this version keeps studies in SQLite files only: study.db or sqlite:///study.db
+  try 'lmopt study show --help'
+  [2]
+  $ lmopt run objective.lua --storage sqlite://study.db
+  lmopt: --storage 'sqlite://study.db': write three slashes and the path: sqlite:///study.db
+  try 'lmopt run --help'
+  [2]
+  $ lmopt run objective.lua --seed 9007199254740992
+  lmopt: --seed must be at most 9007199254740991, not 9007199254740992
   try 'lmopt run --help'
   [2]
 

@@ -138,6 +138,33 @@ describe("the law of suggestion", function()
     end
   end)
 
+  it("holds for callbacks that look at the study, and for what objectives put in the queue", function()
+    local function once(n_jobs, pace)
+      local study = lmopt.create_study { seed = 8, lag = LAG }
+      local stream = random(pace, 2, "durations")
+      local best = {}
+      study:optimize(function(trial)
+        if n_jobs > 1 then lmopt.sleep(stream:uniform(0, 0.002)) end
+        if trial.number % 9 == 2 then
+          study:enqueue_trial({ x = trial.number / 100 }, { skip_if_exists = true })
+          study:enqueue_trial({ x = 0.9 }, { skip_if_exists = true, user_attrs = { again = true } })
+        end
+        return (trial:suggest_float("x", 0, 1) - 0.3) ^ 2
+      end, {
+        n_trials = 60, n_jobs = n_jobs,
+        callbacks = function(seen, trial)
+          best[#best + 1] = ("%d %d %.17g"):format(trial.number, #seen.trials, seen.best_value)
+          if seen.best_trial.number == trial.number then seen:enqueue_trial { x = seen.best_params.x + 1e-3 } end
+          if seen.best_value < 1e-7 then seen:stop() end
+        end,
+      })
+      return dump(study) .. "\n" .. table.concat(best, "\n")
+    end
+    local expected = once(1, 0)
+    assert.is_truthy(expected:find("again", 1, true))
+    for pace, n_jobs in ipairs { 2, 5, 8 } do assert.are.equal(expected, once(n_jobs, pace)) end
+  end)
+
   it("holds for stop, from callbacks and from objectives", function()
     local function once(n_jobs, pace, from_objective)
       local study = lmopt.create_study { seed = 3, lag = LAG }
@@ -146,7 +173,10 @@ describe("the law of suggestion", function()
         if n_jobs > 1 then lmopt.sleep(stream:uniform(0, 0.002)) end
         if from_objective and trial.number == 12 then study:stop() end
         return trial:suggest_float("x", 0, 1)
-      end, { n_trials = 60, n_jobs = n_jobs, callbacks = { function(s, trial) if not from_objective and trial.number == 12 then s:stop() end end } })
+      end, {
+        n_trials = 60, n_jobs = n_jobs,
+        callbacks = { function(s, trial) if not from_objective and trial.number == 12 then s:stop() end end },
+      })
       assert.are.equal(12 + LAG, #study.trials)
       return dump(study)
     end
@@ -230,6 +260,42 @@ describe("the law of interruption", function()
     end
   end)
 
+  it("keeps what callbacks were doing: each runs once, in order, and what was put in the queue gets the same number", function()
+    local function go(study, n_jobs, stream, timeout, calls)
+      return study:optimize(function(trial)
+        if stream then lmopt.sleep(stream:uniform(0, 0.008)) end
+        if trial.number % 11 == 5 then study:enqueue_trial { x = trial.number / 50 } end
+        return (trial:suggest_float("x", 0, 1) - 0.3) ^ 2
+      end, {
+        total = 50, n_jobs = n_jobs, timeout = timeout,
+        callbacks = function(seen, trial)
+          calls[#calls + 1] = trial.number
+          if trial.number % 8 == 3 then seen:enqueue_trial { x = seen.best_params.x + 1e-3 } end
+        end,
+      })
+    end
+    local whole, in_order = lmopt.create_study { name = "s", seed = 4, lag = LAG }, {}
+    go(whole, 1, nil, nil, in_order)
+    for _, stored in ipairs { false, true } do
+      local path = stored and temporary() or nil
+      local study, calls, stream, rounds, done = nil, {}, random(3, 3, "durations"), 0, false
+      repeat
+        rounds = rounds + 1
+        if not study or stored then
+          study = lmopt.create_study { name = "s", seed = 4, lag = LAG, storage = path, load_if_exists = true }
+        end
+        done = go(study, 1 + rounds % LAG, stream, 0.02, calls).reason == "done" or done
+        if stored then study:close() end
+      until done or rounds > 400
+      assert.is_truthy(rounds > 2, "nothing was interrupted")
+      if stored then study = lmopt.load_study { name = "s", storage = path, read_only = true } end
+      assert.are.equal(table.concat(in_order, " "), table.concat(calls, " "))
+      assert.are.equal(dump(whole), dump(study))
+      study:close()
+      if path then remove(path) end
+    end
+  end)
+
   it("does not send again what was answered", function()
     local path = temporary()
     local sent = {}
@@ -237,23 +303,24 @@ describe("the law of interruption", function()
       local log = task.context().journal
       local sum = 0
       for i = 1, 3 do
-        local text = log:call("key" .. i, "model", "request " .. i, { calls = 1, prompt_tokens = 1, completion_tokens = 1, usd = 0 }, function()
+        local cost = { calls = 1, prompt_tokens = 1, completion_tokens = 1, usd = 0 }
+        local text = log:call("key" .. i, "model", "request " .. i, cost, function()
           lmopt.sleep(0.004)
           local name = trial.number .. "/" .. i
           sent[name] = (sent[name] or 0) + 1
-          return '{"n":' .. i .. "}", { calls = 1, prompt_tokens = 1, completion_tokens = 1, usd = 0 }, 0.004
+          return '{"n":' .. i .. "}", cost, 0.004
         end)
         sum = sum + lmopt.json.decode(text).n
         lmopt.sleep(0)
       end
       return sum + trial:suggest_float("x", 0, 1)
     end
-    local rounds, finished = 0, nil
+    local rounds, finished = 0, false
     repeat
       rounds = rounds + 1
       local study = lmopt.create_study { name = "paid", seed = 2, lag = 6, storage = path, load_if_exists = true }
       local summary = study:optimize(objective, { total = 20, n_jobs = 3, timeout = 0.02 })
-      finished = summary.reason == "done"
+      finished = summary.reason == "done" or finished
       study:close()
     until finished or rounds > 200
     assert.is_truthy(rounds > 2)

@@ -1,6 +1,7 @@
 --- The command line: `lmopt COMMAND ...`. The module is the function that src/main.c calls.
 local errors = require "lmopt.error"
 local options = require "lmopt.cli.options"
+local output = require "lmopt.cli.output"
 
 local STATUS = { done = 0, failed = 1, usage = 2, limit = 3, interrupted = 130 }
 
@@ -98,6 +99,7 @@ local function dispatch(arguments, host)
     host.write(options.help(action.command))
     return STATUS.done
   end
+  output.fit(host)
   return action.main(values, rest, host)
 end
 

@@ -7,8 +7,9 @@ local options = {}
 ---@field name string without the dashes: "trials"
 ---@field value? string what the help calls the value: "N"; nil: a switch
 ---@field short? string one letter
----@field type? "string"|"integer"|"number"|"list" of the value; default "string"
+---@field type? "string"|"integer"|"number"|"list"|"storage" of the value; default "string"
 ---@field minimum? number
+---@field maximum? number
 ---@field choices? string[]
 ---@field help string
 
@@ -58,6 +59,17 @@ local function to_number(text)
   return tonumber(text)
 end
 
+--- What is wrong with the address of a storage, or nil. Whether the file can be opened is seen when it is. The rest of
+--- another database's address is not shown: it may have a password in it.
+---@param text string
+---@return string?
+function options.storage_problem(text)
+  local scheme = text:match "^(%a[%w+.-]*)://"
+  if not scheme or text:match "^sqlite:///." then return nil end
+  if scheme == "sqlite" then return ("'%s': write three slashes and the path: sqlite:///study.db"):format(text) end
+  return ("'%s://...': this version keeps studies in SQLite files only: study.db or sqlite:///study.db"):format(scheme)
+end
+
 local function convert(command, label, declared, text)
   local kind = declared.type or "string"
   local value = text
@@ -70,12 +82,17 @@ local function convert(command, label, declared, text)
     if not value then options.misuse(command, "%s needs a number, not '%s'", label, text) end
   elseif kind == "list" then
     value = {}
-    for item in text:gmatch "[^,]+" do value[#value + 1] = item end
+    for item in (text .. ","):gmatch "([^,]*)," do value[#value + 1] = item end
   end
   if text == "" then options.misuse(command, "%s needs a value", label) end
   if declared.minimum and value < declared.minimum then
     options.misuse(command, "%s must be at least %s, not %s", label, declared.minimum, text)
   end
+  if declared.maximum and value > declared.maximum then
+    options.misuse(command, "%s must be at most %s, not %s", label, declared.maximum, text)
+  end
+  local problem = kind == "storage" and options.storage_problem(text)
+  if problem then options.misuse(command, "%s %s", label, problem) end
   if declared.choices then
     for _, item in ipairs(kind == "list" and value or { value }) do
       local known = false

@@ -34,19 +34,70 @@ function output.values(trial)
   return #texts > 0 and table.concat(texts, ", ") or "-"
 end
 
---- The number of columns a text takes on a terminal (code points).
-local function columns(text)
-  return utf8.len(text) or #text
+-- Characters that take two columns on a terminal: East Asian wide ones and emoji.
+local WIDE = {
+  { 0x1100, 0x115F }, { 0x2E80, 0xA4CF }, { 0xAC00, 0xD7A3 }, { 0xF900, 0xFAFF }, { 0xFE30, 0xFE6F }, { 0xFF00, 0xFF60 },
+  { 0xFFE0, 0xFFE6 }, { 0x1F300, 0x1FAFF }, { 0x20000, 0x3FFFD },
+}
+
+local function columns_of(code)
+  if code < 0x300 then return 1 end
+  if code <= 0x36F then return 0 end -- accents on the letter before
+  for _, range in ipairs(WIDE) do
+    if code >= range[1] and code <= range[2] then return 2 end
+  end
+  return 1
 end
+
+--- The number of columns a text takes on a terminal.
+---@param text string
+---@return integer
+local function columns(text)
+  if not text:find "[\x80-\xff]" or not utf8.len(text) then return #text end
+  local count = 0
+  for _, code in utf8.codes(text) do count = count + columns_of(code) end
+  return count
+end
+output.columns = columns
 
 local function shorten(text, width)
   if columns(text) <= width then return text end
-  local cut = utf8.offset(text, width) or width
-  return text:sub(1, cut - 1) .. "…"
+  if not utf8.len(text) then return text:sub(1, width - 1) .. "…" end
+  local count = 0
+  for position, code in utf8.codes(text) do
+    count = count + columns_of(code)
+    if count > width - 1 then return text:sub(1, position - 1) .. "…" end
+  end
+  return text
 end
 output.shorten = shorten
 
---- Aligned columns. `align[i] == "r"` flushes right. The last column is not padded.
+--- A number of things: "1 trial", "3 trials".
+---@param count integer
+---@param noun string
+---@return string
+function output.count(count, noun)
+  return ("%d %s%s"):format(count, noun, count == 1 and "" or "s")
+end
+
+--- A word of a shell's command line, quoted where it must be.
+---@param text string
+---@return string
+function output.quote(text)
+  if text:find "^[%w@%%+=:,./_][%w@%%+=:,./_-]*$" then return text end
+  return "'" .. text:gsub("'", "'\\''") .. "'"
+end
+
+local terminal_width -- nil: lines are as long as they are
+
+--- Makes tables and plots fit what standard output is.
+---@param host table src/main.c
+function output.fit(host)
+  local _, width = host.terminal(1)
+  terminal_width = width
+end
+
+--- Aligned columns. `align[i] == "r"` flushes right. The last column is not padded, and is cut where a terminal ends.
 ---@param rows string[][] the first one is the heading
 ---@param align? string one letter for each column
 ---@param widest? integer how wide a cell may be, default 40
@@ -59,11 +110,15 @@ function output.table(rows, align, widest)
       widths[i] = math.max(widths[i] or 0, columns(row[i]))
     end
   end
+  local last, before = #widths, 0
+  for i = 1, last - 1 do before = before + widths[i] + 2 end
+  local room = terminal_width and math.max(8, terminal_width - before)
   local lines = {}
   for _, row in ipairs(rows) do
     local cells = {}
     for i, cell in ipairs(row) do
-      local padding = (" "):rep(widths[i] - columns(cell))
+      if room and i == last and i > 1 then cell = shorten(cell, room) end
+      local padding = (" "):rep(math.max(0, widths[i] - columns(cell)))
       cells[i] = align and align:sub(i, i) == "r" and padding .. cell or cell .. padding
     end
     lines[#lines + 1] = (table.concat(cells, "  "):gsub("%s+$", ""))
@@ -86,7 +141,7 @@ end
 function output.map(map)
   local rows = {}
   for _, key in ipairs(output.sorted_keys(map)) do
-    rows[#rows + 1] = { "  " .. tostring(key), output.value(map[key]) }
+    rows[#rows + 1] = { "  " .. output.value(key), output.value(map[key]) }
   end
   return #rows > 0 and output.table(rows, nil, 100) or ""
 end
@@ -123,7 +178,6 @@ function output.plot(points, maximize, width, height)
   end
   if #finite < 2 then return "" end
   local first, last = finite[1].number, finite[#finite].number
-  width = math.max(2, math.min(width, last - first + 1))
   local best, running = nil, {}
   for i, point in ipairs(finite) do
     if best == nil or (maximize and point.value > best) or (not maximize and point.value < best) then best = point.value end
@@ -135,6 +189,10 @@ function output.plot(points, maximize, width, height)
     for _, point in ipairs(finite) do low, high = math.min(low, point.value), math.max(high, point.value) end
     if low == high then return "" end
   end
+  local labels = { [1] = output.value(high), [height] = output.value(low) }
+  local margin = math.max(columns(labels[1]), columns(labels[height]))
+  if terminal_width then width = math.min(width, terminal_width - margin - 4) end
+  width = math.max(2, math.min(width, last - first + 1))
   local function column(number) return 1 + (number - first) * (width - 1) // math.max(1, last - first) end
   local function row(value) return 1 + math.floor((high - value) / (high - low) * (height - 1) + 0.5) end
   local grid = {}
@@ -151,8 +209,6 @@ function output.plot(points, maximize, width, height)
     grid[row(running[k])][c] = "━"
   end
   local lines = {}
-  local labels = { [1] = output.value(high), [height] = output.value(low) }
-  local margin = math.max(columns(labels[1]), columns(labels[height]))
   for r = 1, height do
     local label = labels[r] or ""
     lines[#lines + 1] = (" "):rep(2 + margin - columns(label)) .. label .. " ┤" .. (table.concat(grid[r]):gsub("%s+$", ""))

@@ -1,5 +1,6 @@
 --- `lmopt run SCRIPT`: a script, from its file to a study.
 local errors = require "lmopt.error"
+local export = require "lmopt.export"
 local fingerprint = require "lmopt.cli.fingerprint"
 local json = require "lmopt.json"
 local lmopt = require "lmopt"
@@ -8,9 +9,10 @@ local progress = require "lmopt.progress"
 local script = require "lmopt.cli.script"
 local settings = require "lmopt.cli.settings"
 local task = require "lmopt.task"
+local terminal = require "lmopt.cli.terminal"
 
 local DONE, FAILED, LIMIT, INTERRUPTED = 0, 1, 3, 130
-local FAILURES_TOLD = 5
+local FAILURES_TOLD = 5 -- different ones
 
 local command = {
   name = "run",
@@ -24,13 +26,14 @@ Runs a script. When it returns an objective (a function, or a table with
     { name = "trials", value = "N", type = "integer", minimum = 1, help = "the study's total of finished trials (100)" },
     { name = "timeout", value = "S", type = "number", help = "begin no trial after S seconds" },
     { name = "jobs", short = "j", value = "N", type = "integer", minimum = 1, help = "trials at a time (1)" },
-    { name = "storage", value = "URL", help = "keep the study in a file: study.db, sqlite:///study.db" },
+    { name = "storage", value = "URL", type = "storage", help = "keep the study in a file: study.db, sqlite:///study.db" },
     { name = "study", value = "NAME", help = "its name there (the script's)" },
     { name = "direction", value = "D", type = "list", choices = { "minimize", "maximize" },
       help = "minimize or maximize; several with commas" },
     { name = "sampler", value = "NAME", help = "tpe, random, brute_force, ..." },
     { name = "pruner", value = "NAME", help = "none, median" },
-    { name = "seed", value = "N", type = "integer", minimum = 0, help = "of every random choice; drawn and shown when not given" },
+    { name = "seed", value = "N", type = "integer", minimum = 0, maximum = (1 << 53) - 1,
+      help = "of every random choice; drawn and shown when not given" },
     { name = "budget", value = "USD", type = "number", minimum = 0, help = "what the study's model calls may cost" },
     { name = "lm", value = "MODEL", help = "the language model: openai/gpt-4o-mini, offline" },
     { name = "new", help = "the script has changed: a study NAME@2 that begins\nwith the parameters tried so far" },
@@ -56,12 +59,12 @@ interrupted.]],
   },
 }
 
--- Sets what models the script's calls go to. Before the script, so that it may call one while it loads, and after
--- it, because flags win.
-local function configure(values)
-  local chosen = {}
-  for _, key in ipairs { "lm", "cache" } do chosen[key] = values[key] end
-  if next(chosen) ~= nil then lmopt.configure(chosen) end
+-- Sets what models the script's calls go to, as its table and the flags say.
+local function configure(path, given)
+  for _, key in ipairs { "lm", "cache" } do
+    local ok, err = pcall(lmopt.configure, { [key] = given[key] })
+    if not ok then script.complain(path, key, "%s", script.without_place(errors.text(err))) end
+  end
 end
 
 -- What the fingerprint and the first line call the model: the configured one, whoever configured it.
@@ -70,15 +73,12 @@ local function model_name()
   return lm and (type(lm.name) == "string" and lm.name or "a function") or nil
 end
 
--- Standard error, unless --quiet; the progress bar makes room.
-local function speaker(flags, host)
-  local terminal, width = host.terminal(2)
-  local show, clear = progress.new { terminal = terminal, width = width, timeout = flags.timeout }
-  if flags.quiet then return function() end, function() end, function() end end
-  return function(text)
-    clear()
-    io.stderr:write(text, "\n")
-  end, show, clear
+-- Standard error, unless --quiet, and the progress.
+local function speaker(flags, timeout, host)
+  if flags.quiet then return function() end, function() end end
+  local on_terminal, width = host.terminal(2)
+  local show = progress.new { terminal = on_terminal, width = width, timeout = timeout }
+  return function(text) io.stderr:write(text, "\n") end, show
 end
 
 local function directions_text(directions)
@@ -125,15 +125,16 @@ local function to_json(study, counts, usage, seconds, storage)
     local best = study.best_trial
     object.best = best and describe_trial(best, false)
   end
-  return json.encode(object, { keys = KEY_ORDER, nan = "literal" }) .. "\n"
+  return json.encode(export.finite(object), { keys = KEY_ORDER }) .. "\n"
 end
 
 local function to_text(study, counts, usage)
   local finished = counts.complete + counts.pruned + counts.failed
-  local lines = { ("study '%s': %d trials, %s\n"):format(study.name, finished, output.counts(counts)) }
+  local lines = { ("study '%s': %s, %s\n"):format(study.name, output.count(finished, "trial"), output.counts {
+    complete = counts.complete, pruned = counts.pruned, failed = counts.failed }) }
   if #study.directions > 1 then
     local front = study.best_trials or {}
-    lines[#lines + 1] = ("%d on the Pareto front\n"):format(#front)
+    if #front > 0 then lines[#lines + 1] = ("%d on the Pareto front\n"):format(#front) end
     local rows = { { "  trial", "values", "parameters" } }
     for i, trial in ipairs(front) do
       if i > 20 then
@@ -153,48 +154,76 @@ local function to_text(study, counts, usage)
     lines[#lines + 1] = output.map(best.params)
   end
   if usage then
-    lines[#lines + 1] = ("%d model calls (%d cached), %d prompt and %d completion tokens, $%.4f\n"):format(usage.calls,
-      usage.cached or 0, usage.prompt_tokens or 0, usage.completion_tokens or 0, usage.usd or 0)
+    local completion = usage.completion_tokens or 0
+    lines[#lines + 1] = ("%s (%d cached), %d prompt and %s, $%.4f\n"):format(output.count(usage.calls, "model call"),
+      usage.cached or 0, usage.prompt_tokens or 0, output.count(completion, "completion token"), usage.usd or 0)
   end
   return table.concat(lines)
 end
 
--- A callback that names the first trials that fail; the others are counted by the progress.
+-- Two functions: a callback that names the first trial that fails in each way, and one that at the end says how many
+-- more failed like it. Ways beyond the first few are only counted.
 local function tell_failures(say)
-  local told = 0
-  return function(_, record)
-    if record.state ~= "failed" or told > FAILURES_TOLD then return end
-    told = told + 1
-    if told > FAILURES_TOLD then
-      say "more trials fail; lmopt study show tells why"
+  local told, like, others = {}, {}, 0
+  local function callback(_, record)
+    if record.state ~= "failed" then return end
+    local message = tostring(record.error):gsub("\n.*", "")
+    if like[message] then
+      like[message].more = like[message].more + 1
+    elseif #told < FAILURES_TOLD then
+      like[message] = { number = record.number, more = 0 }
+      told[#told + 1] = like[message]
+      say(("trial %d failed: %s"):format(record.number, message))
     else
-      say(("trial %d failed: %s"):format(record.number, (tostring(record.error):gsub("\n.*", ""))))
+      others = others + 1
+      if others == 1 then say "more trials fail in other ways" end
     end
   end
+  local function conclude()
+    for _, first in ipairs(told) do
+      if first.more > 0 then say(("... and %d more like trial %d"):format(first.more, first.number)) end
+    end
+    if others > 0 then say(("... and %d more in other ways"):format(others)) end
+  end
+  return callback, conclude
 end
 
 -- The first lines: what is going to happen.
 local function announce_bare(say, path, given)
-  say(("%s returns a function: %s, %d trials%s"):format(path, directions_text(given.directions), given.trials,
+  local trials = output.count(given.trials, "trial")
+  say(("%s returns a function: %s, %s%s"):format(path, directions_text(given.directions), trials,
     given.trials_by_default and " (--direction, --trials; or return a table)" or ""))
+end
+
+-- How many trials may be under way, and why not more: trial k waits for the results up to k - lag. Before the first run
+-- the study has no lag, and takes one that suits the jobs.
+local function tell_jobs(say, study, jobs)
+  local lag = study.lag
+  if not lag or lag >= jobs or study._core:info().arrival then return end
+  local origin = lag == 1 and "the study was begun with 1 job" or "as the study was begun"
+  local way = "%d at a time, not %d; for more, begin another study (--study NAME) with --jobs %d, or with lag = %d in the script's table"
+  say(("lag %d (%s): " .. way):format(lag, origin, lag, jobs, jobs, 2 * jobs))
 end
 
 local function announce(say, study, given)
   local parts = { ("study '%s'"):format(study.name), directions_text(study.directions) }
   if type(study.sampler_name) == "string" then parts[#parts + 1] = study.sampler_name end
   if study.seed then parts[#parts + 1] = "seed " .. tostring(study.seed) end
-  if given.n_jobs > 1 then parts[#parts + 1] = ("%d at a time"):format(given.n_jobs) end
+  local at_a_time = study._core:info().arrival and given.n_jobs or math.min(given.n_jobs, study.lag or given.n_jobs)
+  if at_a_time > 1 then parts[#parts + 1] = ("%d at a time"):format(at_a_time) end
   if model_name() == "offline" then parts[#parts + 1] = "the offline model: no real model is asked" end
   parts[#parts + 1] = given.storage or "in memory"
   say(table.concat(parts, ", "))
+  tell_jobs(say, study, given.n_jobs)
 end
 
 -- How the run ended, as an exit status; says why when it is not plain.
 local function conclude(summary, study, counts, finished, given, say, host)
   local reason = summary and summary.reason or "done"
   if reason == "interrupted" or host.interrupted() then
-    io.stderr:write(("lmopt: interrupted; %d finished trials are %s\n"):format(finished,
-      given.storage and "stored: run again to go on" or "all there was (no --storage: nothing is kept)"))
+    local trials = output.count(finished, "finished trial")
+    io.stderr:write(given.storage and ("lmopt: interrupted; %s stored: run again to go on\n"):format(trials)
+      or ("lmopt: interrupted after %s; without --storage nothing is kept\n"):format(trials))
     return INTERRUPTED
   end
   if reason == "failed" then
@@ -206,7 +235,7 @@ local function conclude(summary, study, counts, finished, given, say, host)
     return LIMIT
   end
   if reason == "timeout" then
-    say(("stopped by --timeout after %d trials%s"):format(finished, given.storage and "; run again to go on" or ""))
+    say(("stopped by %s after %s%s"):format(given.timeout_name, output.count(finished, "trial"), given.storage and "; run again to go on" or ""))
     return LIMIT
   end
   if reason == "exhausted" then say "every point of the search space has been tried" end
@@ -227,10 +256,10 @@ local function study_options(given)
 end
 
 local function optimise(path, given, bare, flags, recorder, arguments, host)
-  local say, show, clear = speaker(flags, host)
   given = settings.merge(given, flags)
   given.name = given.name or path:match "([^/]+)$":gsub("%.lua$", "")
-  configure(given)
+  configure(path, given)
+  local say, show = speaker(flags, given.timeout, host)
   local started = lmopt.now()
 
   local notes = {} -- a refusal is one line: the rest is said when the study is open
@@ -240,28 +269,29 @@ local function optimise(path, given, bare, flags, recorder, arguments, host)
     print = given.storage and fingerprint.take(path, recorder, model_name(), arguments),
     new = flags.new, same = flags.same, say = function(text) notes[#notes + 1] = text end,
   })
-  if not ok then error(script.blame(path, study, settings.names), 0) end
+  if not ok then
+    settings.blame_flag(given, flags, study)
+    error(script.blame(path, study, settings.names), 0)
+  end
   if bare then announce_bare(say, path, given) end
   for _, note in ipairs(notes) do say(note) end
-  if flags.seed and study.seed ~= flags.seed then
-    say(("study '%s' keeps its seed %s"):format(study.name, tostring(study.seed)))
-  end
   announce(say, study, given)
 
   local counts, finished = counts_of(study)
   local summary
-  local callbacks = { tell_failures(say) }
+  local tell_failure, conclude_failures = tell_failures(say)
+  local callbacks = { tell_failure }
   for _, callback in ipairs(type(given.callbacks) == "function" and { given.callbacks } or given.callbacks or {}) do
     callbacks[#callbacks + 1] = callback
   end
   if given.trials and finished >= given.trials then
-    say(("study '%s' has its %d trials already; --trials N for more"):format(study.name, finished))
+    say(("study '%s' has its %s already; --trials N for more"):format(study.name, output.count(finished, "trial")))
   else
     local done, result = pcall(study.optimize, study, given.objective, {
       total = given.trials, n_trials = given.n_trials, timeout = given.timeout, n_jobs = given.n_jobs,
       catch = given.catch, callbacks = callbacks, progress = show,
     })
-    clear()
+    progress.pause()
     if not done then
       if errors.is(result, "interrupted") or host.interrupted() then
         result = { reason = "interrupted" }
@@ -272,6 +302,7 @@ local function optimise(path, given, bare, flags, recorder, arguments, host)
       end
     end
     summary = result
+    if summary.reason ~= "failed" then conclude_failures() end -- then the last line says it
     counts, finished = counts_of(study)
   end
 
@@ -283,8 +314,26 @@ local function optimise(path, given, bare, flags, recorder, arguments, host)
   elseif finished > 0 then
     host.write(to_text(study, counts, usage))
   end
-  if given.storage and not flags.json then say(("more: lmopt study show %s '%s'"):format(given.storage, study.name)) end
+  if given.storage and not flags.json then
+    say(("more: lmopt study show %s %s"):format(output.quote(given.storage), output.quote(study.name)))
+  end
   return status
+end
+
+-- What a script that returns nothing is expected to use.
+local OWN_WORK = { "create_study", "load_study", "copy_study", "delete_study", "list_studies", "fixed_trial" }
+
+-- Has the script done any of its own work? Tells from now on; the tail calls keep errors at the script's line.
+local function watch()
+  local worked = false
+  for _, name in ipairs(OWN_WORK) do
+    local original = lmopt[name]
+    lmopt[name] = function(...)
+      worked = true
+      return original(...)
+    end
+  end
+  return function() return worked end
 end
 
 -- Options that mean something to a script that drives its own studies.
@@ -296,7 +345,9 @@ local function main(flags, arguments, host)
   settings.check_flags(flags)
   if flags.quiet then host.log_level "warning" end
   if flags.json then host.divert() end
-  configure { lm = flags.lm }
+  terminal.share(host)
+  if flags.lm then lmopt.configure { lm = flags.lm } end -- here already: the script may ask it while it loads
+  local has_worked = watch()
 
   local function body()
     local started = lmopt.now()
@@ -316,6 +367,10 @@ local function main(flags, arguments, host)
       if flags[name] and not MEANT_FOR_ALL[name] then
         io.stderr:write(("lmopt: warning: --%s had no effect: %s returns no objective\n"):format(name, path))
       end
+    end
+    if not has_worked() then
+      io.stderr:write(("lmopt: warning: %s made no study and returned no objective; end it with 'return objective', "
+        .. "or see 'lmopt help run'\n"):format(path))
     end
     if flags.json then host.write(json.encode { seconds = lmopt.now() - started } .. "\n") end
     return DONE

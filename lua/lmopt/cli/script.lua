@@ -67,6 +67,13 @@ function script.complain(path, key, format, ...)
   errors.raise("script", script.locate(path, key) .. ": " .. format:format(...))
 end
 
+--- A message without the place it begins with.
+---@param message string
+---@return string
+function script.without_place(message)
+  return (message:gsub("^[^\n]-%.lua:%d+: ", ""))
+end
+
 --- Rewrites an error that lmopt raised on the script's behalf: our own place goes, the script's comes.
 ---@param path string
 ---@param err any

@@ -1,5 +1,6 @@
 --- What a run is to do: the script's table, with the command line's flags on top.
 local errors = require "lmopt.error"
+local options = require "lmopt.cli.options"
 local output = require "lmopt.cli.output"
 local script = require "lmopt.cli.script"
 
@@ -75,6 +76,8 @@ local function check_table(path, given)
     else
       local ok, wanted = checks[kind](value)
       if not ok then script.complain(path, key, "'%s' must be %s, not %s", key, wanted, describe(value)) end
+      local problem = key == "storage" and options.storage_problem(value)
+      if problem then script.complain(path, key, "'storage' %s", problem) end
     end
   end
   if given.direction and given.directions then
@@ -118,7 +121,16 @@ end
 local function check_method(flag, name, methods)
   if name == nil then return end
   local ok, err = pcall(methods.resolve, name, "--" .. flag)
-  if not ok then errors.raise("usage", (errors.text(err):gsub("^[^\n]-%.lua:%d+: ", "")), { command = "run" }) end
+  if ok then return end
+  local message = script.without_place(errors.text(err))
+  if not message:find("--" .. flag, 1, true) then message = ("--%s %s: %s"):format(flag, name, message) end
+  errors.raise("usage", message, { command = "run" })
+end
+
+local function check_model(name)
+  if name == nil then return end
+  local ok, err = pcall(require "lmopt.lm".new, name)
+  if not ok then errors.raise("usage", ("--lm: %s"):format(script.without_place(errors.text(err))), { command = "run" }) end
 end
 
 --- Checks the flags that need no script.
@@ -126,6 +138,7 @@ end
 function settings.check_flags(flags)
   check_method("sampler", flags.sampler, require "lmopt.samplers")
   check_method("pruner", flags.pruner, require "lmopt.pruners")
+  check_model(flags.lm)
   if flags.timeout and flags.timeout <= 0 then errors.raise("usage", "--timeout must be positive", { command = "run" }) end
   if flags.new and flags.same then errors.raise("usage", "--new and --same exclude each other", { command = "run" }) end
 end
@@ -140,8 +153,10 @@ function settings.merge(given, flags)
     given.direction, given.directions = nil, flags.direction
   elseif given.direction then
     given.direction, given.directions = nil, { given.direction }
+  elseif not given.directions then
+    given.directions, given.directions_by_default = { "minimize" }, true
   end
-  given.directions = given.directions or { "minimize" }
+  given.timeout_name = flags.timeout and "--timeout" or "its timeout"
   given.timeout = flags.timeout or given.timeout
   given.n_jobs = flags.jobs or given.n_jobs or 1
   given.storage = flags.storage or given.storage
@@ -153,6 +168,24 @@ function settings.merge(given, flags)
   if flags.budget then given.budget = { usd = flags.budget } end
   if not given.trials and not given.n_trials then given.trials, given.trials_by_default = settings.DEFAULT_TRIALS, true end
   return given
+end
+
+--- Raises a usage error when what the study refuses was said by a flag, or should have been.
+---@param given table what `merge` returned
+---@param flags table
+---@param err any from create_study
+function settings.blame_flag(given, flags, err)
+  if type(err) ~= "string" then return end -- no misuse
+  local message = script.without_place(err)
+  local about_seed, about_directions = message:find "^the study .* has seed ", message:find "^the study .* has .*direction"
+  if about_seed and flags.seed then
+    errors.raise("usage", ("--seed: %s; leave it out to go on, or begin another study with --study NAME"):format(message),
+      { brief = true })
+  elseif about_directions and flags.direction then
+    errors.raise("usage", ("--direction: %s; begin another study with --study NAME"):format(message), { brief = true })
+  elseif about_directions and given.directions_by_default then
+    errors.raise("usage", ("%s%s; --direction says which"):format(flags.study and "--study: " or "", message), { brief = true })
+  end
 end
 
 return settings

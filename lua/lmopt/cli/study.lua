@@ -10,7 +10,7 @@ local DONE, FAILED = 0, 1
 
 local study = { order = { "ls", "show", "best", "export", "rm" } }
 
-local STORAGE = { name = "STORAGE", required = true }
+local STORAGE = { name = "STORAGE", required = true, type = "storage" }
 local NAME = { name = "NAME" }
 local JSON = { name = "json", help = "as JSON" }
 
@@ -134,8 +134,8 @@ end
 
 local function show_single(opened, trials, count, add)
   local best = opened.best_trial
-  if not best then return end
-  add(("best value %s, trial %d\n%s"):format(output.value(best.value), best.number, output.map(best.params)))
+  if not best then return false end
+  add(("\nbest value %s, trial %d\n%s"):format(output.value(best.value), best.number, output.map(best.params)))
   local points = {}
   for _, trial in ipairs(trials) do
     if trial.state == "complete" then points[#points + 1] = { number = trial.number, value = trial.value } end
@@ -144,13 +144,16 @@ local function show_single(opened, trials, count, add)
   local plot = output.plot(points, maximize, 64, 10)
   if plot ~= "" then add("\nbest value so far, by trial (· a trial)\n" .. plot) end
   if count > 0 and #points > 1 then add("\nthe best trials\n" .. trial_table(first(by_value(trials, maximize), count))) end
+  return true
 end
 
 local function show_front(opened, count, add)
   local front = opened.best_trials or {}
-  if #front == 0 then return end
-  add(("%d trials on the Pareto front\n%s"):format(#front, trial_table(first(front, math.max(1, count)))))
-  if #front > count then add(("  (%d more)\n"):format(#front - count)) end
+  if #front == 0 then return false end
+  add(("\n%s on the Pareto front\n"):format(output.count(#front, "trial")))
+  if count > 0 then add(trial_table(first(front, count))) end
+  if count > 0 and #front > count then add(("  (%d more)\n"):format(#front - count)) end
+  return true
 end
 
 function study.show.main(values, _, host)
@@ -166,13 +169,18 @@ function study.show.main(values, _, host)
   head[#head + 1] = opened:property "sampler" -- what it was run with last; reading it needs none
   if opened.seed then head[#head + 1] = "seed " .. tostring(opened.seed) end
   add(("study '%s': %s\n"):format(opened.name, table.concat(head, ", ")))
-  add(("%d trials: %s\n"):format(#trials, output.counts(counts_of(trials))))
+  if #trials == 0 then
+    add "no trials so far\n"
+  else
+    add(("%s: %s\n"):format(output.count(#trials, "trial"), output.counts(counts_of(trials))))
+  end
   if next(opened.user_attrs or {}) ~= nil then add(output.map(opened.user_attrs)) end
-  add "\n"
-  if #opened.directions > 1 then show_front(opened, count, add) else show_single(opened, trials, count, add) end
+  local shown
+  if #opened.directions > 1 then shown = show_front(opened, count, add) else shown = show_single(opened, trials, count, add) end
+  if not shown and #trials > 0 then add "\nno trial is complete\n" end
   if count > 0 and #trials > 0 then
     local from = math.max(1, #trials - count + 1)
-    add("\nthe latest trials\n" .. trial_table(table.move(trials, from, #trials, 1, {})))
+    add((from > 1 and "\nthe latest trials\n" or "\nall trials\n") .. trial_table(table.move(trials, from, #trials, 1, {})))
   end
   host.write(table.concat(page))
   return DONE
@@ -261,7 +269,7 @@ study.rm = {
 function study.rm.main(values, _, host)
   local trials = #lmopt.load_study { name = values.NAME, storage = values.STORAGE, read_only = true }.trials
   lmopt.delete_study { name = values.NAME, storage = values.STORAGE }
-  host.write(("removed study '%s' with %d trials from %s\n"):format(values.NAME, trials, values.STORAGE))
+  host.write(("removed study '%s' with %s from %s\n"):format(values.NAME, output.count(trials, "trial"), values.STORAGE))
   return DONE
 end
 

@@ -17,7 +17,7 @@ trial.show = {
 Shows one trial: parameters, values, attributes, constraints, reports, the
 error it ended with, and its model calls with the exact messages and replies.]],
     positionals = {
-      { name = "STORAGE", required = true },
+      { name = "STORAGE", required = true, type = "storage" },
       { name = "NAME", required = true },
       { name = "NUMBER", required = true, type = "integer", minimum = 0 },
     },
@@ -74,8 +74,8 @@ local function call_text(index, call)
   local lines = {}
   local usage = call.usage or {}
   local cost = {}
-  if usage.prompt_tokens then cost[#cost + 1] = ("%d prompt tokens"):format(usage.prompt_tokens) end
-  if usage.completion_tokens then cost[#cost + 1] = ("%d completion tokens"):format(usage.completion_tokens) end
+  if usage.prompt_tokens then cost[#cost + 1] = output.count(usage.prompt_tokens, "prompt token") end
+  if usage.completion_tokens then cost[#cost + 1] = output.count(usage.completion_tokens, "completion token") end
   if usage.usd then cost[#cost + 1] = ("$%.6f"):format(usage.usd) end
   if usage.seconds then cost[#cost + 1] = output.duration(usage.seconds) end
   lines[1] = ("  call %d: %s%s\n"):format(index, call.model or "a model", #cost > 0 and ", " .. table.concat(cost, ", ") or "")
@@ -98,7 +98,9 @@ end
 
 local function page_of(opened, found, calls)
   local page = { ("trial %d of study '%s': %s\n"):format(found.number, opened.name, found.state) }
-  if found.values or found.value ~= nil then page[#page + 1] = ("value %s\n"):format(output.values(found)) end
+  if found.values or found.value ~= nil then
+    page[#page + 1] = ("value%s %s\n"):format(#(found.values or {}) > 1 and "s" or "", output.values(found))
+  end
   if found.datetime_start then
     page[#page + 1] = ("started %s UTC%s\n"):format(export.date(found.datetime_start),
       found.datetime_complete and ", ended " .. export.date(found.datetime_complete) .. " UTC" or "")
@@ -113,10 +115,17 @@ local function page_of(opened, found, calls)
   section(page, "reports", #rows > 0 and output.table(rows) or "")
   section(page, "error", found.error and indent(found.error, 2) or "")
   local traceback = (found.system_attrs or {})["lmopt:traceback"]
-  if traceback and traceback ~= found.error then section(page, "traceback", indent(tostring(traceback), 2)) end
+  if type(traceback) == "string" and traceback ~= found.error then
+    -- It begins with the message, which has been shown.
+    local message = tostring(found.error)
+    if traceback:sub(1, #message + 1) == message .. "\n" then traceback = traceback:sub(#message + 2) end
+    traceback = traceback:gsub("^stack traceback:\n", ""):gsub("\t", "")
+    traceback = traceback:gsub("\n%[C%]: in function 'xpcall'\nlmopt/optimize%.lua:.*$", "") -- who called the objective
+    section(page, "traceback", indent(traceback, 2))
+  end
   local texts = {}
   for i, call in ipairs(calls) do texts[i] = call_text(i, call) end
-  section(page, ("model calls: %d"):format(#calls), table.concat(texts, "\n"))
+  section(page, output.count(#calls, "model call"), table.concat(texts, "\n"))
   return table.concat(page)
 end
 
@@ -125,8 +134,9 @@ function trial.show.main(values, _, host)
   local trials = opened.trials
   local found = trials[values.NUMBER + 1]
   if not found or found.number ~= values.NUMBER then
-    errors.raise("not_found", ("study '%s' has no trial %d; its trials are %s"):format(opened.name, values.NUMBER,
-      #trials == 0 and "none so far" or ("0 to %d"):format(#trials - 1)))
+    errors.raise("not_found", ("study '%s' has no trial %d; %s"):format(opened.name, values.NUMBER,
+      #trials == 0 and "it has none so far" or #trials == 1 and "it has trial 0 only"
+        or ("its trials are 0 to %d"):format(#trials - 1)))
   end
   local calls = opened:calls(values.NUMBER) or {}
   if values.json then

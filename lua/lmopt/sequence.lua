@@ -1,0 +1,171 @@
+--- What happens between trials, in the order of their numbers: callbacks, trials that are put in the queue, stops.
+--
+-- All three must come out the same at any number of jobs, and after a crash. So a callback runs when every trial before
+-- its own has had its turn, and sees no later one; what a callback or an objective puts in the queue gets its number `lag`
+-- trials later, when every schedule has got that far; and how far it has come is kept with the study.
+local json = require "lmopt.json"
+local records = require "lmopt.records"
+
+local M = {}
+
+local PROPERTY = "sequence" -- in the study's file: { next =, stop_at =, deferred = {...} }
+local ENQUEUED = "lmopt:enqueued" -- of a trial: what its objective put in the queue
+local ORIGIN = "lmopt:origin" -- of a trial that came out of the queue: which entry it was
+
+local Sequence = {}
+Sequence.__index = Sequence
+
+-- A property and an attribute hold pairs as lists, whose order JSON keeps.
+local function plain(entry)
+  return {
+    number = entry.number, tag = entry.tag, skip = entry.skip or nil,
+    params = json.array(entry.params), user = json.array(entry.user),
+  }
+end
+
+local function by_origin(a, b)
+  if a.number ~= b.number then return a.number < b.number end
+  return a.place < b.place
+end
+
+-- Places an entry among the others: those of an objective before those of callbacks.
+local function add(self, entry)
+  if self.tags[entry.tag] then return end
+  self.tags[entry.tag] = true
+  local kind, index = entry.tag:match "^%d+([tc])(%d+)$"
+  entry.place = (kind == "c" and 1e6 or 0) + tonumber(index)
+  table.insert(self.deferred, entry)
+  table.sort(self.deferred, by_origin)
+end
+
+--- Takes up where the last run of the study was left.
+---@param study lmopt.Study
+---@param options { lag: integer, arrival: boolean, callbacks: function[] }
+function M.open(study, options)
+  local self = setmetatable({
+    study = study, lag = options.lag, arrival = options.arrival, callbacks = options.callbacks, deferred = {}, tags = {},
+  }, Sequence)
+  local stored = study.path and study:property(PROPERTY) or study._sequence or {}
+  self.saved = next(stored) ~= nil
+  self.next, self.stop_at = stored.next, stored.stop_at
+  for _, found in ipairs(study._core:find_attribute(ORIGIN)) do self.tags[json.decode(found[2])] = true end
+  for _, entry in ipairs(stored.deferred or {}) do add(self, entry) end
+  for _, found in ipairs(study._core:find_attribute(ENQUEUED)) do self:collect(found[1], found[2]) end
+  if #self.callbacks == 0 then self.next = nil end
+  return self
+end
+
+function Sequence:save()
+  local deferred = json.array {}
+  for i, entry in ipairs(self.deferred) do deferred[i] = plain(entry) end
+  local state = { next = self.next, stop_at = self.stop_at, deferred = deferred }
+  if next(state.deferred) == nil and state.next == nil and state.stop_at == nil and not self.saved then return end
+  self.saved = true
+  if self.study.path then
+    self.study:set_property(PROPERTY, state)
+  else
+    self.study._sequence = state
+  end
+end
+
+--- Trials whose callbacks have not run although they have ended, or that will run before others' callbacks may:
+-- in the order of their numbers.
+---@return { number: integer, state: string }[]
+function Sequence:pending()
+  local list = {}
+  if #self.callbacks == 0 or not self.next or self.arrival then return list end
+  local handle = self.study._core
+  for number = self.next, handle:counts().all - 1 do
+    local state = handle:state(number)
+    if state ~= "running" then list[#list + 1] = { number = number, state = state } end
+  end
+  return list
+end
+
+-- What the objective of a trial that has ended put in the queue.
+function Sequence:collect(number, text)
+  for i, entry in ipairs(json.decode(text)) do
+    entry.number, entry.tag = number, ("%dt%d"):format(number, i)
+    add(self, entry)
+  end
+end
+
+--- Puts a trial in the queue on behalf of a callback.
+function Sequence:defer(params, user, skip)
+  self.calls = (self.calls or 0) + 1
+  add(self, { number = self.calling, tag = ("%dc%d"):format(self.calling, self.calls), params = params, user = user, skip = skip })
+end
+
+--- Remembers what the objective of a running trial puts in the queue; it is stored with the trial.
+function M.remember(trial, params, user, skip)
+  trial._enqueued = trial._enqueued or json.array {}
+  table.insert(trial._enqueued, { params = json.array(params), user = json.array(user), skip = skip or nil })
+end
+
+--- The attribute that goes with a trial's result, or nil.
+function M.attribute(trial)
+  if trial._enqueued then return ENQUEUED, json.encode(trial._enqueued) end
+end
+
+--- A trial has had its turn: its callbacks run. An error of one is returned.
+---@param number integer
+---@return any? problem
+function Sequence:told(number)
+  local study = self.study
+  local before = #self.deferred
+  local text = study._core:attributes(false, number)[ENQUEUED]
+  if text then self:collect(number, text) end
+  local problem
+  if #self.callbacks > 0 then
+    local record = records.one(study, number)
+    -- With a lag of 1 nothing later can have ended; else it could, or not, so it is not shown.
+    local seen = (self.arrival or self.lag == 1) and study or study:_view_until(number)
+    self.calling, self.calls = number, 0
+    for _, callback in ipairs(self.callbacks) do
+      local ok
+      ok, problem = pcall(callback, seen, record)
+      if not ok then break end
+      problem = nil
+    end
+    self.calling = nil
+  end
+  self.next = #self.callbacks > 0 and not self.arrival and number + 1 or nil
+  if self.next or #self.deferred ~= before then self:save() end
+  return problem
+end
+
+--- Gives numbers to queued trials whose time has come. False, message, kind when the file can't be written.
+---@param next_number integer the number that the next new trial will get
+function Sequence:flush(next_number)
+  local study = self.study
+  local changed = false
+  while self.deferred[1] and (self.arrival or self.deferred[1].number + self.lag <= next_number) do
+    local entry = table.remove(self.deferred, 1)
+    changed = true
+    if not (entry.skip and records.exists(study, entry.params, next_number - self.lag)) then
+      local number, message, kind = study._core:enqueue(entry.params, entry.user, { { ORIGIN, json.encode(entry.tag) } })
+      if not number then return false, message, kind end
+      next_number = math.max(next_number, number + 1)
+    end
+  end
+  if changed then self:save() end
+  return true
+end
+
+--- No trial from number + lag on; from nowhere in particular: none at all.
+---@param number integer?
+function Sequence:stop(number)
+  local at = number and not self.arrival and number + self.lag or 0
+  self.stop_at = math.min(self.stop_at or at, at)
+  if number then self:save() end
+end
+
+--- A run has ended by itself: its stop was for it alone.
+function Sequence:close()
+  if self.stop_at then
+    self.stop_at = nil
+    self:save()
+  end
+end
+
+return M
