@@ -235,7 +235,8 @@ local function conclude(summary, study, counts, finished, given, say, host)
     return LIMIT
   end
   if reason == "timeout" then
-    say(("stopped by %s after %s%s"):format(given.timeout_name, output.count(finished, "trial"), given.storage and "; run again to go on" or ""))
+    say(("stopped by %s after %s%s"):format(given.timeout_name, output.count(finished, "trial"),
+      given.storage and "; run again to go on" or ""))
     return LIMIT
   end
   if reason == "exhausted" then say "every point of the search space has been tried" end
