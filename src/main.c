@@ -14,6 +14,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 #include <lualib.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -35,6 +36,7 @@ typedef struct host {
   lmopt_log_level level; /* the lowest that is shown */
   bool terminal;         /* is standard error one? */
   FILE *results;         /* standard output, wherever it was diverted from */
+  int refused;           /* errno of the first result that could not be written, or 0 */
   int argc;
   char **argv;
 } host;
@@ -115,8 +117,12 @@ static int host_divert(lua_State *L) {
 static int host_write(lua_State *L) {
   size_t size;
   const char *text = luaL_checklstring(L, 1, &size);
-  fwrite(text, 1, size, host_of(L)->results);
-  fflush(host_of(L)->results); /* in order with what standard error says; failures are told at the end */
+  host *h = host_of(L);
+  errno = 0;
+  bool written = fwrite(text, 1, size, h->results) == size;
+  /* Flushed to be in order with what standard error says; failures are told at the end. */
+  if (fflush(h->results) != 0) written = false;
+  if (!written && h->refused == 0) h->refused = errno != 0 ? errno : EIO;
   return 0;
 }
 
@@ -210,11 +216,16 @@ static int run(lua_State *L) {
 
 /* Results that could not be written are a failure, except when the reader had enough (`| head`). */
 static bool flush_results(const host *h) {
+  int reason = h->refused;
   errno = 0;
-  bool bad = fflush(h->results) != 0 || ferror(h->results);
-  if (fflush(stdout) != 0) bad = true;
-  if (bad && errno != EPIPE) fprintf(stderr, "lmopt: standard output can't be written: %s\n", strerror(errno));
-  return !bad;
+  if ((fflush(h->results) != 0 || fflush(stdout) != 0) && reason == 0) reason = errno;
+  if (reason == 0 && !ferror(h->results) && !ferror(stdout)) return true;
+  /* What a script prints fails in silence, and its reason is gone: is the reader? */
+  struct pollfd reader = {.fd = fileno(h->results), .events = POLLOUT};
+  if (reason == EPIPE || (reason == 0 && poll(&reader, 1, 0) == 1 && (reader.revents & POLLERR) != 0)) return true;
+  fprintf(stderr, "lmopt: standard output can't be written%s%s\n", reason != 0 ? ": " : "",
+          reason != 0 ? strerror(reason) : "");
+  return false;
 }
 
 int main(int argc, char **argv) {

@@ -83,6 +83,9 @@ function Journal:reserve(core, arguments)
   end
 end
 
+--- Whether the study's budget is about tokens or money: then the length of a reply must have a limit.
+function Journal:limits_tokens() return self.study._budget_tokens or false end
+
 --- Does a call through the journal.
 ---@param key string what makes two requests the same
 ---@param model string for people

@@ -402,9 +402,20 @@ local function require_key(handle, provider, key)
   errors.raise("auth", text:format(handle.name, provider.api_key_env))
 end
 
+-- A budget is a hard stop only when no reply can be longer than what was reserved for it.
+local function limit_reply(handle, request)
+  local journal = task.context().journal
+  if not journal or not journal:limits_tokens() or request.max_tokens or request.max_completion_tokens then return end
+  request.max_tokens = UNKNOWN_COMPLETION_TOKENS
+  if handle.told_limit then return end
+  handle.told_limit = true
+  task.log("info", ("%s: no max_tokens is given; under a budget it is %d"):format(handle.name, UNKNOWN_COMPLETION_TOKENS))
+end
+
 local function call_over_network(handle, provider, request)
   local key = keys[handle]
   require_key(handle, provider, key)
+  limit_reply(handle, request)
   return with_clean_errors(key, function()
     local message = provider.request(handle, request, key)
     local was_sent = false

@@ -155,11 +155,13 @@ local function wrap(handle, options, what)
   if not info.path then study._ledger = journal.ledger(options.budget) end
   if options.budget then
     study._budget_usd = options.budget.usd ~= nil
+    study._budget_tokens = study._budget_usd or options.budget.completion_tokens ~= nil
     local ok, message, kind = handle:set_budget(options.budget)
     if ok == nil then fail(message, kind) end
   elseif info.path then
     local limit = handle:budget()
     study._budget_usd = limit ~= nil and limit.usd >= 0
+    study._budget_tokens = study._budget_usd or limit ~= nil and limit.completion_tokens >= 0
   end
   return study
 end

@@ -131,6 +131,31 @@ A reader that has had enough is no trouble.
 
   $ lmopt study export mixed.db | head -1 | cut -d, -f1,2
   number,state
+  $ cat > many.lua <<'END'
+  > return { trials = 3000, sampler = "random", storage = "many.db", objective = function(trial)
+  >   return trial:suggest_float("x", 0, 1)
+  > end }
+  > END
+  $ lmopt run many.lua --quiet >/dev/null
+  $ for format in csv json jsonl; do { lmopt study export many.db --format $format; echo "status $?" >&2; } | head -c 10 >/dev/null; done
+  status 0
+  status 0
+  status 0
+  $ { lmopt study best many.db; echo "status $?" >&2; } | true
+  status 0
+
+A device that is full is one.
+
+  $ lmopt study export mixed.db > /dev/full
+  lmopt: standard output can't be written: No space left on device
+  [1]
+  $ echo 'require("lmopt").list_studies "many.db" for i = 1, 9999 do print "line" end' > prints.lua
+  $ lmopt run prints.lua > /dev/full
+  lmopt: standard output can't be written* (glob)
+  [1]
+  $ { lmopt run prints.lua; echo "status $?" >&2; } | head -1
+  line
+  status 0
 
 `study rm` needs the name, and says what it removed.
 
@@ -145,3 +170,70 @@ A reader that has had enough is no trouble.
   removed study 'mixed' with 12 trials from mixed.db
   $ lmopt study ls mixed.db | wc -l
   1
+
+Values that JSON has no numbers for, names and texts of every kind.
+
+  $ cat > odd.lua <<'END'
+  > return { name = "odd näme", storage = "odd file.db", trials = 6, seed = 2, direction = "maximize",
+  >   objective = function(trial)
+  >     local x = trial:suggest_float("größe", 0, 1)
+  >     trial:suggest_categorical("long", { ("word "):rep(60), "a\nb" })
+  >     trial:set_user_attr("note\nline", "one\ntwo")
+  >     if trial.number == 2 then return math.huge end
+  >     if trial.number == 3 then return -math.huge end
+  >     if trial.number == 4 then error "line one\nline two" end
+  >     return x
+  >   end }
+  > END
+  $ lmopt run odd.lua 2>&1 | tail -1
+  more: lmopt study show 'odd file.db' 'odd näme'
+  $ strict='import json, sys; o = json.load(sys.stdin, parse_constant=lambda name: 1 / 0)'
+  $ lmopt run odd.lua --json 2>/dev/null | python3 -c "$strict; print(o['best']['value'], o['best']['number'])"
+  Infinity 2
+  $ for c in 'study show --json' 'study best --json' 'study export --format json'; do lmopt $c 'odd file.db' | python3 -c "$strict; print(len(o))"; done
+  4
+  7
+  4
+  $ lmopt study export 'odd file.db' | python3 -c 'import csv, sys; print([(r["value"][:4], r["user_attrs_note\nline"]) for r in csv.DictReader(sys.stdin)][2:4])'
+  [('Infi', 'one\ntwo'), ('-Inf', 'one\ntwo')]
+  $ lmopt study best 'odd file.db'
+  trial 2: inf
+    größe  * (glob)
+    long   * (glob)
+  attributes
+    "note\nline"  "one\ntwo"
+  $ lmopt trial show 'odd file.db' 'odd näme' 4 | sed -n '/^error/,$p'
+  error
+    odd.lua:8: line one
+    line two
+  
+  traceback
+    [C]: in function 'error'
+    odd.lua:8: in * (glob)
+
+A study none of whose trials is complete; one of a single trial.
+
+  $ printf 'return { trials = 1, storage = "none.db", seed = 1, objective = function(trial) trial:report(0.5, 1) trial:prune() end }' > none.lua
+  $ lmopt run none.lua
+  study 'none', minimize, tpe, seed 1, none.db
+  lmopt: no trial of study 'none' is complete
+  study 'none': 1 trial, 1 pruned
+  more: lmopt study show none.db none
+  [1]
+  $ lmopt study show none.db
+  study 'none': minimize, tpe, seed 1
+  1 trial: 1 pruned
+  
+  no trial is complete
+  
+  all trials
+    trial  state   value  parameters
+    0      pruned  0.5
+  $ lmopt study best none.db
+  lmopt: no trial of study 'none' is complete
+  [1]
+  $ lmopt run none.lua --json 2>/dev/null | python3 -c "$strict; print(o['trials'], 'best' in o)"
+  {'complete': 0, 'pruned': 1, 'failed': 0} False
+  $ lmopt trial show none.db none 1
+  lmopt: study 'none' has no trial 1; it has trial 0 only
+  [1]

@@ -185,10 +185,12 @@ end)
 
 describe("a journal", function()
   local stored
+  local limited = false
 
   local function with_journal(fn)
     local context = task.context()
     context.journal = {
+      limits_tokens = function() return limited end,
       call = function(_, key, name, request_text, worst, send)
         stored[#stored + 1] = { key = key, name = name, request_text = request_text, worst = worst }
         if stored[key] then return stored[key] end
@@ -203,7 +205,19 @@ describe("a journal", function()
     return assert(table.unpack(results))
   end
 
-  before_each(function() stored = {} end)
+  before_each(function() stored, limited = {}, false end)
+
+  it("limits a reply whose length nobody limited, where the budget is about tokens", function()
+    limited = true
+    with_journal(function()
+      model "echo" "hello"
+      model("echo", { max_tokens = 9 }) "hello"
+      model("echo", { max_completion_tokens = 8 }) "hello"
+    end)
+    assert.equal(4096, lmopt.json.decode(stored[1].request_text).max_tokens)
+    assert.equal(9, lmopt.json.decode(stored[2].request_text).max_tokens)
+    assert.is_nil(lmopt.json.decode(stored[3].request_text).max_tokens)
+  end)
 
   it("replays an identical reply without sending", function()
     with_journal(function()

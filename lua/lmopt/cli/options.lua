@@ -70,6 +70,11 @@ function options.storage_problem(text)
   return ("'%s://...': this version keeps studies in SQLite files only: study.db or sqlite:///study.db"):format(scheme)
 end
 
+-- "csv, json or jsonl"
+local function one_of(choices)
+  return table.concat(choices, ", ", 1, #choices - 1) .. " or " .. choices[#choices]
+end
+
 local function convert(command, label, declared, text)
   local kind = declared.type or "string"
   local value = text
@@ -98,7 +103,7 @@ local function convert(command, label, declared, text)
       local known = false
       for _, choice in ipairs(declared.choices) do known = known or choice == item end
       if not known then
-        options.misuse(command, "%s must be %s, not '%s'%s", label, table.concat(declared.choices, " or "), item,
+        options.misuse(command, "%s must be %s, not '%s'%s", label, one_of(declared.choices), item,
           errors.hint(item, declared.choices))
       end
     end

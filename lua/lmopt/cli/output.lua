@@ -146,8 +146,16 @@ function output.map(map)
   return #rows > 0 and output.table(rows, nil, 100) or ""
 end
 
---- "12 s", "3 min 20 s", "2 h 05 min".
+--- "$0.0412"; with more digits below a cent.
+---@param usd number
+---@return string
+function output.dollars(usd)
+  return (usd > 0 and usd < 0.01 and "$%.6f" or "$%.4f"):format(usd)
+end
+
+--- "40 ms", "12 s", "3 min 20 s", "2 h 05 min".
 function output.duration(seconds)
+  if seconds < 0.1 then return ("%d ms"):format(math.ceil(seconds * 1000)) end
   if seconds < 10 then return ("%.1f s"):format(seconds) end
   seconds = math.floor(seconds + 0.5)
   if seconds < 60 then return ("%d s"):format(seconds) end

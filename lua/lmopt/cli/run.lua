@@ -155,8 +155,8 @@ local function to_text(study, counts, usage)
   end
   if usage then
     local completion = usage.completion_tokens or 0
-    lines[#lines + 1] = ("%s (%d cached), %d prompt and %s, $%.4f\n"):format(output.count(usage.calls, "model call"),
-      usage.cached or 0, usage.prompt_tokens or 0, output.count(completion, "completion token"), usage.usd or 0)
+    lines[#lines + 1] = ("%s (%d cached), %d prompt and %s, %s\n"):format(output.count(usage.calls, "model call"),
+      usage.cached or 0, usage.prompt_tokens or 0, output.count(completion, "completion token"), output.dollars(usage.usd or 0))
   end
   return table.concat(lines)
 end
@@ -231,7 +231,8 @@ local function conclude(summary, study, counts, finished, given, say, host)
     return FAILED
   end
   if reason == "limit" then
-    io.stderr:write("lmopt: ", summary.message or "stopped by a limit", given.storage and "; run again to go on\n" or "\n")
+    io.stderr:write("lmopt: ", summary.message or "stopped by a limit",
+      given.storage and "; run again with a larger --budget to go on\n" or "\n")
     return LIMIT
   end
   if reason == "timeout" then

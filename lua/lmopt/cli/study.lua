@@ -105,8 +105,8 @@ local function parameters_text(trial)
   return table.concat(parts, " ")
 end
 
-local function trial_table(trials)
-  local rows = { { "  trial", "state", "value", "parameters" } }
+local function trial_table(trials, several)
+  local rows = { { "  trial", "state", several and "values" or "value", "parameters" } }
   for _, trial in ipairs(trials) do
     local value = output.values(trial)
     if trial.state == "failed" and trial.error then value = output.shorten(trial.error:gsub("\n.*", ""), 40) end
@@ -151,7 +151,7 @@ local function show_front(opened, count, add)
   local front = opened.best_trials or {}
   if #front == 0 then return false end
   add(("\n%s on the Pareto front\n"):format(output.count(#front, "trial")))
-  if count > 0 then add(trial_table(first(front, count))) end
+  if count > 0 then add(trial_table(first(front, count), true)) end
   if count > 0 and #front > count then add(("  (%d more)\n"):format(#front - count)) end
   return true
 end
@@ -180,7 +180,8 @@ function study.show.main(values, _, host)
   if not shown and #trials > 0 then add "\nno trial is complete\n" end
   if count > 0 and #trials > 0 then
     local from = math.max(1, #trials - count + 1)
-    add((from > 1 and "\nthe latest trials\n" or "\nall trials\n") .. trial_table(table.move(trials, from, #trials, 1, {})))
+    add(from > 1 and "\nthe latest trials\n" or "\nall trials\n")
+    add(trial_table(table.move(trials, from, #trials, 1, {}), #opened.directions > 1))
   end
   host.write(table.concat(page))
   return DONE

@@ -76,7 +76,7 @@ local function call_text(index, call)
   local cost = {}
   if usage.prompt_tokens then cost[#cost + 1] = output.count(usage.prompt_tokens, "prompt token") end
   if usage.completion_tokens then cost[#cost + 1] = output.count(usage.completion_tokens, "completion token") end
-  if usage.usd then cost[#cost + 1] = ("$%.6f"):format(usage.usd) end
+  if usage.usd then cost[#cost + 1] = output.dollars(usage.usd) end
   if usage.seconds then cost[#cost + 1] = output.duration(usage.seconds) end
   lines[1] = ("  call %d: %s%s\n"):format(index, call.model or "a model", #cost > 0 and ", " .. table.concat(cost, ", ") or "")
   local request = decode(call.request)
