@@ -99,7 +99,7 @@ static lmopt_status fail_budget(lm_storage *s, lm_id study, const lm_cost *worst
                    limit.calls);
   if (limit.usd >= 0 && spent.usd + worst->usd > limit.usd)
     return lm_fail(e, LMOPT_LIMIT,
-                   "the study's budget is spent: $%.6g of $%.6g are spent or reserved, and this call may cost $%.6g",
+                   "the study's budget is spent: $%.6f of $%.6f are spent or reserved, and this call may cost $%.6f",
                    spent.usd, limit.usd, worst->usd);
   return lm_fail(e, LMOPT_LIMIT, "the study's budget is spent: its limit of tokens leaves no room for this call");
 }

@@ -318,9 +318,10 @@ static lmopt_status settle_property(lm_study *study, const char *key, bool given
 
 static lmopt_status settle_properties(lm_study *study, const lm_study_options *o, lm_error *e) {
   long long seed = (long long)o->seed, order = o->order, lag = o->lag;
+  if (order == 0) order = 1; /* stored too: a later run that asks for the other order is told */
   if (!o->has_seed) seed = (long long)lm_runtime_draw_seed(study->runtime);
   lmopt_status status = settle_property(study, "seed", o->has_seed, &seed, true, e);
-  if (status == LMOPT_OK) status = settle_property(study, "order", order != 0, &order, false, e);
+  if (status == LMOPT_OK) status = settle_property(study, "order", o->order != 0, &order, true, e);
   if (status == LMOPT_OK) status = settle_property(study, "lag", lag != 0, &lag, false, e);
   study->seed = (unsigned long long)seed;
   study->arrival = order == 2;
