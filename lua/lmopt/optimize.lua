@@ -15,7 +15,6 @@ local usage = require "lmopt.usage"
 local M = {}
 
 local OPTIONS = { "n_trials", "timeout", "n_jobs", "callbacks", "catch", "progress", "total" }
-local HEARTBEAT = 30 -- seconds between two signs of life, for processes on other hosts
 local SWEEP = 30 -- seconds between two looks whether a neighbour has died
 local FIRST = 3 -- when the first so many trials all fail, the objective is wrong rather than unlucky
 
@@ -422,15 +421,11 @@ local function run_to_end(run)
   local timer = run.timeout and core.spawn(nil, function()
     if core.sleep(run.timeout) then run:abort("timeout") end
   end)
-  local alive = study.path and core.spawn(nil, function()
-    while core.sleep(HEARTBEAT) do study._core:heartbeat() end
-  end)
   local remove = tasks.on_interrupt(function() run:abort("interrupted") end)
   run:show()
   local ended, problem = pcall(run.loop, run)
   remove()
   if timer then timer:cancel() end
-  if alive then alive:cancel() end
   run:show(true)
   study._run = nil
   if not ended then error(problem, 0) end

@@ -30,6 +30,7 @@ struct lmopt_runtime {
   lm_transport *transport;  /* made by the first HTTP call */
 
   lm_resource *resources;
+  double next_tick; /* monotonic seconds */
 
   atomic_int interrupted;
   int wake_read, wake_write; /* a pipe that lmopt_interrupt writes to; -1: none */

@@ -193,8 +193,18 @@ static void wait_for_wake(lmopt_runtime *rt, int wait_ms) {
   poll(&wake, rt->wake_read >= 0 ? 1 : 0, wait_ms);
 }
 
+static void tick_resources(lmopt_runtime *rt) {
+  double now = lm_clock_monotonic();
+  if (now < rt->next_tick) return;
+  rt->next_tick = now + LM_TICK;
+  for (lm_resource *r = rt->resources; r; r = r->next)
+    if (r->tick) r->tick(r);
+}
+
 /* Moves everything on once, waiting up to wait_ms when nothing is ready. */
 static void pump_once(lmopt_runtime *rt, int wait_ms) {
+  if (wait_ms > LM_TICK * 1000) wait_ms = LM_TICK * 1000;
+  tick_resources(rt);
   if (rt->transport && lm_transport_in_flight(rt->transport) > 0)
     lm_transport_pump(rt->transport, wait_ms, rt->wake_read);
   else if (wait_ms > 0)

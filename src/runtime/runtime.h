@@ -25,7 +25,11 @@ typedef struct lm_resource lm_resource;
 struct lm_resource {
   lm_resource *previous, *next;
   void (*close)(lm_resource *r); /* already taken out of the list; must not call lm_runtime_disown */
+  void (*tick)(lm_resource *r);  /* about every LM_TICK seconds while the loop turns; NULL: nothing */
 };
+
+/* Not a timer: what only ticks is nothing to wait for. */
+enum { LM_TICK = 10 };
 
 typedef enum lm_operation_kind { LM_OPERATION_TIMER, LM_OPERATION_HTTP } lm_operation_kind;
 

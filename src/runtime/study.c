@@ -398,6 +398,12 @@ static void close_resource(lm_resource *resource) {
   study->storage = NULL;
 }
 
+/* A sign of life for processes on other hosts, while a trial runs here. */
+static void tick_resource(lm_resource *resource) {
+  lm_study *study = (lm_study *)(void *)resource;
+  if (study->open && study->storage && !study->read_only) lm_storage_heartbeat(study->storage, NULL);
+}
+
 lmopt_status lm_study_open(lmopt_runtime *rt, const lm_study_options *o, lm_study **out, lm_error *e) {
   *out = NULL;
   if (lm_runtime_closed(rt)) return lm_fail(e, LMOPT_MISUSE, "the runtime is closed");
@@ -410,6 +416,7 @@ lmopt_status lm_study_open(lmopt_runtime *rt, const lm_study_options *o, lm_stud
   study->allocator = a;
   study->read_only = o->read_only;
   study->resource.close = close_resource;
+  study->resource.tick = tick_resource;
   study->open = true; /* so that the parts below may use it; nobody else can see it yet */
   lm_runtime_retain(rt);
   study->name = lm_copy_text(a, o->name);
