@@ -200,7 +200,7 @@ function Run:drain()
         self:check_first(entry)
         local problem = self.sequence:told(entry.number)
         if problem ~= nil then self:abort("raised", problem) end
-        self:show()
+        self:show(nil, entry)
       end
     elseif not entry.ended and not self.arrival then
       break
@@ -209,7 +209,7 @@ function Run:drain()
   if moved then forget_finished(self) end
 end
 
-function Run:show(final)
+function Run:show(final, ended)
   if not self.progress then return end
   local counts = self.study._core:counts()
   local several = #self.study.directions > 1
@@ -221,6 +221,7 @@ function Run:show(final)
     front = several and #(self.study._core:front() or {}) or nil,
     failed = counts.failed,
     final = final,
+    ended = ended, -- { number =, state =, message = } of the trial this is about
   }
 end
 
@@ -301,7 +302,10 @@ function Run:loop()
     elseif number == nil and self.in_flight > 0 then
       self:wait()
     elseif number == nil and #self.queue > 0 then
-      errors.raise("bug", "the loop waits for trials that have ended")
+      -- The oldest is one that somebody else has taken meanwhile, as looking for the next number has shown.
+      local before = #self.queue
+      self:drain()
+      if #self.queue == before then errors.raise("bug", "the loop waits for trials that have ended") end
     else
       break
     end
@@ -413,7 +417,8 @@ local function run_to_end(run)
   run.context = core.context()
   study._run = run
   run:release_dead()
-  for i, entry in ipairs(run.sequence:pending()) do
+  local pending = study._core:counts().running == 0 and run.sequence:pending() or {} -- else others are at work on it
+  for i, entry in ipairs(pending) do
     entry.ended = entry.state ~= "waiting"
     if not entry.ended then entry.state = nil end
     run.queue[i], run.entries[entry.number] = entry, entry

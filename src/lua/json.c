@@ -247,15 +247,9 @@ static void write_value(lua_State *L, writer *w) {
   size_t size;
   const char *text;
   switch (lua_type(L, -1)) {
-    case LUA_TTABLE:
-      write_table(L, w);
-      break;
-    case LUA_TNUMBER:
-      write_number(L, w);
-      break;
-    case LUA_TBOOLEAN:
-      lm_buffer_add_text(&w->text, lua_toboolean(L, -1) ? "true" : "false");
-      break;
+    case LUA_TTABLE: write_table(L, w); break;
+    case LUA_TNUMBER: write_number(L, w); break;
+    case LUA_TBOOLEAN: lm_buffer_add_text(&w->text, lua_toboolean(L, -1) ? "true" : "false"); break;
     case LUA_TSTRING:
       text = lua_tolstring(L, -1, &size);
       lm_buffer_add_json_string(&w->text, text, size);
@@ -264,12 +258,8 @@ static void write_value(lua_State *L, writer *w) {
       if (lua_touserdata(L, -1)) fail(L, w, "a light userdata other than lmopt.null");
       lm_buffer_add_text(&w->text, "null");
       break;
-    case LUA_TNIL:
-      fail(L, w, "nil (write lmopt.null)");
-      break;
-    default:
-      lua_pushfstring(L, "a %s", luaL_typename(L, -1));
-      fail(L, w, lua_tostring(L, -1));
+    case LUA_TNIL: fail(L, w, "nil (write lmopt.null)"); break;
+    default: lua_pushfstring(L, "a %s", luaL_typename(L, -1)); fail(L, w, lua_tostring(L, -1));
   }
   check_buffer(L, w);
 }

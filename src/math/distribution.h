@@ -46,7 +46,7 @@ bool lm_distribution_single(const lm_distribution *d); /* only one value is poss
 ** at both ends, then logarithms when log. Not for categories.
 */
 void lm_distribution_range(const lm_distribution *d, double *low, double *high);
-double lm_distribution_to_range(const lm_distribution *d, double internal); /* log when log */
+double lm_distribution_to_range(const lm_distribution *d, double internal);   /* log when log */
 double lm_distribution_from_range(const lm_distribution *d, double position); /* exp, round to the grid, clip */
 
 /* Optuna's distribution_json: {"name": "FloatDistribution", "attributes": {...}}. */

@@ -12,7 +12,8 @@
 static const char script[] =
     "local lmopt, storage = ...\n"
     "local study = lmopt.create_study { name = 's', seed = 1, storage = storage, load_if_exists = true, lag = 3,\n"
-    "  sampler = lmopt.samplers.tpe { n_startup_trials = 3 }, pruner = lmopt.pruners.median { n_startup_trials = 2 } }\n"
+    "  sampler = lmopt.samplers.tpe { n_startup_trials = 3 }, pruner = lmopt.pruners.median { n_startup_trials = 2 } "
+    "}\n"
     "study:enqueue_trial({ x = 0.5 }, { user_attrs = { known = true } })\n"
     "local function objective(trial)\n"
     "  local x = trial:suggest_float('x', 0, 1)\n"
@@ -57,7 +58,9 @@ static int body(lua_State *L) {
   *o->loaded = o->counter->calls;
   lua_call(L, 2, 0);
   lua_getglobal(L, "done");
-  if (lua_tointeger(L, -1) != FINISHED) return luaL_error(L, "a wrong result: %d, %s", (int)lua_tointeger(L, -1), (lua_getglobal(L, "states"), lua_tostring(L, -1)));
+  if (lua_tointeger(L, -1) != FINISHED)
+    return luaL_error(L, "a wrong result: %d, %s", (int)lua_tointeger(L, -1),
+                      (lua_getglobal(L, "states"), lua_tostring(L, -1)));
   return 0;
 }
 
@@ -128,7 +131,8 @@ static void refuse_in_turn(const char *storage, size_t step) {
     bool good = attempt(&o, message, sizeof message);
     runs++;
     survived += good;
-    if (c.live != 0 && leaks++ == 0) printf("# %zu bytes leaked when allocation %zu was refused: %s\n", c.live, n, message);
+    if (c.live != 0 && leaks++ == 0)
+      printf("# %zu bytes leaked when allocation %zu was refused: %s\n", c.live, n, message);
     if (strstr(message, "wrong result") && wrong++ == 0) printf("# allocation %zu: %s\n", n, message);
     if (storage && !file_is_whole(storage) && torn++ == 0) printf("# allocation %zu tore the file: %s\n", n, message);
   }

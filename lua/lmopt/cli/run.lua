@@ -161,19 +161,19 @@ local function to_text(study, counts, usage)
   return table.concat(lines)
 end
 
--- Two functions: a callback that names the first trial that fails in each way, and one that at the end says how many
+-- Two functions: one that is given the trials as they end and names the first trial that fails in each way, and one that at the end says how many
 -- more failed like it. Ways beyond the first few are only counted.
 local function tell_failures(say)
   local told, like, others = {}, {}, 0
-  local function callback(_, record)
-    if record.state ~= "failed" then return end
-    local message = tostring(record.error):gsub("\n.*", "")
+  local function tell(ended)
+    if ended.state ~= "failed" then return end
+    local message = tostring(ended.message):gsub("\n.*", "")
     if like[message] then
       like[message].more = like[message].more + 1
     elseif #told < FAILURES_TOLD then
-      like[message] = { number = record.number, more = 0 }
+      like[message] = { number = ended.number, more = 0 }
       told[#told + 1] = like[message]
-      say(("trial %d failed: %s"):format(record.number, message))
+      say(("trial %d failed: %s"):format(ended.number, message))
     else
       others = others + 1
       if others == 1 then say "more trials fail in other ways" end
@@ -185,7 +185,7 @@ local function tell_failures(say)
     end
     if others > 0 then say(("... and %d more in other ways"):format(others)) end
   end
-  return callback, conclude
+  return tell, conclude
 end
 
 -- The first lines: what is going to happen.
@@ -282,16 +282,16 @@ local function optimise(path, given, bare, flags, recorder, arguments, host)
   local counts, finished = counts_of(study)
   local summary
   local tell_failure, conclude_failures = tell_failures(say)
-  local callbacks = { tell_failure }
-  for _, callback in ipairs(type(given.callbacks) == "function" and { given.callbacks } or given.callbacks or {}) do
-    callbacks[#callbacks + 1] = callback
+  local function on_progress(event)
+    if event.ended then tell_failure(event.ended) end
+    show(event)
   end
   if given.trials and finished >= given.trials then
     say(("study '%s' has its %s already; --trials N for more"):format(study.name, output.count(finished, "trial")))
   else
     local done, result = pcall(study.optimize, study, given.objective, {
       total = given.trials, n_trials = given.n_trials, timeout = given.timeout, n_jobs = given.n_jobs,
-      catch = given.catch, callbacks = callbacks, progress = show,
+      catch = given.catch, callbacks = given.callbacks, progress = on_progress,
     })
     progress.pause()
     if not done then
