@@ -65,12 +65,3 @@ uint64_t lm_rng_below(lm_rng *rng, uint64_t n) {
     if (bits >= threshold) return bits % n;
   }
 }
-
-void lm_rng_shuffle(lm_rng *rng, size_t *items, size_t count) {
-  for (size_t i = count; i > 1; i--) {
-    size_t j = (size_t)lm_rng_below(rng, i);
-    size_t kept = items[i - 1];
-    items[i - 1] = items[j];
-    items[j] = kept;
-  }
-}

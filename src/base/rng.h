@@ -23,7 +23,6 @@ uint64_t lm_rng_bits(lm_rng *rng);              /* 64 uniform bits */
 double lm_rng_uniform(lm_rng *rng);             /* uniform in [0, 1), 53 bits */
 double lm_rng_normal(lm_rng *rng);              /* standard normal */
 uint64_t lm_rng_below(lm_rng *rng, uint64_t n); /* uniform in 0..n-1 without bias; n > 0 */
-void lm_rng_shuffle(lm_rng *rng, size_t *items, size_t count);
 
 /* SplitMix64's finalizer: a bijection that mixes well. */
 uint64_t lm_mix(uint64_t x);

@@ -68,7 +68,6 @@ typedef enum lm_scope { LM_STUDY_USER, LM_STUDY_SYSTEM, LM_TRIAL_USER, LM_TRIAL_
 /* Sets an attribute of a study or a trial (`id` by scope); `json` is valid JSON text. */
 lmopt_status lm_storage_set_attribute(lm_storage *s, lm_scope scope, lm_id id, const char *key, const char *json,
                                       lm_error *e);
-lmopt_status lm_storage_delete_attribute(lm_storage *s, lm_scope scope, lm_id id, const char *key, lm_error *e);
 lmopt_status lm_storage_study_attributes(lm_storage *s, lm_scope scope, lm_id study,
                                          void (*each)(void *userdata, const char *key, const char *json),
                                          void *userdata, lm_error *e);
@@ -102,8 +101,6 @@ lmopt_status lm_storage_scan(lm_storage *s, lm_id study, lm_id after, const lm_t
 /* The same for one trial. */
 lmopt_status lm_storage_read_trial(lm_storage *s, lm_id trial, const lm_trial_visitor *visitor, lm_error *e);
 
-/* Count and values of `json` when it is a number, an array of numbers, or an object of them (constraints, new and old); -1: neither. Nulls are NaN. */
-int lm_storage_read_numbers(lm_storage *s, const char *json, double *values, size_t capacity);
 /* Visits the members of a JSON object with their values as JSON texts (fixed_params, relative parameters). */
 lmopt_status lm_storage_read_object(lm_storage *s, const char *json,
                                     lmopt_status (*each)(void *userdata, const char *key, const char *json_value),
@@ -121,8 +118,6 @@ lmopt_status lm_storage_insert_trial(lm_storage *s, lm_id study, int state, cons
                                      lm_id *trial, long long *number, lm_error *e);
 /* Takes the WAITING trial with the lowest number: it is RUNNING and ours then. LMOPT_NOT_FOUND: none is waiting. */
 lmopt_status lm_storage_claim_trial(lm_storage *s, lm_id study, lm_id *trial, long long *number, lm_error *e);
-/* The lowest WAITING number, or -1; and how many trials the study has. */
-lmopt_status lm_storage_peek(lm_storage *s, lm_id study, long long *waiting, long long *count, lm_error *e);
 
 lmopt_status lm_storage_set_parameter(lm_storage *s, lm_id trial, const char *name, double internal,
                                       const lm_distribution *d, lm_error *e);

@@ -42,9 +42,8 @@ typedef enum lm_sql {
   LM_SQL_DIRECTIONS,
   /* The next four groups have one statement per lm_scope, in its order. */
   LM_SQL_ATTRIBUTE_SET,
-  LM_SQL_ATTRIBUTE_DELETE = LM_SQL_ATTRIBUTE_SET + 4,
-  LM_SQL_STUDY_ATTRIBUTES = LM_SQL_ATTRIBUTE_DELETE + 4, /* two */
-  LM_SQL_SCAN_ATTRIBUTES = LM_SQL_STUDY_ATTRIBUTES + 2,  /* two: trial scopes */
+  LM_SQL_STUDY_ATTRIBUTES = LM_SQL_ATTRIBUTE_SET + 4,   /* two */
+  LM_SQL_SCAN_ATTRIBUTES = LM_SQL_STUDY_ATTRIBUTES + 2, /* two: trial scopes */
   LM_SQL_PROPERTY_SET = LM_SQL_SCAN_ATTRIBUTES + 2,
   LM_SQL_PROPERTY_GET,
   LM_SQL_SCAN_TRIALS,
@@ -55,7 +54,6 @@ typedef enum lm_sql {
   LM_SQL_TRIAL_NUMBER,
   LM_SQL_TRIAL_STATE,
   LM_SQL_TRIAL_INSERT,
-  LM_SQL_TRIAL_COUNT,
   LM_SQL_WAITING,
   LM_SQL_CLAIM,
   LM_SQL_PARAMETER_SET,
@@ -196,10 +194,7 @@ lmopt_status lm_storage_copy_column(lm_storage *s, sqlite3_stmt *statement, int 
 
 /* --- storage_write.c --- */
 
-const char *lm_storage_state_name(int state);
 int lm_storage_read_state(const char *text); /* -1: none */
-/* 'FINITE', 'INF_POS', 'INF_NEG' or 'NAN'; binds the value (NULL unless finite) and its type. */
-void lm_storage_bind_number(sqlite3_stmt *statement, int value_index, double value);
 
 /* --- storage_owner.c --- */
 

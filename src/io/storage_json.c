@@ -235,45 +235,28 @@ bool lm_json_string(const lm_json_value *value, lm_buffer *out) {
   return out->status == LMOPT_OK;
 }
 
-int lm_storage_read_numbers(lm_storage *s, const char *json, double *values, size_t capacity) {
-  (void)s;
-  lm_json_value whole, key, value;
-  if (!lm_json_whole(json, strlen(json), &whole)) return -1;
-  if (whole.type == LM_JSON_NUMBER) {
-    double number;
-    if (!lm_json_double(&whole, &number)) return -1;
-    if (capacity > 0) values[0] = number;
-    return 1;
-  }
-  if (whole.type != LM_JSON_ARRAY && whole.type != LM_JSON_OBJECT) return -1;
-  lm_json walk = lm_json_members(&whole);
-  size_t count = 0;
-  while (lm_json_next(&walk, whole.type == LM_JSON_OBJECT ? &key : NULL, &value)) {
-    double number = NAN;
-    if (value.type != LM_JSON_NULL && !lm_json_double(&value, &number)) return -1;
-    if (count < capacity) values[count] = number;
-    count++;
-  }
-  return (int)count;
-}
-
 lmopt_status lm_storage_read_object(lm_storage *s, const char *json,
                                     lmopt_status (*each)(void *userdata, const char *key, const char *json_value),
                                     void *userdata, lm_error *e) {
   lm_json_value whole, key, value;
   if (!lm_json_whole(json, strlen(json), &whole) || whole.type != LM_JSON_OBJECT)
     return lm_fail(e, LMOPT_STORAGE, "'%s': not a JSON object: %.80s", s->path, json);
-  lm_buffer name, text;
+  lm_buffer name, text, plain;
   lm_buffer_init(&name, &s->allocator, SIZE_MAX / 4);
   lm_buffer_init(&text, &s->allocator, SIZE_MAX / 4);
+  lm_buffer_init(&plain, &s->allocator, SIZE_MAX / 4);
   lmopt_status status = LMOPT_OK;
   lm_json walk = lm_json_members(&whole);
   while (status == LMOPT_OK && lm_json_next(&walk, &key, &value)) {
     lm_buffer_clear(&name);
     lm_buffer_clear(&text);
+    lm_buffer_clear(&plain);
     bool decoded = lm_json_string(&key, &name);
-    lm_buffer_add(&text, value.text, value.size);
-    if (name.status != LMOPT_OK || text.status != LMOPT_OK)
+    if (value.type == LM_JSON_STRING && lm_json_string(&value, &plain)) /* as choices are written, for comparison */
+      lm_buffer_add_json_string(&text, lm_buffer_text(&plain), plain.size);
+    else
+      lm_buffer_add(&text, value.text, value.size);
+    if (plain.status != LMOPT_OK || name.status != LMOPT_OK || text.status != LMOPT_OK)
       status = lm_fail_memory(e);
     else if (!decoded)
       status = lm_fail(e, LMOPT_STORAGE, "'%s': a name holds a zero byte: %.80s", s->path, json);
@@ -282,5 +265,6 @@ lmopt_status lm_storage_read_object(lm_storage *s, const char *json,
   }
   lm_buffer_free(&name);
   lm_buffer_free(&text);
+  lm_buffer_free(&plain);
   return status;
 }

@@ -6,7 +6,6 @@
   "INSERT INTO " table "(" id               \
   ", key, value_json) VALUES (?1, ?2, ?3) " \
   "ON CONFLICT(" id ", key) DO UPDATE SET value_json = excluded.value_json"
-#define ATTRIBUTE_DELETE(table, id) "DELETE FROM " table " WHERE " id " = ?1 AND key = ?2"
 #define STUDY_ATTRIBUTES(table, column) "SELECT key, value_json FROM " table " WHERE study_id = ?1 ORDER BY " column
 #define SCAN_ATTRIBUTES(table, column)                                     \
   "SELECT a.trial_id, a.key, a.value_json FROM trials t CROSS JOIN " table \
@@ -39,10 +38,6 @@ const char *const lm_storage_sql[LM_SQL_COUNT] = {
     [LM_SQL_ATTRIBUTE_SET + LM_STUDY_SYSTEM] = ATTRIBUTE_SET("study_system_attributes", "study_id"),
     [LM_SQL_ATTRIBUTE_SET + LM_TRIAL_USER] = ATTRIBUTE_SET("trial_user_attributes", "trial_id"),
     [LM_SQL_ATTRIBUTE_SET + LM_TRIAL_SYSTEM] = ATTRIBUTE_SET("trial_system_attributes", "trial_id"),
-    [LM_SQL_ATTRIBUTE_DELETE + LM_STUDY_USER] = ATTRIBUTE_DELETE("study_user_attributes", "study_id"),
-    [LM_SQL_ATTRIBUTE_DELETE + LM_STUDY_SYSTEM] = ATTRIBUTE_DELETE("study_system_attributes", "study_id"),
-    [LM_SQL_ATTRIBUTE_DELETE + LM_TRIAL_USER] = ATTRIBUTE_DELETE("trial_user_attributes", "trial_id"),
-    [LM_SQL_ATTRIBUTE_DELETE + LM_TRIAL_SYSTEM] = ATTRIBUTE_DELETE("trial_system_attributes", "trial_id"),
     [LM_SQL_STUDY_ATTRIBUTES + LM_STUDY_USER] = STUDY_ATTRIBUTES("study_user_attributes", "study_user_attribute_id"),
     [LM_SQL_STUDY_ATTRIBUTES + LM_STUDY_SYSTEM] =
         STUDY_ATTRIBUTES("study_system_attributes", "study_system_attribute_id"),
@@ -78,7 +73,6 @@ const char *const lm_storage_sql[LM_SQL_COUNT] = {
         "INSERT INTO trials(number, study_id, state, datetime_start, datetime_complete) "
         "SELECT (SELECT ifnull(max(number), -1) + 1 FROM trials WHERE study_id = ?1), ?1, ?2, ?3, ?4 "
         "FROM studies WHERE study_id = ?1 RETURNING trial_id, number",
-    [LM_SQL_TRIAL_COUNT] = "SELECT ifnull(max(number), -1) + 1 FROM trials WHERE study_id = ?1",
     [LM_SQL_WAITING] =
         "SELECT trial_id, number FROM trials WHERE study_id = ?1 AND state = 'WAITING' ORDER BY number LIMIT 1",
     [LM_SQL_CLAIM] =

@@ -7,7 +7,7 @@
 
 #include "io/storage_internal.h"
 
-const char *lm_storage_state_name(int state) {
+static const char *state_name(int state) {
   static const char *const names[] = {"RUNNING", "COMPLETE", "PRUNED", "FAIL", "WAITING"};
   return state >= 0 && state < LM_STORED_STATES ? names[state] : NULL;
 }
@@ -16,7 +16,8 @@ static bool is_finished(int state) {
   return state == LM_STORED_COMPLETE || state == LM_STORED_PRUNED || state == LM_STORED_FAIL;
 }
 
-void lm_storage_bind_number(sqlite3_stmt *statement, int value_index, double value) {
+/* 'FINITE', 'INF_POS', 'INF_NEG' or 'NAN'; binds the value (NULL unless finite) and its type. */
+static void bind_number(sqlite3_stmt *statement, int value_index, double value) {
   const char *type = isnan(value) ? "NAN" : isfinite(value) ? "FINITE" : value > 0 ? "INF_POS" : "INF_NEG";
   if (isfinite(value))
     sqlite3_bind_double(statement, value_index, value);
@@ -68,7 +69,7 @@ static lmopt_status insert_trial(lm_storage *s, lm_id study, int state, const ch
   sqlite3_stmt *statement = lm_storage_statement(s, LM_SQL_TRIAL_INSERT, e);
   if (!statement) return lm_storage_failed(e);
   sqlite3_bind_int64(statement, 1, study);
-  lm_storage_bind_text(statement, 2, lm_storage_state_name(state));
+  lm_storage_bind_text(statement, 2, state_name(state));
   lm_storage_bind_text(statement, 3, start);
   lm_storage_bind_text(statement, 4, complete);
   int inserted = lm_storage_step(s, statement, e);
@@ -86,7 +87,7 @@ lmopt_status lm_storage_insert_trial(lm_storage *s, lm_id study, int state, cons
                                      lm_id *trial, long long *number, lm_error *e) {
   *trial = 0;
   *number = -1;
-  if (!lm_storage_state_name(state)) return lm_fail(e, LMOPT_MISUSE, "%d is no state of a trial", state);
+  if (!state_name(state)) return lm_fail(e, LMOPT_MISUSE, "%d is no state of a trial", state);
   bool outermost;
   lmopt_status status = lm_storage_enter(s, &outermost, e);
   if (status != LMOPT_OK) return status;
@@ -145,28 +146,6 @@ lmopt_status lm_storage_claim_trial(lm_storage *s, lm_id study, lm_id *trial, lo
   return LMOPT_OK;
 }
 
-static lmopt_status peek(lm_storage *s, lm_id study, long long *waiting, long long *count, lm_error *e) {
-  lm_id trial;
-  int found = find_waiting(s, study, &trial, waiting, e);
-  if (found < 0) return (lmopt_status)found;
-  sqlite3_stmt *statement = lm_storage_statement(s, LM_SQL_TRIAL_COUNT, e);
-  if (!statement) return lm_storage_failed(e);
-  sqlite3_bind_int64(statement, 1, study);
-  found = lm_storage_step(s, statement, e);
-  if (found < 0) return (lmopt_status)found;
-  *count = sqlite3_column_int64(statement, 0);
-  sqlite3_reset(statement);
-  return LMOPT_OK;
-}
-
-lmopt_status lm_storage_peek(lm_storage *s, lm_id study, long long *waiting, long long *count, lm_error *e) {
-  *waiting = -1;
-  *count = 0;
-  lmopt_status status = lm_storage_enter_reading(s, e);
-  if (status != LMOPT_OK) return status;
-  return lm_storage_leave_reading(s, peek(s, study, waiting, count, e), e);
-}
-
 /* --- what a trial holds --- */
 
 static lmopt_status set_parameter(lm_storage *s, lm_id trial, const char *name, double internal,
@@ -199,7 +178,7 @@ static lmopt_status set_number(lm_storage *s, lm_sql which, lm_id trial, long lo
   if (!statement) return lm_storage_failed(e);
   sqlite3_bind_int64(statement, 1, trial);
   sqlite3_bind_int64(statement, 2, place);
-  lm_storage_bind_number(statement, 3, value);
+  bind_number(statement, 3, value);
   return lm_storage_run(s, statement, e);
 }
 
@@ -225,16 +204,16 @@ static lmopt_status set_values(lm_storage *s, lm_id trial, const double *values,
   return status;
 }
 
-static lmopt_status run_attribute(lm_storage *s, lm_sql group, lm_scope scope, lm_id id, const char *key,
-                                  const char *json, lm_error *e) {
+static lmopt_status set_attribute(lm_storage *s, lm_scope scope, lm_id id, const char *key, const char *json,
+                                  lm_error *e) {
   bool of_trial = scope == LM_TRIAL_USER || scope == LM_TRIAL_SYSTEM;
   lmopt_status status = of_trial ? check_writable(s, id, e) : LMOPT_OK;
   if (status != LMOPT_OK) return status;
-  sqlite3_stmt *statement = lm_storage_statement(s, (lm_sql)((int)group + (int)scope), e);
+  sqlite3_stmt *statement = lm_storage_statement(s, (lm_sql)(LM_SQL_ATTRIBUTE_SET + (int)scope), e);
   if (!statement) return lm_storage_failed(e);
   sqlite3_bind_int64(statement, 1, id);
   lm_storage_bind_text(statement, 2, key);
-  if (json) lm_storage_bind_text(statement, 3, json);
+  lm_storage_bind_text(statement, 3, json);
   return lm_storage_run(s, statement, e);
 }
 
@@ -246,14 +225,7 @@ lmopt_status lm_storage_set_attribute(lm_storage *s, lm_scope scope, lm_id id, c
   bool outermost;
   lmopt_status status = lm_storage_enter(s, &outermost, e);
   if (status != LMOPT_OK) return status;
-  return lm_storage_leave(s, outermost, run_attribute(s, LM_SQL_ATTRIBUTE_SET, scope, id, key, json, e), e);
-}
-
-lmopt_status lm_storage_delete_attribute(lm_storage *s, lm_scope scope, lm_id id, const char *key, lm_error *e) {
-  bool outermost;
-  lmopt_status status = lm_storage_enter(s, &outermost, e);
-  if (status != LMOPT_OK) return status;
-  return lm_storage_leave(s, outermost, run_attribute(s, LM_SQL_ATTRIBUTE_DELETE, scope, id, key, NULL, e), e);
+  return lm_storage_leave(s, outermost, set_attribute(s, scope, id, key, json, e), e);
 }
 
 /* --- ending --- */
@@ -288,7 +260,7 @@ static lmopt_status finish(lm_storage *s, lm_id trial, int state, const double *
   sqlite3_stmt *statement = lm_storage_statement(s, LM_SQL_FINISH, e);
   if (!statement) return lm_storage_failed(e);
   sqlite3_bind_int64(statement, 1, trial);
-  lm_storage_bind_text(statement, 2, lm_storage_state_name(state));
+  lm_storage_bind_text(statement, 2, state_name(state));
   lm_storage_bind_text(statement, 3, now);
   status = lm_storage_run(s, statement, e);
   return status == LMOPT_OK ? lm_storage_disown(s, trial, e) : status;
@@ -297,8 +269,7 @@ static lmopt_status finish(lm_storage *s, lm_id trial, int state, const double *
 lmopt_status lm_storage_finish_trial(lm_storage *s, lm_id trial, int state, const double *values, size_t objectives,
                                      bool force, lm_error *e) {
   if (!is_finished(state))
-    return lm_fail(e, LMOPT_MISUSE, "a trial can't end as %s",
-                   lm_storage_state_name(state) ? lm_storage_state_name(state) : "that");
+    return lm_fail(e, LMOPT_MISUSE, "a trial can't end as %s", state_name(state) ? state_name(state) : "that");
   if (state == LM_STORED_COMPLETE && (!values || objectives == 0 || has_nan(values, objectives)))
     return lm_fail(e, LMOPT_MISUSE, "a complete trial needs a value for each objective, and NaN is none");
   /* Optuna's rule: what was pruned before a number was reported has no value, what failed never has one. */

@@ -40,26 +40,17 @@ lmopt_runtime *lm_binding_find_runtime(lua_State *L);
 
 /* --- errors --- */
 
-/* "timeout", "network", "cancelled", ...: the `kind` of a status. A static string. */
-const char *lm_status_kind(lmopt_status status);
-
 /* Pushes an error table; `status` is an HTTP code, or 0 for none. [-0, +1] raises only for want of memory */
 void lm_push_error(lua_State *L, const char *kind, const char *message, int status);
 
 /* Pushes false and the error table of `e`, and returns 2. */
 int lm_push_failure(lua_State *L, const lm_error *e);
 
-/* Raises the error table of `e`. */
-int lm_raise(lua_State *L, const lm_error *e);
-
 /* Pushes "file:line" of the innermost Lua frame that is not lmopt's own, or "?". [-0, +1] */
 const char *lm_push_place(lua_State *L);
 
 /* Raises "file:line: message" with the user's own file and line; format as lua_pushfstring. */
 int lm_misuse(lua_State *L, const char *format, ...);
-
-/* The member of a NULL-terminated list that `name` was probably meant to be, or NULL. */
-const char *lm_near_miss(const char *name, const char *const *names);
 
 /* --- tables of options --- */
 
@@ -77,7 +68,6 @@ bool lm_check_options(lua_State *L, int index, const char *const *names, const c
 */
 double lm_option_number(lua_State *L, int index, const char *name, double missing);
 long long lm_option_integer(lua_State *L, int index, const char *name, long long missing);
-bool lm_option_boolean(lua_State *L, int index, const char *name, bool missing);
 const char *lm_option_text(lua_State *L, int index, const char *name, const char *missing, size_t *size);
 
 /* --- waiting --- */

@@ -112,8 +112,6 @@ bool lm_scheduler_tell_interrupt(lm_scheduler *s);
 
 /* What a wait gives the task that waited. Raises; `t` keeps owning the operation. Returns how many values. */
 int lm_wait_push_results(lua_State *L, lm_task *t);
-/* Pushes `true, values...` or `false, error` of a finished task at `index`. */
-int lm_task_push_results(lua_State *L, int index);
 void lm_wait_forget(lm_task *t); /* leaves what it waits for */
 
 int lm_wait_task(lua_State *L);   /* primitive: task */

@@ -213,49 +213,58 @@ static bool add_choice(lua_State *L, int index, lm_buffer *out) {
   }
 }
 
+static const char buffer_metatable[] = "lmopt.core.study.buffer";
+
+static int l_free_buffer(lua_State *L) {
+  lm_buffer_free(luaL_checkudata(L, 1, buffer_metatable));
+  return 0;
+}
+
+lm_buffer *lm_study_push_buffer(lua_State *L) {
+  const lm_allocator *a = lm_runtime_allocator(lm_binding_runtime(L));
+  lm_buffer *b = lua_newuserdatauv(L, sizeof *b, 0);
+  lm_buffer_init(b, a, 1 << 24);
+  luaL_setmetatable(L, buffer_metatable);
+  return b;
+}
+
+/* The choices of a table as JSON; they stay on the stack. */
+static bool read_choices(lua_State *L, int index, lm_distribution *d, lm_error *e) {
+  lm_buffer *text = lm_study_push_buffer(L);
+  lm_buffer_add_char(text, '[');
+  for (size_t i = 0; i < d->count; i++) {
+    if (i) lm_buffer_add_text(text, ", ");
+    lua_rawgeti(L, index, (lua_Integer)i + 1);
+    if (!add_choice(L, -1, text)) {
+      lm_fail(e, LMOPT_MISUSE, "choice %zu is %s: a choice is a string, a finite number, a boolean or lmopt.null",
+              i + 1, lua_type(L, -1) == LUA_TNUMBER ? "not finite" : luaL_typename(L, -1));
+      return false;
+    }
+    lua_pop(L, 1);
+  }
+  if (!lm_buffer_add_char(text, ']')) {
+    lm_fail_memory(e);
+    return false;
+  }
+  d->choices = text->data;
+  return true;
+}
+
 bool lm_study_read_distribution(lua_State *L, int index, lm_distribution *d, lm_error *e) {
   memset(d, 0, sizeof *d);
   const char *kind = luaL_checkstring(L, index);
   if (kind[0] == 'c') {
     luaL_checktype(L, index + 1, LUA_TTABLE);
-    if (lua_type(L, index + 2) == LUA_TSTRING) {
-      d->kind = LM_CATEGORICAL;
-      d->count = (size_t)lua_rawlen(L, index + 1);
-      lua_pushvalue(L, index + 2);
-      d->choices = lua_tostring(L, -1);
-      return lm_distribution_check(d, e) == LMOPT_OK;
-    }
-    lm_buffer text;
-    const lm_allocator *a = lm_runtime_allocator(lm_binding_runtime(L));
-    lm_buffer_init(&text, a, 1 << 24);
     d->kind = LM_CATEGORICAL;
     d->count = (size_t)lua_rawlen(L, index + 1);
-    lm_buffer_add_char(&text, '[');
-    for (size_t i = 0; i < d->count; i++) {
-      if (i) lm_buffer_add_text(&text, ", ");
-      lua_rawgeti(L, index + 1, (lua_Integer)i + 1);
-      if (!add_choice(L, -1, &text)) {
-        lm_buffer_free(&text);
-        lm_fail(e, LMOPT_MISUSE, "choice %zu is %s: a choice is a string, a finite number, a boolean or lmopt.null",
-                i + 1, lua_type(L, -1) == LUA_TNUMBER ? "not finite" : luaL_typename(L, -1));
-        return false;
-      }
-      lua_pop(L, 1);
-    }
-    if (!lm_buffer_add_char(&text, ']')) {
-      lm_buffer_free(&text);
-      lm_fail_memory(e);
-      return false;
-    }
-    size_t size = text.size;
-    luaL_Buffer copy; /* the text must outlive the buffer, and pushing may raise: copy into Lua's memory first */
-    char *room = luaL_buffinitsize(L, &copy, size);
-    memcpy(room, text.data, size);
-    lm_buffer_free(&text);
-    luaL_pushresultsize(&copy, size);
-    d->choices = lua_tostring(L, -1);
     d->high = (double)d->count - 1;
     d->step = 1;
+    if (lua_type(L, index + 2) == LUA_TSTRING) {
+      lua_pushvalue(L, index + 2);
+      d->choices = lua_tostring(L, -1);
+    } else if (!read_choices(L, index + 1, d, e)) {
+      return false;
+    }
   } else {
     d->kind = kind[0] == 'i' ? LM_INTEGER : LM_FLOAT;
     d->low = luaL_checknumber(L, index + 1);
@@ -421,6 +430,10 @@ static const luaL_Reg methods[] = {
 };
 
 int lm_open_study(lua_State *L) {
+  luaL_newmetatable(L, buffer_metatable);
+  lua_pushcfunction(L, l_free_buffer);
+  lua_setfield(L, -2, "__gc");
+  lua_pop(L, 1);
   luaL_newmetatable(L, metatable);
   lua_pushcfunction(L, l_gc);
   lua_setfield(L, -2, "__gc");

@@ -10,6 +10,12 @@ lm_study *lm_study_argument(lua_State *L);
 /* Pushes nil, message, kind and returns 3. */
 int lm_study_failed(lua_State *L, const lm_error *e);
 /*
+** Pushes an empty buffer that Lua owns: what is in it is freed however the
+** caller ends. Its text lives as long as the value on the stack. [-0, +1, m]
+*/
+lm_buffer *lm_study_push_buffer(lua_State *L);
+
+/*
 ** Reads (kind, low, high, step, log) or ("categorical", choices, JSON) from
 ** `index`; pushes the text of the choices. Where the JSON of the choices is
 ** known from a file it is taken as it is, else written. False: `e` says why.

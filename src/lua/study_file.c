@@ -7,9 +7,26 @@
 
 #include "lua/study.h"
 
-static lm_storage *storage_or_null(lua_State *L, lm_study **study) {
+/* Argument 1; *s is NULL for a study in memory. False: it is closed, which is not the same. */
+static bool storage_of(lua_State *L, lm_study **study, lm_storage **s, lm_error *e) {
   *study = lm_study_argument(L);
-  return lm_study_storage(*study);
+  *s = lm_study_storage(*study);
+  if (lm_study_is_open(*study)) return true;
+  lm_fail(e, LMOPT_MISUSE, "the study '%s' is closed", lm_study_name(*study));
+  return false;
+}
+
+/* Pushes a text that is ours, and frees it, whether or not Lua has memory. */
+static int push_owned(lua_State *L, const lm_allocator *a, char *text) {
+  lua_pushlightuserdata(L, text);
+  bool pushed = lua_pcall(L, 1, 1, 0) == LUA_OK; /* l_copy is below it */
+  lm_free(a, text);
+  return pushed ? 1 : lua_error(L);
+}
+
+static int l_copy(lua_State *L) {
+  lua_pushstring(L, lua_touserdata(L, 1));
+  return 1;
 }
 
 static lm_id trial_id(lm_study *study, lua_Integer number) {
@@ -22,23 +39,24 @@ static lm_id trial_id(lm_study *study, lua_Integer number) {
 /* property(key) -> json or nil; nil without a storage */
 static int l_property(lua_State *L) {
   lm_study *study;
-  lm_storage *s = storage_or_null(L, &study);
+  lm_storage *s;
+  lm_error e;
+  if (!storage_of(L, &study, &s, &e)) return lm_study_failed(L, &e);
   const char *key = luaL_checkstring(L, 2);
   if (!s) return 0;
   char *json = NULL;
-  lm_error e;
   if (lm_storage_property(s, lm_study_id(study), key, &json, &e) != LMOPT_OK) return lm_study_failed(L, &e);
   if (!json) return 0;
-  lua_pushstring(L, json);
-  lm_free(lm_study_allocator(study), json);
-  return 1;
+  lua_pushcfunction(L, l_copy);
+  return push_owned(L, lm_study_allocator(study), json);
 }
 
 static int l_set_property(lua_State *L) {
   lm_study *study;
-  lm_storage *s = storage_or_null(L, &study);
-  const char *key = luaL_checkstring(L, 2), *json = luaL_checkstring(L, 3);
+  lm_storage *s;
   lm_error e;
+  if (!storage_of(L, &study, &s, &e)) return lm_study_failed(L, &e);
+  const char *key = luaL_checkstring(L, 2), *json = luaL_checkstring(L, 3);
   if (s && lm_storage_set_property(s, lm_study_id(study), key, json, &e) != LMOPT_OK) return lm_study_failed(L, &e);
   lua_pushboolean(L, s != NULL);
   return 1;
@@ -46,7 +64,9 @@ static int l_set_property(lua_State *L) {
 
 static int l_heartbeat(lua_State *L) {
   lm_study *study;
-  lm_storage *s = storage_or_null(L, &study);
+  lm_storage *s;
+  lm_error e;
+  if (!storage_of(L, &study, &s, &e)) return lm_study_failed(L, &e);
   if (s) lm_storage_heartbeat(s, NULL);
   return 0;
 }
@@ -88,14 +108,15 @@ static void push_cost(lua_State *L, const lm_cost *cost) {
 /* reserve_call(number, key, model, request, worst) -> call, or nil without a storage */
 static int l_reserve_call(lua_State *L) {
   lm_study *study;
-  lm_storage *s = storage_or_null(L, &study);
+  lm_storage *s;
+  lm_error e;
+  if (!storage_of(L, &study, &s, &e)) return lm_study_failed(L, &e);
   lua_Integer number = luaL_checkinteger(L, 2);
   const char *key = luaL_checkstring(L, 3), *model = luaL_checkstring(L, 4), *request = luaL_checkstring(L, 5);
   luaL_checktype(L, 6, LUA_TTABLE);
   lm_cost worst;
   read_cost(L, 6, &worst, 0);
   lm_id call = 0;
-  lm_error e;
   if (s && lm_storage_reserve_call(s, lm_study_id(study), trial_id(study, number), key, model, request, &worst, &call,
                                    &e) != LMOPT_OK)
     return lm_study_failed(L, &e);
@@ -106,14 +127,15 @@ static int l_reserve_call(lua_State *L) {
 /* settle_call(call, reply or nil, cost, seconds) */
 static int l_settle_call(lua_State *L) {
   lm_study *study;
-  lm_storage *s = storage_or_null(L, &study);
+  lm_storage *s;
+  lm_error e;
+  if (!storage_of(L, &study, &s, &e)) return lm_study_failed(L, &e);
   lm_id call = (lm_id)luaL_checkinteger(L, 2);
   const char *reply = luaL_optstring(L, 3, NULL);
   luaL_checktype(L, 4, LUA_TTABLE);
   double seconds = luaL_optnumber(L, 5, 0);
   lm_cost actual;
   read_cost(L, 4, &actual, 0);
-  lm_error e;
   if (s && lm_storage_settle_call(s, call, reply, &actual, seconds, &e) != LMOPT_OK) return lm_study_failed(L, &e);
   lua_pushboolean(L, 1);
   return 1;
@@ -122,23 +144,49 @@ static int l_settle_call(lua_State *L) {
 /* replay_call(number, key, nth) -> reply text or nil */
 static int l_replay_call(lua_State *L) {
   lm_study *study;
-  lm_storage *s = storage_or_null(L, &study);
+  lm_storage *s;
+  lm_error e;
+  if (!storage_of(L, &study, &s, &e)) return lm_study_failed(L, &e);
   lua_Integer number = luaL_checkinteger(L, 2);
   const char *key = luaL_checkstring(L, 3);
   lua_Integer nth = luaL_checkinteger(L, 4);
   if (!s) return 0;
   char *reply = NULL;
-  lm_error e;
   if (lm_storage_replay_call(s, trial_id(study, number), key, (size_t)nth, &reply, &e) != LMOPT_OK)
     return lm_study_failed(L, &e);
   if (!reply) return 0;
-  lua_pushstring(L, reply);
-  lm_free(lm_study_allocator(study), reply);
-  return 1;
+  lua_pushcfunction(L, l_copy);
+  return push_owned(L, lm_study_allocator(study), reply);
 }
 
-static void push_call(void *userdata, const lm_stored_call *call) {
-  lua_State *L = userdata;
+/*
+** A list that is filled from inside a walk through a file: what Lua raises
+** there must not leave the walk, so every item is pushed protected.
+*/
+typedef struct lm_listing {
+  lua_State *L;       /* the list is on top */
+  lua_CFunction push; /* (item as light userdata) -> value */
+  bool failed;
+} lm_listing;
+
+static void add_item(lm_listing *listing, const void *item) {
+  lua_State *L = listing->L;
+  if (listing->failed) return;
+  lua_pushcfunction(L, listing->push);
+  lua_pushvalue(L, -2);
+  lua_pushlightuserdata(L, (void *)(uintptr_t)item);
+  listing->failed = lua_pcall(L, 2, 0, 0) != LUA_OK;
+  if (listing->failed) lua_pop(L, 1);
+}
+
+static lmopt_status listing_status(const lm_listing *listing, lmopt_status status, lm_error *e) {
+  return status == LMOPT_OK && listing->failed ? lm_fail_memory(e) : status;
+}
+
+/* (list, call) */
+static int push_call(lua_State *L) {
+  const lm_stored_call *call = lua_touserdata(L, 2);
+  lua_settop(L, 1);
   lua_createtable(L, 0, 5);
   lua_pushstring(L, call->model);
   lua_setfield(L, -2, "model");
@@ -151,26 +199,33 @@ static void push_call(void *userdata, const lm_stored_call *call) {
   lua_setfield(L, -2, "seconds");
   lua_setfield(L, -2, "usage");
   lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+  return 0;
 }
+
+static void each_call(void *userdata, const lm_stored_call *call) { add_item(userdata, call); }
 
 /* calls(number) -> list of {model=, request=, reply=, usage=} */
 static int l_calls(lua_State *L) {
   lm_study *study;
-  lm_storage *s = storage_or_null(L, &study);
+  lm_storage *s;
+  lm_error e;
+  if (!storage_of(L, &study, &s, &e)) return lm_study_failed(L, &e);
   lua_Integer number = luaL_checkinteger(L, 2);
   lua_newtable(L);
-  lm_error e;
-  if (s && lm_storage_calls(s, trial_id(study, number), push_call, L, &e) != LMOPT_OK) return lm_study_failed(L, &e);
-  return 1;
+  lm_listing listing = {L, push_call, false};
+  lmopt_status status = s ? lm_storage_calls(s, trial_id(study, number), each_call, &listing, &e) : LMOPT_OK;
+  status = listing_status(&listing, status, &e);
+  return status == LMOPT_OK ? 1 : lm_study_failed(L, &e);
 }
 
 static int l_set_budget(lua_State *L) {
   lm_study *study;
-  lm_storage *s = storage_or_null(L, &study);
+  lm_storage *s;
+  lm_error e;
+  if (!storage_of(L, &study, &s, &e)) return lm_study_failed(L, &e);
   luaL_checktype(L, 2, LUA_TTABLE);
   lm_cost limit;
   read_cost(L, 2, &limit, -1);
-  lm_error e;
   if (s && lm_storage_set_budget(s, lm_study_id(study), &limit, &e) != LMOPT_OK) return lm_study_failed(L, &e);
   lua_pushboolean(L, s != NULL);
   return 1;
@@ -179,10 +234,11 @@ static int l_set_budget(lua_State *L) {
 /* budget() -> limit, spent; negative limits are none */
 static int l_budget(lua_State *L) {
   lm_study *study;
-  lm_storage *s = storage_or_null(L, &study);
+  lm_storage *s;
+  lm_error e;
+  if (!storage_of(L, &study, &s, &e)) return lm_study_failed(L, &e);
   if (!s) return 0;
   lm_cost limit, spent;
-  lm_error e;
   if (lm_storage_budget(s, lm_study_id(study), &limit, &spent, &e) != LMOPT_OK) return lm_study_failed(L, &e);
   push_cost(L, &limit);
   push_cost(L, &spent);
@@ -230,9 +286,11 @@ static void close_file(lm_storage **box) {
   *box = NULL;
 }
 
-static void push_summary(void *userdata, const lm_study_summary *summary) {
+/* (list, summary) */
+static int push_summary(lua_State *L) {
   static const char *const states[] = {"running", "complete", "pruned", "failed", "waiting"};
-  lua_State *L = userdata;
+  const lm_study_summary *summary = lua_touserdata(L, 2);
+  lua_settop(L, 1);
   lua_createtable(L, 0, 5);
   lua_pushstring(L, summary->name);
   lua_setfield(L, -2, "name");
@@ -249,7 +307,10 @@ static void push_summary(void *userdata, const lm_study_summary *summary) {
     lua_setfield(L, -2, "started");
   }
   lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+  return 0;
 }
+
+static void each_summary(void *userdata, const lm_study_summary *summary) { add_item(userdata, summary); }
 
 static lmopt_status add_directions(lua_State *L, lm_storage *s, lm_error *e) {
   for (lua_Integer i = 1; i <= (lua_Integer)lua_rawlen(L, -1); i++) {
@@ -279,7 +340,8 @@ static int l_list(lua_State *L) {
   lm_storage **box = open_file(L, location, LM_STORAGE_READ_ONLY, &e);
   if (!box) return lm_study_failed(L, &e);
   lua_newtable(L);
-  lmopt_status status = lm_storage_list(*box, push_summary, L, &e);
+  lm_listing listing = {L, push_summary, false};
+  lmopt_status status = listing_status(&listing, lm_storage_list(*box, each_summary, &listing, &e), &e);
   if (status == LMOPT_OK) status = add_directions(L, *box, &e);
   close_file(box);
   return status == LMOPT_OK ? 1 : lm_study_failed(L, &e);

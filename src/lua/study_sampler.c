@@ -40,12 +40,12 @@ static lm_sampler *new_tpe(lua_State *L, int index, const lm_allocator *a) {
 
 /*
 ** Reads the list `axes` of {name=, count=, json=} at `index`: positions
-** 0 .. count - 1 stand for the values in the JSON array. The arrays come from
-** Lua's memory and live as long as the stack value that is pushed.
+** 0 .. count - 1 stand for the values in the JSON array. What is read lives
+** as long as the values that are pushed.
 */
 static size_t read_axes(lua_State *L, int index, lm_study *study, lm_grid_axis **out) {
   lua_getfield(L, index, "axes");
-  size_t count = (size_t)lua_rawlen(L, -1);
+  size_t count = (size_t)lua_rawlen(L, -1), longest = 0;
   lm_grid_axis *axes = lua_newuserdatauv(L, (count + 1) * sizeof *axes, 0);
   for (size_t i = 0; i < count; i++) {
     lua_rawgeti(L, -2, (lua_Integer)i + 1);
@@ -53,24 +53,17 @@ static size_t read_axes(lua_State *L, int index, lm_study *study, lm_grid_axis *
     axes[i].name = lua_tostring(L, -1);
     lua_getfield(L, -2, "count");
     axes[i].count = (size_t)lua_tointeger(L, -1);
+    if (axes[i].count > longest) longest = axes[i].count;
     lua_getfield(L, -3, "json");
     lm_error e;
     if (lm_study_set_axis(study, axes[i].name, lua_tostring(L, -1), &e) != LMOPT_OK) luaL_error(L, "%s", e.text);
-    double *positions = lua_newuserdatauv(L, (axes[i].count + 1) * sizeof *positions, 0);
-    for (size_t k = 0; k < axes[i].count; k++) positions[k] = (double)k;
-    axes[i].values = positions;
-    lua_rawsetp(L, LUA_REGISTRYINDEX, positions); /* anchored until the sampler has its copy */
     lua_pop(L, 4);
   }
+  double *positions = lua_newuserdatauv(L, (longest + 1) * sizeof *positions, 0);
+  for (size_t k = 0; k < longest; k++) positions[k] = (double)k;
+  for (size_t i = 0; i < count; i++) axes[i].values = positions;
   *out = axes;
   return count;
-}
-
-static void release_axes(lua_State *L, const lm_grid_axis *axes, size_t count) {
-  for (size_t i = 0; i < count; i++) {
-    lua_pushnil(L);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, axes[i].values);
-  }
 }
 
 static lm_sampler *new_by_name(lua_State *L, const char *name, int index, lm_study *study, const lm_allocator *a);
@@ -89,16 +82,14 @@ static lm_sampler *new_partial_fixed(lua_State *L, int index, lm_study *study, c
   lua_getfield(L, -2, "name");
   lm_sampler *base = new_by_name(L, lua_tostring(L, -1), lua_absindex(L, -2), study, a);
   lm_sampler *sampler = base ? lm_sampler_partial_fixed(a, base, names, values, count) : NULL;
-  release_axes(L, axes, count);
+  if (!sampler) lm_sampler_free(base); /* still ours then */
   return sampler;
 }
 
 static lm_sampler *new_grid(lua_State *L, int index, lm_study *study, const lm_allocator *a) {
   lm_grid_axis *axes;
   size_t count = read_axes(L, index, study, &axes);
-  lm_sampler *sampler = lm_sampler_grid(a, axes, count);
-  release_axes(L, axes, count);
-  return sampler;
+  return lm_sampler_grid(a, axes, count);
 }
 
 static lm_sampler *new_by_name(lua_State *L, const char *name, int index, lm_study *study, const lm_allocator *a) {

@@ -10,7 +10,8 @@
 
 /* --- errors --- */
 
-const char *lm_status_kind(lmopt_status status) {
+/* "timeout", "network", ...: the `kind` of a status. */
+static const char *status_kind(lmopt_status status) {
   switch (status) {
     case LMOPT_OK: return "ok";
     case LMOPT_NO_MEMORY: return "memory";
@@ -48,13 +49,8 @@ void lm_push_error(lua_State *L, const char *kind, const char *message, int stat
 int lm_push_failure(lua_State *L, const lm_error *e) {
   luaL_checkstack(L, 5, NULL);
   lua_pushboolean(L, 0);
-  lm_push_error(L, lm_status_kind(e->status), e->text, 0);
+  lm_push_error(L, status_kind(e->status), e->text, 0);
   return 2;
-}
-
-int lm_raise(lua_State *L, const lm_error *e) {
-  lm_push_error(L, lm_status_kind(e->status), e->text, 0);
-  return lua_error(L);
 }
 
 /* Pushes "file:line" of the innermost frame of the user's own; false: there is none. */
@@ -113,7 +109,8 @@ static size_t distance(const char *a, const char *b) {
   return rows[height % 3][width];
 }
 
-const char *lm_near_miss(const char *name, const char *const *names) {
+/* The member of a NULL-terminated list that `name` was probably meant to be, or NULL. */
+static const char *near_miss(const char *name, const char *const *names) {
   const char *found = NULL;
   size_t length = strlen(name), nearest = 0;
   if (length > LONGEST_NAME) return NULL;
@@ -153,7 +150,7 @@ bool lm_check_options(lua_State *L, int index, const char *const *names, const c
     if (!is_known(name, names) && (!wrong || strcmp(name, wrong) < 0)) wrong = name;
   }
   if (!wrong) return true;
-  const char *near = lm_near_miss(wrong, names);
+  const char *near = near_miss(wrong, names);
   if (near) lm_misuse(L, "unknown option '%s' for %s (did you mean '%s'?)", wrong, what, near);
   lm_misuse(L, "unknown option '%s' for %s", wrong, what);
   return false;
@@ -182,13 +179,6 @@ long long lm_option_integer(lua_State *L, int index, const char *name, long long
   int exact;
   lua_Integer value = lua_tointegerx(L, -1, &exact);
   if (!exact) lm_misuse(L, "'%s' must be an integer, not %s", name, lua_tostring(L, -1));
-  lua_pop(L, 1);
-  return value;
-}
-
-bool lm_option_boolean(lua_State *L, int index, const char *name, bool missing) {
-  if (!push_option(L, index, name, LUA_TBOOLEAN)) return missing;
-  bool value = lua_toboolean(L, -1);
   lua_pop(L, 1);
   return value;
 }

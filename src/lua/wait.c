@@ -17,7 +17,8 @@ enum {
 
 /* --- results --- */
 
-int lm_task_push_results(lua_State *L, int index) {
+/* Pushes `true, values...` or `false, error` of a finished task at `index`. */
+static int push_results(lua_State *L, int index) {
   lm_task *t = lm_check_task(L, index);
   index = lua_absindex(L, index);
   bool well = t->state == LM_TASK_DONE;
@@ -55,7 +56,7 @@ int lm_wait_push_results(lua_State *L, lm_task *t) {
   if (t->wait == LM_WAIT_OPERATION) return push_operation(L, t->op);
   lm_task_push(t->scheduler, L, t);
   lua_getiuservalue(L, -1, LM_TASK_TARGET);
-  return lm_task_push_results(L, -1);
+  return push_results(L, -1);
 }
 
 void lm_wait_forget(lm_task *t) {
@@ -309,7 +310,7 @@ int lm_wait_task(lua_State *L) {
   int ended = push_fate(L, s);
   if (ended) return ended;
   target->observed = true;
-  if (lm_task_finished(target)) return lm_task_push_results(L, 1);
+  if (lm_task_finished(target)) return push_results(L, 1);
   if (target == t) return fail_at_place(L, "deadlock", "would wait for ever (deadlock): a task awaits itself");
   if (can_yield(s, L)) {
     lm_task_push(s, L, t);
@@ -322,7 +323,7 @@ int lm_wait_task(lua_State *L) {
   int refused = refuse_in_place(L, s);
   if (refused) return refused;
   loop_end end = wait_in_place(s, false, task_finished, target);
-  return end == LOOP_DONE ? lm_task_push_results(L, 1) : push_loop_end(L, s, end);
+  return end == LOOP_DONE ? push_results(L, 1) : push_loop_end(L, s, end);
 }
 
 /* --- park and unpark --- */

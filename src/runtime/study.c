@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/number.h"
 #include "runtime/study_internal.h"
 
 /* --- rows --- */
@@ -163,7 +162,7 @@ lmopt_status lm_study_read_constraints(lm_study *study, size_t number, lm_error 
     if (!lm_grow(study->allocator, &values, &capacity, count + room + 1, sizeof *values)) {
       status = lm_fail_memory(e);
     } else if (pair->key[11] == ':') {
-      if (!lm_number_read(pair->json, &values[count++])) values[count - 1] = NAN;
+      if (!lm_json_number(pair->json, &values[count++])) values[count - 1] = NAN;
     } else {
       count += lm_json_numbers(pair->json, values + count, room);
     }
@@ -196,14 +195,25 @@ static lmopt_status settle_staged(lm_sync *sync) {
 static const lm_trial_visitor visitor_template = {NULL,        visit_trial,  visit_parameter,
                                                   visit_value, visit_report, visit_attribute};
 
+/* Takes back what a scan that failed had begun to read: the next one reads it again. */
+static void forget_since(lm_study *study, size_t known) {
+  while (study->trials->count > known) lm_study_remove_last(study);
+  size_t kept = 0;
+  for (size_t i = 0; i < study->unfinished_count; i++)
+    if (study->unfinished[i] < known) study->unfinished[kept++] = study->unfinished[i];
+  study->unfinished_count = kept;
+}
+
 /* Reads the trials after the last one known, or the one trial `id`. */
 static lmopt_status read_trials(lm_study *study, lm_id id, lm_error *e) {
+  size_t known = study->trials->count;
   lm_sync sync = {study, e, NULL, 0, 0, NULL, 0};
   lm_trial_visitor visitor = visitor_template;
   visitor.userdata = &sync;
   lmopt_status status = id ? lm_storage_read_trial(study->storage, id, &visitor, e)
                            : lm_storage_scan(study->storage, study->id, study->last_id, &visitor, e);
   if (status == LMOPT_OK) status = settle_staged(&sync);
+  if (status != LMOPT_OK) forget_since(study, known);
   lm_free(study->allocator, sync.staged);
   lm_free(study->allocator, sync.values);
   return status;

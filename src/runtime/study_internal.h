@@ -69,6 +69,8 @@ lmopt_status lm_study_prepare_view(lm_study *study, size_t number, lm_error *e);
 lmopt_status lm_study_write_relative(lm_study *study, lm_id trial, lm_trial_info *info, const lm_assignments *list,
                                      lm_error *e);
 
+/* A JSON scalar as a number; Infinity, -Infinity and NaN are some, as Python writes them. */
+bool lm_json_number(const char *json, double *value);
 /* The numbers of a flat JSON array, NaN for anything else in it; 0 when `json` is no array. */
 size_t lm_json_numbers(const char *json, double *values, size_t capacity);
 /*

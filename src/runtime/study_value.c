@@ -69,10 +69,13 @@ static bool scalar_number(const char *text, size_t size, double *value) {
   if (size == 0 || size >= sizeof copy) return false;
   memcpy(copy, text, size);
   copy[size] = '\0';
-  if (strcmp(copy, "true") == 0 || strcmp(copy, "false") == 0) {
-    *value = copy[0] == 't';
-    return true;
-  }
+  static const char *const words[] = {"true", "false", "Infinity", "-Infinity", "NaN"};
+  const double meanings[] = {1, 0, INFINITY, -INFINITY, NAN};
+  for (int i = 0; i < 5; i++)
+    if (strcmp(copy, words[i]) == 0) {
+      *value = meanings[i];
+      return true;
+    }
   return strchr("-0123456789", copy[0]) && lm_number_read(copy, value);
 }
 
@@ -127,3 +130,5 @@ bool lm_json_unquote(const char *json, lm_buffer *out) {
   }
   return out->status == LMOPT_OK;
 }
+
+bool lm_json_number(const char *json, double *value) { return scalar_number(json, strlen(json), value); }

@@ -13,12 +13,6 @@ bool lm_pareto_dominates(const double *a, const double *b, size_t objectives) {
   return better;
 }
 
-bool lm_pareto_constrained_dominates(const double *a, double violation_a, const double *b, double violation_b,
-                                     size_t objectives) {
-  if (violation_a > 0 || violation_b > 0) return violation_a < violation_b;
-  return lm_pareto_dominates(a, b, objectives);
-}
-
 bool lm_pareto_same(const double *a, const double *b, size_t objectives) {
   for (size_t i = 0; i < objectives; i++) {
     if (a[i] != b[i] && !(isnan(a[i]) && isnan(b[i]))) return false;

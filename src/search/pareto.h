@@ -16,10 +16,6 @@
 /* a is nowhere worse than b and somewhere better; not-a-number is worst. */
 bool lm_pareto_dominates(const double *a, const double *b, size_t objectives);
 
-/* Feasible beats infeasible; two infeasible ones compare by violation, two feasible ones by domination. */
-bool lm_pareto_constrained_dominates(const double *a, double violation_a, const double *b, double violation_b,
-                                     size_t objectives);
-
 /* Equal in every objective. */
 bool lm_pareto_same(const double *a, const double *b, size_t objectives);
 

@@ -358,3 +358,42 @@ describe("a file written by hand", function()
     end)
   end)
 end)
+
+describe("what other writers put in a file", function()
+  local lmopt = require "lmopt"
+
+  local function with_file(fn)
+    local path = os.tmpname() .. ".db"
+    fn(path)
+    for _, ending in ipairs { "", "-wal", "-shm" } do os.remove(path .. ending) end
+  end
+
+  it("queued values are found among the choices however their text is escaped", function()
+    with_file(function(path)
+      local study = lmopt.create_study { name = "s", storage = path, sampler = "random", seed = 1 }
+      study._core:enqueue({ { "c", '"\\u65e5\\u672c"' } }, {})
+      study:close()
+      study = lmopt.load_study { storage = path, sampler = "random" }
+      study:optimize(function(trial) return #trial:suggest_categorical("c", { "a", "b", "c", "d", "日本" }) end, { n_trials = 1 })
+      assert.are.equal("日本", study.trials[1].params.c)
+      study:close()
+    end)
+  end)
+
+  it("infinite constraints mean the same after the file is opened again", function()
+    with_file(function(path)
+      local study = lmopt.create_study { name = "s", storage = path, seed = 1 }
+      local bounds = { [0] = math.huge, -math.huge, 0, -1 }
+      study:optimize(function(trial)
+        trial:set_constraint("c", bounds[trial.number])
+        return trial.number
+      end, { n_trials = 4 })
+      assert.are.equal(1, study.best_trial.number)
+      study:close()
+      study = lmopt.load_study { storage = path, read_only = true }
+      assert.are.equal(1, study.best_trial.number)
+      assert.are.equal(-math.huge, study.best_trial.constraints.c)
+      study:close()
+    end)
+  end)
+end)
