@@ -40,6 +40,9 @@ lmopt_runtime *lm_binding_find_runtime(lua_State *L);
 
 /* --- errors --- */
 
+/* "timeout", "network", "cancelled", ...: the `kind` of a status. A static string. */
+const char *lm_status_kind(lmopt_status status);
+
 /* Pushes an error table; `status` is an HTTP code, or 0 for none. [-0, +1] raises only for want of memory */
 void lm_push_error(lua_State *L, const char *kind, const char *message, int status);
 

@@ -24,24 +24,10 @@ lm_study *lm_study_argument(lua_State *L) {
   return *box;
 }
 
-static const char *kind_of(lmopt_status status) {
-  switch (status) {
-    case LMOPT_NO_MEMORY: return "memory";
-    case LMOPT_MISUSE: return "misuse";
-    case LMOPT_NOT_FOUND: return "not_found";
-    case LMOPT_EXISTS: return "exists";
-    case LMOPT_STORAGE: return "storage";
-    case LMOPT_BUSY: return "busy";
-    case LMOPT_EXHAUSTED: return "exhausted";
-    case LMOPT_LIMIT: return "limit";
-    default: return "error";
-  }
-}
-
 int lm_study_failed(lua_State *L, const lm_error *e) {
   lua_pushnil(L);
   lua_pushstring(L, e->text);
-  lua_pushstring(L, kind_of(e->status));
+  lua_pushstring(L, lm_status_kind(e->status));
   return 3;
 }
 
@@ -276,7 +262,7 @@ bool lm_study_read_distribution(lua_State *L, int index, lm_distribution *d, lm_
 }
 
 /* Internal value as Lua sees it: a float, an integer, or the 1-based place of a choice. */
-static void push_internal(lua_State *L, const lm_distribution *d, double internal) {
+void lm_study_push_internal(lua_State *L, const lm_distribution *d, double internal) {
   if (d->kind == LM_FLOAT)
     lua_pushnumber(L, internal);
   else
@@ -293,7 +279,7 @@ static int l_suggest(lua_State *L) {
   double internal;
   if (!lm_study_read_distribution(L, 4, &d, &e) || lm_study_suggest(study, number, name, &d, &internal, &e) != LMOPT_OK)
     return lm_study_failed(L, &e);
-  push_internal(L, &d, internal);
+  lm_study_push_internal(L, &d, internal);
   return 1;
 }
 
@@ -310,7 +296,7 @@ static int l_lookup(lua_State *L) {
       lm_study_lookup(study, number, name, &d, &found, &internal, &e) != LMOPT_OK)
     return lm_study_failed(L, &e);
   if (found)
-    push_internal(L, &d, internal);
+    lm_study_push_internal(L, &d, internal);
   else
     lua_pushboolean(L, 0);
   return 1;
@@ -382,13 +368,13 @@ static int l_flush(lua_State *L) {
   return done(L, lm_study_flush(study, number_argument(L, 2), &e), &e);
 }
 
-static const char *const state_names[] = {"running", "complete", "pruned", "failed", "waiting", NULL};
+const char *const lm_study_state_names[] = {"running", "complete", "pruned", "failed", "waiting", NULL};
 
 /* tell(number, state, values or nil) */
 static int l_tell(lua_State *L) {
   lm_study *study = lm_study_argument(L);
   size_t number = number_argument(L, 2);
-  lm_state state = (lm_state)luaL_checkoption(L, 3, NULL, state_names);
+  lm_state state = (lm_state)luaL_checkoption(L, 3, NULL, lm_study_state_names);
   luaL_argcheck(L, lm_state_finished(state), 3, "a trial ends as complete, pruned or failed");
   double values[64];
   size_t objectives = lm_study_trials(study)->objectives;

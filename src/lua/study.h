@@ -7,6 +7,10 @@
 
 /* The study at argument 1; raises when it is none, or closed. */
 lm_study *lm_study_argument(lua_State *L);
+/* By lm_state; ends with NULL. */
+extern const char *const lm_study_state_names[];
+/* Pushes an internal value as Lua sees it: a float, an integer, or the 1-based place of a choice. */
+void lm_study_push_internal(lua_State *L, const lm_distribution *d, double internal);
 /* Pushes nil, message, kind and returns 3. */
 int lm_study_failed(lua_State *L, const lm_error *e);
 /*

@@ -288,7 +288,6 @@ static void close_file(lm_storage **box) {
 
 /* (list, summary) */
 static int push_summary(lua_State *L) {
-  static const char *const states[] = {"running", "complete", "pruned", "failed", "waiting"};
   const lm_study_summary *summary = lua_touserdata(L, 2);
   lua_settop(L, 1);
   lua_createtable(L, 0, 5);
@@ -299,7 +298,7 @@ static int push_summary(lua_State *L) {
   lua_createtable(L, 0, 5);
   for (int i = 0; i < 5; i++) {
     lua_pushinteger(L, (lua_Integer)summary->states[i]);
-    lua_setfield(L, -2, states[i]);
+    lua_setfield(L, -2, lm_study_state_names[i]);
   }
   lua_setfield(L, -2, "trials");
   if (summary->first_start) {

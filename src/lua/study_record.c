@@ -5,8 +5,6 @@
 #include "lua/study.h"
 #include "search/pareto.h"
 
-static const char *const state_names[] = {"running", "complete", "pruned", "failed", "waiting", NULL};
-
 /* --- reading --- */
 
 static void push_pairs(lua_State *L, const lm_pairs *pairs) {
@@ -42,13 +40,6 @@ static void push_distribution(lua_State *L, const lm_distribution *d) {
   lua_setfield(L, -2, "log");
 }
 
-static void push_number_or_integer(lua_State *L, const lm_distribution *d, double internal) {
-  if (d->kind == LM_FLOAT)
-    lua_pushnumber(L, internal);
-  else
-    lua_pushinteger(L, (lua_Integer)internal + (d->kind == LM_CATEGORICAL));
-}
-
 /* params: a list of {name, internal value, distribution}; one distribution table per distinct one. */
 static void push_params(lua_State *L, const lm_view *view, lm_study *study, size_t number) {
   const lm_trials *trials = lm_study_trials(study);
@@ -68,7 +59,7 @@ static void push_params(lua_State *L, const lm_view *view, lm_study *study, size
     lua_createtable(L, 3, 0);
     lua_pushstring(L, c->name);
     lua_rawseti(L, -2, 1);
-    push_number_or_integer(L, d, internal);
+    lm_study_push_internal(L, d, internal);
     lua_rawseti(L, -2, 2);
     lua_rawgetp(L, 3, d);
     if (lua_isnil(L, -1)) {
@@ -129,7 +120,7 @@ static int l_row(lua_State *L) {
   lua_createtable(L, 0, 12);
   lua_pushinteger(L, given);
   lua_setfield(L, -2, "number");
-  lua_pushstring(L, state_names[state]);
+  lua_pushstring(L, lm_study_state_names[state]);
   lua_setfield(L, -2, "state");
   push_params(L, seen ? &view : NULL, study, number);
   lua_setfield(L, -2, "params");
@@ -200,7 +191,7 @@ static int l_counts(lua_State *L) {
   lua_createtable(L, 0, 6);
   for (int i = 0; i < 5; i++) {
     lua_pushinteger(L, counts[i]);
-    lua_setfield(L, -2, state_names[i]);
+    lua_setfield(L, -2, lm_study_state_names[i]);
   }
   lua_pushinteger(L, (lua_Integer)trials->count);
   lua_setfield(L, -2, "all");
@@ -211,7 +202,7 @@ static int l_state(lua_State *L) {
   const lm_trials *trials = lm_study_trials(lm_study_argument(L));
   lua_Integer number = luaL_checkinteger(L, 2);
   if (number < 0 || (size_t)number >= trials->count) return 0;
-  lua_pushstring(L, state_names[trials->rows[number].state]);
+  lua_pushstring(L, lm_study_state_names[trials->rows[number].state]);
   return 1;
 }
 
@@ -337,7 +328,7 @@ static int l_add(lua_State *L) {
   lua_settop(L, 9);
   lm_trial_record r;
   memset(&r, 0, sizeof r);
-  r.state = (lm_state)luaL_checkoption(L, 2, NULL, state_names);
+  r.state = (lm_state)luaL_checkoption(L, 2, NULL, lm_study_state_names);
   double values[64];
   size_t objectives = lm_study_trials(study)->objectives;
   for (size_t i = 0; lua_istable(L, 3) && i < objectives; i++) {

@@ -10,8 +10,7 @@
 
 /* --- errors --- */
 
-/* "timeout", "network", ...: the `kind` of a status. */
-static const char *status_kind(lmopt_status status) {
+const char *lm_status_kind(lmopt_status status) {
   switch (status) {
     case LMOPT_OK: return "ok";
     case LMOPT_NO_MEMORY: return "memory";
@@ -49,7 +48,7 @@ void lm_push_error(lua_State *L, const char *kind, const char *message, int stat
 int lm_push_failure(lua_State *L, const lm_error *e) {
   luaL_checkstack(L, 5, NULL);
   lua_pushboolean(L, 0);
-  lm_push_error(L, status_kind(e->status), e->text, 0);
+  lm_push_error(L, lm_status_kind(e->status), e->text, 0);
   return 2;
 }
 

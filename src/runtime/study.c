@@ -528,6 +528,17 @@ lmopt_status lm_study_refresh_attributes(lm_study *study, bool user, lm_error *e
   return read_attributes(study, user, e);
 }
 
+lmopt_status lm_study_check_running(lm_study *study, size_t number, lm_error *e) {
+  lmopt_status status = lm_study_check(study, true, e);
+  if (status != LMOPT_OK) return status;
+  if (number >= study->trials->count)
+    return lm_fail(e, LMOPT_MISUSE, "the study '%s' has no trial %zu", study->name, number);
+  if (study->infos[number].live) return LMOPT_OK;
+  if (lm_state_finished(study->trials->rows[number].state))
+    return lm_fail(e, LMOPT_MISUSE, "trial %zu is finished already", number);
+  return lm_fail(e, LMOPT_MISUSE, "trial %zu is not running here", number);
+}
+
 lmopt_status lm_study_set_attribute(lm_study *study, bool user, const char *key, const char *json, lm_error *e) {
   lmopt_status status = lm_study_check(study, true, e);
   if (status == LMOPT_OK && study->storage)

@@ -49,6 +49,8 @@ struct lm_study {
 
 /* LMOPT_MISUSE unless the study is open (and, when `write`, may be written). */
 lmopt_status lm_study_check(lm_study *study, bool write, lm_error *e);
+/* LMOPT_MISUSE unless `number` is a trial that runs here, and the study may be written. */
+lmopt_status lm_study_check_running(lm_study *study, size_t number, lm_error *e);
 /* Adds a row with its info; the caller makes it live or unfinished. */
 lmopt_status lm_study_append(lm_study *study, lm_state state, lm_id id, lm_error *e);
 void lm_study_remove_last(lm_study *study);

@@ -5,17 +5,8 @@
 #include "base/clock.h"
 #include "runtime/study_internal.h"
 
-static lmopt_status check_running(lm_study *study, size_t number, lm_error *e) {
-  lmopt_status status = lm_study_check(study, true, e);
-  if (status != LMOPT_OK) return status;
-  if (number < study->trials->count && study->infos[number].live) return LMOPT_OK;
-  if (number < study->trials->count && lm_state_finished(study->trials->rows[number].state))
-    return lm_fail(e, LMOPT_MISUSE, "trial %zu is finished already", number);
-  return lm_fail(e, LMOPT_MISUSE, "trial %zu is not running here", number);
-}
-
 lmopt_status lm_study_report(lm_study *study, size_t number, long long step, double value, lm_error *e) {
-  lmopt_status status = check_running(study, number, e);
+  lmopt_status status = lm_study_check_running(study, number, e);
   if (status != LMOPT_OK) return status;
   if (study->trials->objectives > 1)
     return lm_fail(e, LMOPT_MISUSE, "report works for one direction, and the study has %zu", study->trials->objectives);
@@ -34,7 +25,7 @@ lmopt_status lm_study_report(lm_study *study, size_t number, long long step, dou
 
 lmopt_status lm_study_should_prune(lm_study *study, size_t number, bool *prune, lm_error *e) {
   *prune = false;
-  lmopt_status status = check_running(study, number, e);
+  lmopt_status status = lm_study_check_running(study, number, e);
   if (status != LMOPT_OK || !study->pruner) return status;
   lm_view view = lm_study_view(study, number);
   *prune = study->pruner->class->prune(study->pruner, &view);
@@ -42,7 +33,7 @@ lmopt_status lm_study_should_prune(lm_study *study, size_t number, bool *prune, 
 }
 
 lmopt_status lm_study_set_constraint(lm_study *study, size_t number, const char *name, double value, lm_error *e) {
-  lmopt_status status = check_running(study, number, e);
+  lmopt_status status = lm_study_check_running(study, number, e);
   if (status != LMOPT_OK) return status;
   if (isnan(value)) return lm_fail(e, LMOPT_MISUSE, "the value of constraint '%s' is not a number", name);
   lm_live_trial *live = study->infos[number].live;
@@ -78,7 +69,7 @@ lmopt_status lm_study_set_trial_attribute(lm_study *study, size_t number, bool u
     return lm_fail(e, LMOPT_MISUSE, "the study '%s' has no trial %zu", study->name, number);
   lm_trial_info *info = &study->infos[number];
   lm_live_trial *live = info->live;
-  if (!live) return check_running(study, number, e);
+  if (!live) return lm_study_check_running(study, number, e);
   if (study->storage && !lm_grow(study->allocator, &live->attributes, &live->attribute_capacity,
                                  live->attribute_count + 1, sizeof *live->attributes))
     return lm_fail_memory(e);
@@ -113,7 +104,7 @@ static lmopt_status attach_constraints(lm_study *study, size_t number, lm_error 
 }
 
 lmopt_status lm_study_tell(lm_study *study, size_t number, lm_state state, const double *values, lm_error *e) {
-  lmopt_status status = check_running(study, number, e);
+  lmopt_status status = lm_study_check_running(study, number, e);
   if (status != LMOPT_OK) return status;
   lm_trial_info *info = &study->infos[number];
   const lm_row *row = &study->trials->rows[number];
@@ -148,7 +139,7 @@ lmopt_status lm_study_tell(lm_study *study, size_t number, lm_state state, const
 }
 
 lmopt_status lm_study_release(lm_study *study, size_t number, lm_error *e) {
-  lmopt_status status = check_running(study, number, e);
+  lmopt_status status = lm_study_check_running(study, number, e);
   if (status != LMOPT_OK) return status;
   status = lm_study_add_unfinished(study, number, e);
   if (status != LMOPT_OK) return status;

@@ -234,18 +234,6 @@ lmopt_status lm_study_ask(lm_study *study, long long total, size_t *number, lm_e
 
 /* --- suggesting --- */
 
-/* LMOPT_MISUSE unless `number` is a trial that runs here. */
-static lmopt_status check_live(lm_study *study, size_t number, lm_error *e) {
-  lmopt_status status = lm_study_check(study, true, e);
-  if (status != LMOPT_OK) return status;
-  if (number >= study->trials->count)
-    return lm_fail(e, LMOPT_MISUSE, "the study '%s' has no trial %zu", study->name, number);
-  if (study->infos[number].live) return LMOPT_OK;
-  if (lm_state_finished(study->trials->rows[number].state))
-    return lm_fail(e, LMOPT_MISUSE, "trial %zu is finished already", number);
-  return lm_fail(e, LMOPT_MISUSE, "trial %zu is not running here", number);
-}
-
 static lmopt_status enter_parameter(lm_study *study, size_t number, lm_column *column, const lm_distribution *interned,
                                     double internal, lm_error *e) {
   lm_live_trial *live = study->infos[number].live;
@@ -260,7 +248,7 @@ static lmopt_status enter_parameter(lm_study *study, size_t number, lm_column *c
 /* The column and the interned distribution of what is suggested, checked against the study's. */
 static lmopt_status resolve(lm_study *study, size_t number, const char *name, const lm_distribution *d,
                             lm_column **column, const lm_distribution **interned, lm_error *e) {
-  lmopt_status status = check_live(study, number, e);
+  lmopt_status status = lm_study_check_running(study, number, e);
   if (status != LMOPT_OK) return status;
   *column = lm_trials_column(study->trials, name, true);
   if (!*column) return lm_fail_memory(e);
