@@ -531,10 +531,8 @@ lmopt_status lm_study_refresh_attributes(lm_study *study, bool user, lm_error *e
 lmopt_status lm_study_check_running(lm_study *study, size_t number, lm_error *e) {
   lmopt_status status = lm_study_check(study, true, e);
   if (status != LMOPT_OK) return status;
-  if (number >= study->trials->count)
-    return lm_fail(e, LMOPT_MISUSE, "the study '%s' has no trial %zu", study->name, number);
-  if (study->infos[number].live) return LMOPT_OK;
-  if (lm_state_finished(study->trials->rows[number].state))
+  if (number < study->trials->count && study->infos[number].live) return LMOPT_OK;
+  if (number < study->trials->count && lm_state_finished(study->trials->rows[number].state))
     return lm_fail(e, LMOPT_MISUSE, "trial %zu is finished already", number);
   return lm_fail(e, LMOPT_MISUSE, "trial %zu is not running here", number);
 }

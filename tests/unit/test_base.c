@@ -256,22 +256,6 @@ static void test_rng_distributions(void **state) {
   assert_true(lm_rng_below(&rng, 1) == 0);
 }
 
-static void test_rng_shuffle(void **state) {
-  (void)state;
-  size_t items[50], seen[50] = {0};
-  lm_rng rng = lm_rng_stream(4, 0, "shuffle");
-  for (size_t i = 0; i < 50; i++) items[i] = i;
-  lm_rng_shuffle(&rng, items, 50);
-  size_t moved = 0;
-  for (size_t i = 0; i < 50; i++) {
-    seen[items[i]]++;
-    moved += items[i] != i;
-  }
-  for (size_t i = 0; i < 50; i++) assert_int_equal(seen[i], 1);
-  assert_true(moved > 30);
-  lm_rng_shuffle(&rng, items, 0);
-}
-
 static void test_clock(void **state) {
   (void)state;
   double before = lm_clock_monotonic();
@@ -306,8 +290,7 @@ int main(void) {
       cmocka_unit_test(test_json_string),  cmocka_unit_test(test_numbers),
       cmocka_unit_test(test_comma_locale), cmocka_unit_test(test_rng_reference),
       cmocka_unit_test(test_rng_streams),  cmocka_unit_test(test_rng_distributions),
-      cmocka_unit_test(test_rng_shuffle),  cmocka_unit_test(test_clock),
-      cmocka_unit_test(test_dates),
+      cmocka_unit_test(test_clock),        cmocka_unit_test(test_dates),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

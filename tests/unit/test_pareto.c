@@ -26,8 +26,6 @@ static void domination(void **state) {
   const double a[] = {1, 2}, b[] = {1, 3}, c[] = {0, 9}, n[] = {NAN, 0};
   assert_true(lm_pareto_dominates(a, b, 2) && !lm_pareto_dominates(b, a, 2) && !lm_pareto_dominates(a, a, 2));
   assert_true(!lm_pareto_dominates(a, c, 2) && !lm_pareto_dominates(n, a, 2) && !lm_pareto_dominates(a, n, 2));
-  assert_true(lm_pareto_constrained_dominates(b, 0, a, 1, 2) && !lm_pareto_constrained_dominates(a, 1, b, 0, 2));
-  assert_true(lm_pareto_constrained_dominates(b, 1, a, 2, 2) && lm_pareto_constrained_dominates(a, 0, b, 0, 2));
 }
 
 /* Rank by definition: one more than the worst rank among the dominating points. */
