@@ -112,14 +112,29 @@ if not best then error(summary and summary.message or "no trial is complete", 0)
 local tuned = { wording = best.user_attrs["sort.instructions"], demos = best.user_attrs["sort.demos"] }
 local untuned = { wording = WORDINGS[1], demos = {} }
 
+local shares = {}
 local function row(name, prompt, note)
-  print(("%-10s %9.0f %% %12.0f %%    %s"):format(name, 100 * score(prompt, tuning), 100 * score(prompt, held_out),
-    note))
+  local on_tuning, on_held_out = 100 * score(prompt, tuning), 100 * score(prompt, held_out)
+  shares[name] = { tuning = on_tuning, held_out = on_held_out }
+  print(("%-10s %9.0f %% %12.0f %%    %s"):format(name, on_tuning, on_held_out, note))
 end
 print(("\n%-10s %11s %14s"):format("prompt", "tuned on", "held out"))
 row("untuned", untuned, "the first wording, no demonstrations")
 row("wording", { wording = tuned.wording, demos = {} }, "the tuned wording alone: what it gives without demonstrations")
 row("tuned", tuned, ("trial %d of %d, %d demonstrations"):format(best.number, #study.trials, #tuned.demos))
+
+-- What the demonstrations did, in words: "+12 points".
+local function change(part) return ("%+.0f points"):format(shares.tuned[part] - shares.wording[part]) end
+if #tuned.demos > 0 then
+  local with, without = shares.tuned, shares.wording
+  local better_tuned, better_held_out = with.tuning > without.tuning, with.held_out > without.held_out
+  local verdict = better_tuned and better_held_out and "they help on both"
+    or better_tuned and "what they gain where they were chosen does not carry over to new tickets here"
+    or better_held_out and "they help on new tickets only"
+    or "they help on neither"
+  print(("\nThe demonstrations: %s on the tuning tickets, %s on the held-out ones (one ticket of %d is %.0f points): %s."):format(
+    change "tuning", change "held_out", #held_out, 100 / #held_out, verdict))
+end
 
 print "\nThe best prompt:\n"
 for _, message in ipairs(messages_for(tuned, "...")) do

@@ -3,8 +3,8 @@
 --
 -- This module depends on nothing, so that every other one may use it.
 
-local error, getmetatable, ipairs, next, pairs, pcall, rawget, require, select, setmetatable, tostring, type =
-  error, getmetatable, ipairs, next, pairs, pcall, rawget, require, select, setmetatable, tostring, type
+local error, getmetatable, ipairs, next, pairs, pcall, rawget, rawset, require, select, setmetatable, tostring, type =
+  error, getmetatable, ipairs, next, pairs, pcall, rawget, rawset, require, select, setmetatable, tostring, type
 local min, max, sort = math.min, math.max, table.sort
 
 local errors = {}
@@ -125,17 +125,26 @@ function errors.hint(name, list)
   return near and " (did you mean '" .. near .. "'?)" or ""
 end
 
+---The message with the place in the user's own code before it, where there is one; nil without the C part, which knows it.
+---@param message string
+---@return string?
+function errors.at_place(message)
+  -- Looked up late: this module must load before, and without, the C part.
+  local ok, core = pcall(require, "lmopt.core.task")
+  if not (ok and type(core) == "table" and core.place) then return nil end
+  -- `return trial:suggest_float(...)` is a tail call, which leaves no frame of the objective: its beginning must do.
+  local place = core.place() or core.context().objective_place
+  return place and place .. ": " .. message or message
+end
+
 ---Raises a text that starts with the place in the user's own code: the innermost frame that is not lmopt's. Where there is
 ---none, with no place.
 ---@param message string
 ---@param level? integer without the C part, as in `error`: 1 is who called misuse, 2 (default) its caller
 function errors.misuse(message, level)
-  -- Looked up late: this module must load before, and without, the C part.
-  local ok, core = pcall(require, "lmopt.core.task")
-  if not (ok and type(core) == "table" and core.place) then error(message, (level or 2) + 1) end
-  -- `return trial:suggest_float(...)` is a tail call, which leaves no frame of the objective: its beginning must do.
-  local place = core.place() or core.context().objective_place
-  error(place and place .. ": " .. message or message, 0)
+  local placed = errors.at_place(message)
+  if not placed then error(message, (level or 2) + 1) end
+  error(placed, 0)
 end
 
 ---Checks the names in a table of options; an unknown one raises at the user's line with the near miss.
@@ -186,6 +195,17 @@ function errors.check_field(key, what, ...)
   sort(names)
   local near = errors.nearest(key, names)
   if near then errors.misuse(what .. " has no '" .. key .. "' (did you mean '" .. near .. "'?)") end
+end
+
+---A `__newindex` for objects whose fields are read: setting one raises at the user's line. Names that begin with an
+---underscore are lmopt's own.
+---@param what string "a study"
+---@return fun(self: table, key: any, value: any)
+function errors.read_only(what)
+  return function(self, key, value)
+    if type(key) == "string" and key:byte() == 95 then return rawset(self, key, value) end
+    errors.misuse("'" .. tostring(key) .. "' of " .. what .. " can't be set")
+  end
 end
 
 ---Checks the type of one argument or option: `check_type(options.timeout, "timeout", "optimize", "number", "nil")`.

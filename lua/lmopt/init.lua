@@ -8,7 +8,7 @@ local providers = require "lmopt.providers"
 local pruners = require "lmopt.pruners"
 local records = require "lmopt.records"
 local samplers = require "lmopt.samplers"
-local study = require "lmopt.study"
+local studies = require "lmopt.studies"
 local system = require "lmopt.core.system"
 local task = require "lmopt.task"
 local trial = require "lmopt.trial"
@@ -16,11 +16,11 @@ local trial = require "lmopt.trial"
 local lmopt = {
   _VERSION = "lmopt " .. system.version,
 
-  create_study = study.create,
-  load_study = study.load,
-  delete_study = study.delete,
-  copy_study = study.copy,
-  list_studies = study.list,
+  create_study = studies.create,
+  load_study = studies.load,
+  delete_study = studies.delete,
+  copy_study = studies.copy,
+  list_studies = studies.list,
   create_trial = records.create,
   fixed_trial = trial.fixed,
 

@@ -183,13 +183,14 @@ function lm.set_default(handle) configured_model = handle end
 --- The configured model or nil.
 function lm.get_default() return configured_model end
 
---- The configured model; without one, an error of kind no_model that names the ways out.
+--- The configured model; without one, an error of kind no_model that names the place and the ways out.
 ---@return table handle
 function lm.default()
   if configured_model then return configured_model end
-  errors.raise("no_model", "no language model is configured; say which with --lm MODEL on the command line, "
+  local message = "no language model is configured; say which with --lm MODEL on the command line, "
     .. "lm = \"provider/model\" in the table the script returns, or lmopt.configure{ lm = ... }; "
-    .. "lm = \"offline\" is an in-process model for dry runs")
+    .. "lm = \"offline\" is an in-process model for dry runs"
+  errors.raise("no_model", errors.at_place(message) or message)
 end
 
 --- Makes a handle of a language model. Nothing is sent before it is called.

@@ -43,8 +43,9 @@ local function context_of(run, trial)
   local parent = run.context
   local sinks = { trial.usage, run.usage, run.study.usage }
   for _, sink in ipairs(parent.usage_sinks or {}) do sinks[#sinks + 1] = sink end
-  local context = { trial = trial, journal = journal.new(run.study, trial), usage_sinks = sinks, objective_place = run.place }
-  return setmetatable(context, { __index = parent })
+  trial._origin = { number = trial.number }
+  return sequence.context(run.study, trial._origin, parent,
+    { trial = trial, journal = journal.new(run.study, trial), usage_sinks = sinks, objective_place = run.place })
 end
 
 -- What became of a trial: state, values, message, traceback. State nil: it goes back to waiting.
@@ -77,8 +78,9 @@ end
 
 -- The body of a trial's task. Nothing here raises: what goes wrong is the run's business.
 local function run_trial(run, trial)
+  local number = trial.number
   trial._task = core.current()
-  local entry = run.entries[trial.number]
+  local entry = run.entries[number]
   entry.begun = true
   local results = table.pack(xpcall(run.objective, with_traceback, trial))
   core.cancel_children()
@@ -86,9 +88,9 @@ local function run_trial(run, trial)
   local state, values, message, traceback, problem = outcome(run, trial, results)
   local ok, failure, kind
   if state then
-    ok, failure, kind = run.study:_finish(trial.number, state, values, message, traceback)
+    ok, failure, kind = run.study:_finish(number, state, values, message, traceback)
   else
-    ok, failure, kind = put_back(run, trial.number)
+    ok, failure, kind = put_back(run, number)
   end
   if not ok then run:abort("failed", errors.new(kind, failure)) end
   if state == nil then
@@ -97,7 +99,7 @@ local function run_trial(run, trial)
     if ended == "interrupted" then run:abort("interrupted", message) end
     if FATAL[ended] then run:abort("failed", message) end
   end
-  run:finished(trial.number, state, message, problem)
+  run:finished(number, state, message, problem)
 end
 
 -- --- the run ---
@@ -139,7 +141,7 @@ end
 function Run:cancel(here)
   local current = core.current()
   for _, entry in ipairs(self.queue) do
-    if not entry.ended and entry.task ~= current then
+    if not entry.ended and entry.task and entry.task ~= current then -- no task: it waits for its turn, and goes on waiting
       entry.task:cancel()
       if here or not entry.begun then
         local ok, failure, kind = put_back(self, entry.number)
@@ -235,14 +237,15 @@ function Run:next_number()
     self:abort("failed", errors.new(kind, message))
     return false
   end
+  -- First: where the stop is told before the callbacks up to here have run, what they put in the queue is not there yet.
+  if self.sequence.stop_at and number >= self.sequence.stop_at then
+    self.reason_done = "stopped"
+    return false
+  end
   local ok
   ok, message, kind = self.sequence:flush(number)
   if not ok then
     self:abort("failed", errors.new(kind, message))
-    return false
-  end
-  if self.sequence.stop_at and number >= self.sequence.stop_at then
-    self.reason_done = "stopped"
     return false
   end
   if self.arrival then return number end
@@ -455,8 +458,8 @@ end
 function M.stop(study)
   local run = study._run
   if not run then return end
-  local trial = core.context().trial
-  run.sequence:stop(run.sequence.calling or trial and trial._study == study and trial.number or nil)
+  local origin = sequence.origin(study)
+  run.sequence:stop(origin and origin.number)
   run:wake()
 end
 

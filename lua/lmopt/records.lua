@@ -185,25 +185,70 @@ function M.front(list, directions)
   return front
 end
 
-local function same_params(a, b)
-  for name, value in pairs(a) do
-    if b[name] ~= value then return false end
+-- Parameters as a text: equal for equal values, 1 and 1.0 too.
+local function identity(params)
+  local list = M.sorted_pairs(params)
+  for i, pair in ipairs(list) do
+    local name, value = pair[1], pair[2]
+    local text = type(value) == "number" and ("%.17g"):format(value) or type(value) == "string" and ("%q"):format(value) or tostring(value)
+    list[i] = ("%q=%s"):format(name, text)
   end
-  for name in pairs(b) do
-    if a[name] == nil then return false end
+  return table.concat(list, " ")
+end
+
+local function params_of(study, row)
+  local params, shared = {}, study._distributions
+  for _, entry in ipairs(row.params) do
+    local raw = entry[3]
+    shared[raw] = shared[raw] or distributions.restore(raw)
+    local choices = shared[raw].choices
+    if choices then params[entry[1]] = choices[entry[2]] else params[entry[1]] = entry[2] end
   end
-  return true
+  return params
+end
+
+-- What trials were queued with and what ended ones used never changes, so it is read once: identity -> the lowest number
+-- that used it, or true. `open` are the others, in the order of their numbers.
+local function known_params(study)
+  local known = study._known or { count = 0, used = {}, queued = {}, open = {} }
+  study._known = known
+  local handle, rows, all = study._core, shared_rows(study), study._core:counts().all
+  for number = known.count, all - 1 do
+    local text = handle:attributes(false, number).fixed_params
+    local fixed = text and json.decode(text, { nan = "literal" })
+    if type(fixed) == "table" then known.queued[identity(fixed)] = true end
+    known.open[#known.open + 1] = number
+  end
+  known.count = all
+  local open = {}
+  for _, number in ipairs(known.open) do
+    local state = handle:state(number)
+    if state == "running" or state == "waiting" then
+      open[#open + 1] = number
+    else
+      local key = identity(params_of(study, handle:row(number, rows)))
+      known.used[key] = math.min(known.used[key] or number, number)
+    end
+  end
+  known.open = open
+  return known
 end
 
 --- Does a trial with just these parameters exist, in the queue or ended? `params` is a list of {name, JSON text}; only
 -- what trials up to number `last` used counts, and what any was queued with.
 function M.exists(study, params, last)
+  local ok, message, kind = study._core:sync()
+  if not ok and kind == "misuse" then errors.misuse(message, 3) end
+  if not ok then errors.raise(kind, message) end
   local wanted = {}
   for _, pair in ipairs(params) do wanted[pair[1]] = json.decode(pair[2]) end
-  for _, record in ipairs(study.trials) do
-    if record.number <= (last or math.huge) and same_params(wanted, record.params) then return true end
-    local fixed = record.system_attrs.fixed_params
-    if type(fixed) == "table" and same_params(wanted, fixed) then return true end
+  local key, known = identity(wanted), known_params(study)
+  last = last or math.huge
+  if known.queued[key] or known.used[key] and known.used[key] <= last then return true end
+  for _, number in ipairs(known.open) do -- running, or put back to waiting with what they have
+    if number > last then break end
+    local row = study._core:row(number, shared_rows(study))
+    if #row.params == #params and identity(params_of(study, row)) == key then return true end
   end
   return false
 end

@@ -5,11 +5,13 @@
 -- trials later, when every schedule has got that far; and how far it has come is kept with the study.
 local json = require "lmopt.json"
 local records = require "lmopt.records"
+local task = require "lmopt.core.task"
 
 local M = {}
 
 local PROPERTY = "sequence" -- in the study's file: { next =, stop_at =, deferred = {...} }
 local ENQUEUED = "lmopt:enqueued" -- of a trial: what its objective put in the queue
+M.ENQUEUED = ENQUEUED
 local ORIGIN = "lmopt:origin" -- of a trial that came out of the queue: which entry it was
 
 local Sequence = {}
@@ -90,21 +92,50 @@ function Sequence:collect(number, text)
   end
 end
 
---- Puts a trial in the queue on behalf of a callback.
-function Sequence:defer(params, user, skip)
-  self.calls = (self.calls or 0) + 1
-  add(self, { number = self.calling, tag = ("%dc%d"):format(self.calling, self.calls), params = params, user = user, skip = skip })
+--- A context (see core.task) in which code runs on behalf of a trial of `study`. A context knows one origin for each study,
+-- as studies nest: the objective of one may optimise another.
+---@param study lmopt.Study
+---@param origin { number: integer, callback: boolean?, queued: table? } the trial; `queued` is what it put in the queue
+---@param parent table
+function M.context(study, origin, parent, fields)
+  local context = fields or {}
+  context[study] = origin
+  return setmetatable(context, { __index = parent })
 end
 
---- Remembers what the objective of a running trial puts in the queue; it is stored with the trial.
-function M.remember(trial, params, user, skip)
-  trial._enqueued = trial._enqueued or json.array {}
-  table.insert(trial._enqueued, { params = json.array(params), user = json.array(user), skip = skip or nil })
+--- The trial of this study whose objective or callback is running in the current task, or nil.
+function M.origin(study) return task.context()[study] end
+
+--- Puts a trial in the queue on behalf of a callback, or of an objective: then it is stored with the trial.
+function Sequence:defer(origin, params, user, skip)
+  origin.queued = origin.queued or json.array {}
+  local entry = { params = json.array(params), user = json.array(user), skip = skip or nil }
+  table.insert(origin.queued, entry)
+  if not origin.callback then return end
+  entry.number, entry.tag = origin.number, ("%dc%d"):format(origin.number, #origin.queued)
+  add(self, entry)
 end
 
---- The attribute that goes with a trial's result, or nil.
-function M.attribute(trial)
-  if trial._enqueued then return ENQUEUED, json.encode(trial._enqueued) end
+--- What the objective of a trial put in the queue, as JSON, or nil.
+function M.enqueued_by(trial)
+  local queued = trial._origin and trial._origin.queued
+  return queued and json.encode(queued)
+end
+
+-- Runs the callbacks on behalf of a trial. They may wait, so it is the context that says which trial it is.
+function Sequence:call(seen, record)
+  local outer = task.context()
+  task.set_context(nil, M.context(self.study, { number = record.number, callback = true }, outer))
+  local problem
+  for _, callback in ipairs(self.callbacks) do
+    local ok, raised = pcall(callback, seen, record)
+    if not ok then
+      problem = raised == nil and "a callback raised nil" or raised
+      break
+    end
+  end
+  task.set_context(nil, outer)
+  return problem
 end
 
 --- A trial has had its turn: its callbacks run. An error of one is returned.
@@ -120,14 +151,7 @@ function Sequence:told(number)
     local record = records.one(study, number)
     -- With a lag of 1 nothing later can have ended; else it could, or not, so it is not shown.
     local seen = (self.arrival or self.lag == 1) and study or study:_view_until(number)
-    self.calling, self.calls = number, 0
-    for _, callback in ipairs(self.callbacks) do
-      local ok
-      ok, problem = pcall(callback, seen, record)
-      if not ok then break end
-      problem = nil
-    end
-    self.calling = nil
+    problem = self:call(seen, record)
   end
   self.next = #self.callbacks > 0 and not self.arrival and number + 1 or nil
   if self.next or #self.deferred ~= before then self:save() end

@@ -1,5 +1,4 @@
---- Studies: `lmopt.create_study{...}`, and what can be done with one.
-local core = require "lmopt.core.study"
+--- A study, and what can be done with one. How one comes to be: lmopt.studies.
 local distributions = require "lmopt.distributions"
 local errors = require "lmopt.error"
 local journal = require "lmopt.journal"
@@ -8,7 +7,6 @@ local pruners = require "lmopt.pruners"
 local records = require "lmopt.records"
 local samplers = require "lmopt.samplers"
 local sequence = require "lmopt.sequence"
-local task = require "lmopt.core.task"
 local trials = require "lmopt.trial"
 local usage = require "lmopt.usage"
 
@@ -28,16 +26,20 @@ local M = {}
 ---@field metric_names string[]?
 ---@field sampler_name string
 local methods, getters = {}, {}
-local FIELDS = { "name", "seed", "path", "directions", "usage", "sampler_name" }
+local FIELDS = { "name", "seed", "path", "directions", "usage", "sampler_name" } -- in _fields, so that no one sets them
 local Study = { __name = "lmopt.study" }
 
 function Study.__index(self, key)
+  local field = rawget(self, "_fields")[key]
+  if field ~= nil then return field end
   local method = methods[key]
   if method then return method end
   local getter = getters[key]
   if getter then return getter(self) end
   errors.check_field(key, "a study", FIELDS, methods, getters)
 end
+
+Study.__newindex = errors.read_only "a study"
 
 function Study:__tostring()
   local counts = self._core:counts()
@@ -52,102 +54,18 @@ local function check_self(self, what)
   if getmetatable(self) ~= Study then errors.misuse(("call it with a colon: study:%s(...)"):format(what), 3) end
 end
 
--- --- creating and finding ---
-
-local CREATE = {
-  "name", "storage", "direction", "directions", "seed", "sampler", "pruner", "load_if_exists", "lag", "order", "budget",
-}
-local LOAD = { "name", "storage", "sampler", "pruner", "read_only" }
-local DIRECTIONS = { "minimize", "maximize" }
-
-local function check_directions(options, what)
-  if options.direction ~= nil and options.directions ~= nil then
-    errors.misuse(("give 'direction' or 'directions' to %s, not both"):format(what), 3)
-  end
-  local list = options.directions or { options.direction or "minimize" }
-  if type(list) ~= "table" or #list == 0 then
-    errors.misuse(("'directions' of %s must be a list of 'minimize' and 'maximize'"):format(what), 3)
-  end
-  local maximize = {}
-  for i, direction in ipairs(list) do
-    if direction ~= "minimize" and direction ~= "maximize" then
-      local hint = type(direction) == "string" and errors.hint(direction, DIRECTIONS) or ""
-      errors.misuse(("'direction' of %s must be 'minimize' or 'maximize', not %s%s"):format(what,
-        type(direction) == "string" and "'" .. direction .. "'" or tostring(direction), hint), 3)
-    end
-    maximize[i] = direction == "maximize"
-  end
-  return maximize
-end
-
-local function check_text(options, name, what)
-  local value = options[name]
-  if value ~= nil and (type(value) ~= "string" or value == "") then
-    errors.misuse(("'%s' of %s must be a text, not %s"):format(name, what, value == "" and "an empty one" or type(value)), 3)
-  end
-  if value and value:find("\0", 1, true) then errors.misuse(("'%s' of %s has a zero byte in it"):format(name, what), 3) end
-  return value
-end
-
-local function check_integer(options, name, what, minimum)
-  local value = options[name]
-  if value == nil then return nil end
-  local whole = math.type(value) and math.tointeger(value)
-  if not whole or whole < minimum or whole >= 2 ^ 53 then
-    errors.misuse(("'%s' of %s must be an integer of at least %d and below 2^53, not %s"):format(name, what, minimum,
-      tostring(value)), 3)
-  end
-  return whole
-end
-
-local ORDERS = { number = 1, arrival = 2 }
-
-local function check_order(options, what)
-  local order = options.order
-  if order == nil then return nil end
-  if ORDERS[order] then return ORDERS[order] end
-  errors.misuse(("'order' of %s must be 'number' or 'arrival', not %s%s"):format(what,
-    type(order) == "string" and "'" .. order .. "'" or tostring(order), errors.hint(order, { "number", "arrival" })), 3)
-end
-
-local function check_flag(options, name, what)
-  local value = options[name]
-  if value ~= nil and type(value) ~= "boolean" then
-    errors.misuse(("'%s' of %s must be true or false, not %s"):format(name, what, tostring(value)), 3)
-  end
-  return value or false
-end
-
-local BUDGET = { "usd", "calls", "prompt_tokens", "completion_tokens" }
-
-local function check_budget(budget, what)
-  if budget == nil then return nil end
-  errors.check_type(budget, "budget", what, "table")
-  errors.check_options(budget, BUDGET, "budget", 3)
-  for _, name in ipairs(BUDGET) do
-    local limit = budget[name]
-    if limit ~= nil and (type(limit) ~= "number" or not (limit >= 0)) then
-      errors.misuse(("'%s' of budget must be a number of at least 0, not %s"):format(name, tostring(limit)), 3)
-    end
-  end
-  return budget
-end
-
--- Without a name one is made up.
-local function default_name(seed) return "study-" .. (seed or core.draw_seed()) end
-
-local function wrap(handle, options, what)
+--- A study around one of the core, just opened.
+---@param options { sampler: any, pruner: any, budget: table? } checked
+---@param what string the function that was called
+---@return lmopt.Study
+function M.wrap(handle, options, what)
   local info = handle:info()
   local study = setmetatable({
     _core = handle,
-    name = info.name,
-    seed = info.seed,
-    path = info.path,
-    directions = {},
+    _fields = { name = info.name, seed = info.seed, path = info.path, directions = {}, usage = usage.new() },
     _running = {}, -- number -> trial that runs here
     _distributions = {}, -- core's distribution -> its table, shared by all snapshots
     _calls = { in_flight = 0, waiting = {} },
-    usage = usage.new(),
   }, Study)
   for i, maximize in ipairs(info.maximize) do study.directions[i] = maximize and "maximize" or "minimize" end
   study:_set_sampler(samplers.resolve(options.sampler, what))
@@ -159,131 +77,30 @@ local function wrap(handle, options, what)
     local ok, message, kind = handle:set_budget(options.budget)
     if ok == nil then fail(message, kind) end
   elseif info.path then
-    local limit = handle:budget()
-    study._budget_usd = limit ~= nil and limit.usd >= 0
-    study._budget_tokens = study._budget_usd or limit ~= nil and limit.completion_tokens >= 0
+    local limit, message, kind = handle:budget()
+    if not limit then fail(message, kind) end
+    study._budget_usd = limit.usd >= 0
+    study._budget_tokens = study._budget_usd or limit.completion_tokens >= 0
   end
   return study
-end
-
---- Makes a study, or with load_if_exists goes on with the one of that name.
----@param options? { name: string?, storage: string?, direction: string?, directions: string[]?, seed: integer?, sampler: any, pruner: any, load_if_exists: boolean?, lag: integer?, order: ("number"|"arrival")?, budget: table? }
----@return lmopt.Study
-function M.create(options)
-  local what = "create_study"
-  options = errors.check_options(options, CREATE, what, 3)
-  local maximize = check_directions(options, what)
-  local seed = check_integer(options, "seed", what, 0)
-  local storage = check_text(options, "storage", what)
-  -- Everything is checked before a file is touched.
-  samplers.resolve(options.sampler, what)
-  pruners.resolve(options.pruner, what, #maximize)
-  check_budget(options.budget, what)
-  local handle, message, kind = core.open {
-    name = check_text(options, "name", what) or default_name(seed),
-    storage = storage,
-    maximize = maximize,
-    seed = seed,
-    lag = check_integer(options, "lag", what, 1),
-    order = check_order(options, what),
-    create = true,
-    load = check_flag(options, "load_if_exists", what),
-  }
-  if not handle then fail(message, kind) end
-  return wrap(handle, options, what)
-end
-
--- The name of the only study of a file.
-local function only_name(storage)
-  local found = M.list(storage)
-  if #found == 1 then return found[1].name end
-  local names = {}
-  for i, one in ipairs(found) do names[i] = "'" .. one.name .. "'" end
-  errors.raise("not_found", #found == 0 and ("there is no study in %s"):format(storage)
-    or ("%s has %d studies, say which: %s"):format(storage, #found, table.concat(names, ", ")))
-end
-
---- Goes on with a study that exists. Without a name: the only one in the storage.
----@param options { name: string?, storage: string, sampler: any, pruner: any, read_only: boolean? }
----@return lmopt.Study
-function M.load(options)
-  local what = "load_study"
-  options = errors.check_options(options, LOAD, what, 3)
-  local storage = check_text(options, "storage", what)
-  if not storage then errors.misuse("load_study needs 'storage': a study in memory is gone with its program", 2) end
-  local handle, message, kind = core.open {
-    name = check_text(options, "name", what) or only_name(storage),
-    storage = storage,
-    load = true,
-    read_only = check_flag(options, "read_only", what),
-  }
-  if not handle then fail(message, kind) end
-  return wrap(handle, options, what)
-end
-
---- Removes a study and its trials from a file.
----@param options { name: string, storage: string }
-function M.delete(options)
-  options = errors.check_options(options, { "name", "storage" }, "delete_study", 3)
-  local name, storage = check_text(options, "name", "delete_study"), check_text(options, "storage", "delete_study")
-  if not name or not storage then errors.misuse("delete_study needs 'name' and 'storage'", 2) end
-  local ok, message, kind = core.delete(storage, name)
-  if not ok then fail(message, kind) end
-end
-
---- The studies of a file, in the order of their making.
----@param storage string
----@return { name: string, directions: string[], trials: table<string, integer>, started: string? }[]
-function M.list(storage)
-  if type(storage) ~= "string" then errors.misuse("'storage' of list_studies must be a text, not " .. type(storage), 2) end
-  local found, message, kind = core.list(storage)
-  if not found then fail(message, kind) end
-  return found
-end
-
---- Copies a study with its trials, into the same file or another.
----@param options { from_name: string, from_storage: string, to_storage: string, to_name: string? }
----@return lmopt.Study
-function M.copy(options)
-  options = errors.check_options(options, { "from_name", "from_storage", "to_storage", "to_name" }, "copy_study", 3)
-  for _, name in ipairs { "from_name", "from_storage", "to_storage" } do
-    if not check_text(options, name, "copy_study") then errors.misuse(("copy_study needs '%s'"):format(name), 2) end
-  end
-  local from <close> = M.load { name = options.from_name, storage = options.from_storage, read_only = true }
-  local to = M.create { name = options.to_name or options.from_name, storage = options.to_storage, directions = from.directions,
-    seed = from.seed, lag = from.lag, order = from._core:info().arrival and "arrival" or nil }
-  for _, user in ipairs { true, false } do
-    for _, pair in ipairs(records.sorted_pairs(from._core:attributes(user))) do
-      to._core:set_attribute(nil, user, pair[1], pair[2])
-    end
-  end
-  for number = 0, from._core:counts().all - 1 do
-    local copied, message, kind = records.copy_row(from, to, number)
-    if not copied then -- no half of a study stays
-      to:close()
-      core.delete(options.to_storage, to.name)
-      fail(message, kind)
-    end
-  end
-  return to
 end
 
 -- --- sampler, pruner, views ---
 
 function methods:_set_sampler(sampler)
   if samplers.is_built(sampler) then
-    self._lua_sampler = nil
+    self._lua_sampler = false
     self._core:set_sampler(sampler.name, sampler.options)
-    self.sampler_name = sampler.name
+    self._fields.sampler_name = sampler.name
   else
     self._lua_sampler = sampler
     self._core:set_sampler(nil)
-    self.sampler_name = type(sampler.name) == "string" and sampler.name or "a sampler in Lua"
+    self._fields.sampler_name = type(sampler.name) == "string" and sampler.name or "a sampler in Lua"
   end
 end
 
 function methods:_set_pruner(pruner)
-  self._lua_pruner = not pruners.is_built(pruner) and pruner or nil
+  self._lua_pruner = not pruners.is_built(pruner) and pruner
   if self._lua_pruner then
     self._core:set_pruner("none")
   else
@@ -418,13 +235,16 @@ end
 -- Ends a trial in the study.
 function methods:_finish(number, state, values, message, traceback)
   local handle = self._core
-  if message then handle:set_attribute(number, false, "lmopt:error", json.encode(message)) end
-  if traceback then handle:set_attribute(number, false, "lmopt:traceback", json.encode(traceback)) end
-  local trial = self._running[number]
-  local key, text = sequence.attribute(trial or {})
-  if key then handle:set_attribute(number, false, key, text) end
-  if trial and trial.usage.calls > 0 then handle:set_attribute(number, false, "lmopt:usage", json.encode(trial.usage)) end
-  local ok, problem, kind = handle:tell(number, state, values)
+  local trial = self._running[number] -- nil: not running here, and `tell` says so
+  local ok, problem, kind = true, nil, nil
+  local function attach(key, text)
+    if ok and trial and text then ok, problem, kind = handle:set_attribute(number, false, key, text) end
+  end
+  attach("lmopt:error", message and json.encode(message))
+  attach("lmopt:traceback", traceback and json.encode(traceback))
+  attach(sequence.ENQUEUED, trial and sequence.enqueued_by(trial))
+  attach("lmopt:usage", trial and trial.usage.calls > 0 and json.encode(trial.usage))
+  if ok then ok, problem, kind = handle:tell(number, state, values) end
   if not ok then return nil, problem, kind end
   self._running[number] = nil
   return true
@@ -499,10 +319,9 @@ function methods:enqueue_trial(params, options)
   errors.check_type(options.skip_if_exists, "skip_if_exists", "enqueue_trial", "boolean", "nil")
   local attributes = records.encode_pairs(options.user_attrs or {})
   local run = self._run
-  if run and not run.arrival then -- its number must not depend on how far others have got
-    local trial = task.context().trial
-    if run.sequence.calling then return run.sequence:defer(encoded, attributes, options.skip_if_exists) end
-    if trial and trial._study == self then return sequence.remember(trial, encoded, attributes, options.skip_if_exists) end
+  local origin = sequence.origin(self)
+  if run and origin and not run.arrival then -- its number must not depend on how far others have got
+    return run.sequence:defer(origin, encoded, attributes, options.skip_if_exists)
   end
   if options.skip_if_exists and records.exists(self, encoded) then return nil end
   local number, problem, kind = self._core:enqueue(encoded, attributes)
@@ -510,10 +329,18 @@ function methods:enqueue_trial(params, options)
   return number
 end
 
---- Adds a trial that was made elsewhere: `lmopt.create_trial{...}`.
+--- Adds a trial that was made elsewhere: `lmopt.create_trial{...}`. Not from a callback or an objective of a run with a lag
+-- above 1: the trial's number would depend on how far the others have got, and later trials with it. (enqueue_trial can
+-- wait for its turn; a result can't, as it counts from the moment it is there.)
 ---@param record table
 ---@return integer number
 function methods:add_trial(record)
+  check_self(self, "add_trial")
+  local run = self._run
+  if run and not run.arrival and run.lag > 1 and sequence.origin(self) then
+    errors.misuse(("add_trial can't be called from a callback or an objective while the lag is %d: its number would depend on "
+      .. "timing; call it before or after optimize, use enqueue_trial, or make the study with order = 'arrival'"):format(run.lag))
+  end
   if not records.is_record(record) then errors.misuse("'trial' of add_trial must come from lmopt.create_trial or study.trials") end
   local number, message, kind = records.add(self, record)
   if not number then fail(message, kind) end

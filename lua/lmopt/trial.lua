@@ -20,10 +20,12 @@ local FLUSH_EVERY = 0.5 -- seconds between two writes of reports while the objec
 ---@field last_step integer?
 ---@field usage lmopt.Usage of the model calls made inside this trial
 local methods, getters = {}, {}
-local FIELDS = { "number", "usage" }
+local FIELDS = { "number", "usage" } -- in _fields, so that no one sets them
 local Trial = { __name = "lmopt.trial" }
 
 function Trial.__index(self, key)
+  local field = rawget(self, "_fields")[key]
+  if field ~= nil then return field end
   local method = methods[key]
   if method then return method end
   local getter = getters[key]
@@ -31,7 +33,9 @@ function Trial.__index(self, key)
   errors.check_field(key, "a trial", FIELDS, methods, getters)
 end
 
-function Trial:__tostring() return ("lmopt.trial (%s)"):format(rawget(self, "number") or "fixed") end
+Trial.__newindex = errors.read_only "a trial"
+
+function Trial:__tostring() return ("lmopt.trial (%d)"):format(self.number) end
 
 -- Raises what a core call said; misuse at the user's own line.
 local function fail(message, kind, level)
@@ -56,12 +60,12 @@ end
 ---@param number integer
 function M.new(study, number)
   return setmetatable({
-    number = number,
+    _fields = { number = number, usage = usage.new() },
+    _number = number, -- read often
     _study = study,
     _core = study._core,
     _external = {}, -- name -> value as the objective saw it
     _flushed = task.now(),
-    usage = usage.new(),
   }, Trial)
 end
 
@@ -72,20 +76,20 @@ function M.is(value) return getmetatable(value) == Trial end
 local function sample(self, name, d)
   local core, study = self._core, self._study
   if not study._lua_sampler then
-    local value, message, kind = core:suggest(self.number, name, distributions.unpack(d))
+    local value, message, kind = core:suggest(self._number, name, distributions.unpack(d))
     if value == nil then fail(message, kind, 5) end
     return value
   end
-  local value, message, kind = core:lookup(self.number, name, distributions.unpack(d))
+  local value, message, kind = core:lookup(self._number, name, distributions.unpack(d))
   if value == nil then fail(message, kind, 5) end
   if value then return value end
-  local drawn = study._lua_sampler:sample_independent(study:_view(self.number), self, name, distributions.of(d))
+  local drawn = study._lua_sampler:sample_independent(study:_view(self._number), self, name, distributions.of(d))
   value = distributions.contains(d, drawn) and distributions.place(d, drawn)
   if not value then
     errors.raise("sampler", ("the sampler gave %s for '%s', which is not in %s"):format(tostring(drawn), name, tostring(d)))
   end
   local ok
-  ok, message, kind = core:set_parameter(self.number, name, value, distributions.unpack(d))
+  ok, message, kind = core:set_parameter(self._number, name, value, distributions.unpack(d))
   if not ok then fail(message, kind, 5) end
   return value
 end
@@ -99,7 +103,7 @@ local function suggest_number(self, what, kind, name, low, high, options)
   if self._study._lua_sampler then
     value = sample(self, name, { kind = kind, low = low, high = high, step = step, log = log })
   else
-    value, message, failure = self._core:suggest(self.number, name, kind, low, high, step, log)
+    value, message, failure = self._core:suggest(self._number, name, kind, low, high, step, log)
     if value == nil then fail(("%s of '%s': %s"):format(what, name, message), failure, 4) end
   end
   self._external[name] = value
@@ -134,7 +138,7 @@ local function choose(self, what, name, choices, text)
   if self._study._lua_sampler then
     place = sample(self, name, { kind = "categorical", choices = choices, _json = text })
   else
-    place, message, kind = self._core:suggest(self.number, name, "categorical", choices, text)
+    place, message, kind = self._core:suggest(self._number, name, "categorical", choices, text)
     if place == nil then fail(("%s of '%s': %s"):format(what, name, message), kind, 4) end
   end
   self._external[name] = choices[place]
@@ -224,7 +228,7 @@ function methods:report(value, step)
   if not (math.type(step) and math.tointeger(step)) then errors.misuse("'step' of report must be an integer, not " .. tostring(step)) end
   step = math.tointeger(step)
   self._last_step = math.max(step, self._last_step or step)
-  local ok, message, kind = self._core:report(self.number, step, value)
+  local ok, message, kind = self._core:report(self._number, step, value)
   if not ok then fail(message, kind) end
   -- Neighbours' pruners and dashboards see it; how often is a matter of cost, never of results.
   local now = task.now()
@@ -239,9 +243,9 @@ end
 function methods:should_prune()
   local study = self._study
   if study._lua_pruner then
-    return study._lua_pruner:prune(study:_view(self.number), self) and true or false
+    return study._lua_pruner:prune(study:_view(self._number), self) and true or false
   end
-  local prune, message, kind = self._core:should_prune(self.number)
+  local prune, message, kind = self._core:should_prune(self._number)
   if prune == nil then fail(message, kind) end
   return prune
 end
@@ -255,15 +259,15 @@ end
 -- Writes what was gathered, before something is waited for.
 function methods:_flush()
   self._flushed = task.now()
-  local ok, message, kind = self._core:flush(self.number)
+  local ok, message, kind = self._core:flush(self._number)
   if not ok then errors.raise(kind, message) end
 end
 
 --- Ends the trial as pruned. It raises, and no pcall makes the trial complete again.
 function methods:prune()
   check_self(self, "prune")
-  local state = self._core:state(self.number)
-  if state ~= "running" and not self._fate then errors.misuse(("trial %d is %s already"):format(self.number,
+  local state = self._core:state(self._number)
+  if state ~= "running" and not self._fate then errors.misuse(("trial %d is %s already"):format(self._number,
     state == "waiting" and "waiting" or "finished")) end
   self:_end(M.PRUNED)
   error(self._fate, 0)
@@ -275,7 +279,7 @@ end
 function methods:set_constraint(name, value)
   check_name(name, "set_constraint")
   if type(value) ~= "number" then errors.misuse(("'value' of set_constraint '%s' must be a number, not %s"):format(name, type(value))) end
-  local ok, message, kind = self._core:set_constraint(self.number, name, value)
+  local ok, message, kind = self._core:set_constraint(self._number, name, value)
   if not ok then fail(message, kind) end
 end
 
@@ -290,7 +294,7 @@ function methods:set_user_attr(key, value, text)
     ok, text = pcall(json.encode, value)
     if not ok then errors.misuse(("'value' of set_user_attr '%s' can't be stored: %s"):format(key, errors.text(text))) end
   end
-  local ok, message, kind = self._core:set_attribute(self.number, true, key, text)
+  local ok, message, kind = self._core:set_attribute(self._number, true, key, text)
   if not ok then fail(message, kind) end
 end
 
@@ -298,7 +302,7 @@ end
 -- The same seed, trial number and purpose give the same numbers, whatever else happens.
 ---@param purpose? string
 function methods:random(purpose)
-  return require("lmopt.core.study").random(self._study.seed, self.number, "user:" .. (purpose or ""))
+  return require("lmopt.core.study").random(self._study.seed, self._number, "user:" .. (purpose or ""))
 end
 
 function getters:params()
@@ -310,32 +314,52 @@ end
 --- What the trial reported: step -> value.
 function getters:intermediate_values()
   local values = {}
-  for _, report in ipairs(self._core:row(self.number, {}).reports) do values[report[1]] = report[2] end
+  for _, report in ipairs(self._core:row(self._number, {}).reports) do values[report[1]] = report[2] end
   return values
 end
 
 --- The highest step that was reported, or nil.
 function getters:last_step()
-  local reports = self._core:row(self.number, {}).reports
+  local reports = self._core:row(self._number, {}).reports
   return #reports > 0 and reports[#reports][1] or nil
 end
 
 function getters:user_attrs()
-  return require("lmopt.records").decode_pairs(self._core:attributes(true, self.number))
+  return require("lmopt.records").decode_pairs(self._core:attributes(true, self._number))
 end
 
 -- --- a trial without a study ---
 
-local fixed_methods = {}
+local fixed_methods, fixed_getters = {}, { params = getters.params }
+local FIXED_FIELDS = { "number", "usage", "user_attrs", "constraints", "reports" }
 local FixedTrial = { __name = "lmopt.fixed_trial" }
 
 function FixedTrial.__index(self, key)
-  if fixed_methods[key] then return fixed_methods[key] end
-  if key == "params" then
-    local copy = {}
-    for name, value in pairs(self._external) do copy[name] = value end
-    return copy
-  end
+  local field = rawget(self, "_fields")[key]
+  if field ~= nil then return field end
+  local method = fixed_methods[key]
+  if method then return method end
+  local getter = fixed_getters[key]
+  if getter then return getter(self) end
+  errors.check_field(key, "a fixed trial", FIXED_FIELDS, fixed_methods, fixed_getters)
+end
+
+FixedTrial.__newindex = errors.read_only "a fixed trial"
+
+function FixedTrial:__tostring() return ("lmopt.fixed_trial (%d)"):format(self.number) end
+
+--- What was reported: step -> value.
+function fixed_getters:intermediate_values()
+  local values = {}
+  for step, value in pairs(self.reports) do values[step] = value end
+  return values
+end
+
+--- The highest step that was reported, or nil.
+function fixed_getters:last_step()
+  local last
+  for step in pairs(self.reports) do last = last and math.max(last, step) or step end
+  return last
 end
 
 --- A trial that suggests the parameters it was given: for trying an objective without a study.
@@ -343,8 +367,8 @@ end
 ---@param number? integer
 function M.fixed(params, number)
   if type(params) ~= "table" then errors.misuse("'params' of fixed_trial must be a table {name = value, ...}, not " .. type(params)) end
-  return setmetatable({ number = number or 0, _given = params, _external = {}, user_attrs = {}, constraints = {}, reports = {},
-    usage = usage.new() }, FixedTrial)
+  local fields = { number = number or 0, usage = usage.new(), user_attrs = {}, constraints = {}, reports = {} }
+  return setmetatable({ _fields = fields, _given = params, _external = {} }, FixedTrial)
 end
 
 local function given(self, what, name, check)
@@ -398,7 +422,11 @@ function fixed_methods:suggest_demos(path, candidate_sets)
   return fixed_pool(self, "suggest_demos", path .. ".demos", candidate_sets)
 end
 
-function fixed_methods:report(value, step) self.reports[step or #self.reports + 1] = value end
+-- As in a study: the first report of a step stands, and without a step it is one more than the last.
+function fixed_methods:report(value, step)
+  step = step or (self.last_step or 0) + 1
+  if self.reports[step] == nil then self.reports[step] = value end
+end
 function fixed_methods.should_prune() return false end
 function fixed_methods.prune() error(M.PRUNED, 0) end
 function fixed_methods:set_constraint(name, value) self.constraints[name] = value end

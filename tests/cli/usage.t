@@ -40,6 +40,20 @@ Every command has help with examples.
   $ lmopt run -h | head -1
   usage: lmopt run SCRIPT [options] [-- ARGUMENTS]
 
+The help of help and of version is their own.
+
+  $ lmopt help help | head -1
+  usage: lmopt help [COMMAND [SUBCOMMAND]]
+  $ lmopt help version
+  usage: lmopt version
+  
+  Prints the version.
+  
+  examples:
+    lmopt version
+  $ lmopt version --help | head -1
+  usage: lmopt version
+
 A command that is not there, with the near miss.
 
   $ lmopt rum
@@ -126,6 +140,14 @@ Values of the wrong type, missing, out of range, given twice.
   [2]
   $ lmopt run objective.lua --new --same
   lmopt: --new and --same exclude each other
+  try 'lmopt run --help'
+  [2]
+  $ lmopt run objective.lua --new
+  lmopt: --new is about a study that is kept, and there is no storage: give --storage
+  try 'lmopt run --help'
+  [2]
+  $ lmopt run objective.lua --same --trials 3
+  lmopt: --same is about a study that is kept, and there is no storage: give --storage
   try 'lmopt run --help'
   [2]
 

@@ -360,8 +360,6 @@ describe("a file written by hand", function()
 end)
 
 describe("what other writers put in a file", function()
-  local lmopt = require "lmopt"
-
   local function with_file(fn)
     local path = os.tmpname() .. ".db"
     fn(path)

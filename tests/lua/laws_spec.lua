@@ -165,6 +165,76 @@ describe("the law of suggestion", function()
     for pace, n_jobs in ipairs { 2, 5, 8 } do assert.are.equal(expected, once(n_jobs, pace)) end
   end)
 
+  -- What a callback, a task of a callback and an objective of a study inside put in the queue is booked under their trial.
+  it("holds for callbacks that wait while objectives put trials in the queue and stop", function()
+    local function once(n_jobs, pace)
+      local study = lmopt.create_study { seed = 13, lag = LAG }
+      local stream = random(pace, 4, "durations")
+      local function pause(longest) if n_jobs > 1 then lmopt.sleep(stream:uniform(0, longest)) end end
+      local function put(number, who) study:enqueue_trial({ x = number / 100 }, { user_attrs = { from = who .. number } }) end
+      study:optimize(function(trial)
+        pause(0.004)
+        if trial.number % 4 == 1 then put(trial.number, "objective ") end
+        if trial.number % 7 == 3 then
+          lmopt.create_study({ seed = 1 }):optimize(function(inner)
+            pause(0.001)
+            put(trial.number, "inner objective ")
+            return inner:suggest_float("y", 0, 1)
+          end, { n_trials = 1, callbacks = function() put(trial.number, "inner callback ") end })
+        end
+        if trial.number == 50 then study:stop() end
+        return trial:suggest_float("x", 0, 1)
+      end, {
+        n_trials = 90, n_jobs = n_jobs,
+        callbacks = { function(seen, trial)
+          pause(0.004)
+          if trial.number % 5 == 2 then
+            seen:enqueue_trial({ x = trial.number / 70 }, { user_attrs = { from = "callback " .. trial.number } })
+          end
+        end, function(_, trial)
+          if trial.number % 6 == 4 then
+            lmopt.map({ "a", "b" }, function(name)
+              pause(0.001)
+              if name == "b" then put(trial.number, "task of callback ") end
+            end)
+          end
+        end },
+      })
+      for _, trial in ipairs(study.trials) do
+        assert.are.equal(trial.number < 50 + LAG and "complete" or "waiting", trial.state)
+      end
+      return dump(study)
+    end
+    local expected = once(1, 0)
+    for _, who in ipairs { "objective 5", "callback 12", "inner objective 10", "inner callback 3", "task of callback 4" } do
+      assert.is_truthy(expected:find('"' .. who .. '"', 1, true), who)
+    end
+    for pace, n_jobs in ipairs { 2, 4, 8, 8 } do assert.are.equal(expected, once(n_jobs, pace)) end
+  end)
+
+  it("holds for callbacks that wait, interrupted by timeouts", function()
+    local function go(study, n_jobs, stream, timeout)
+      local function pause() if stream then lmopt.sleep(stream:uniform(0, 0.006)) end end
+      return study:optimize(function(trial)
+        pause()
+        if trial.number % 5 == 3 then study:enqueue_trial { x = trial.number / 50 } end
+        return (trial:suggest_float("x", 0, 1) - 0.3) ^ 2
+      end, { total = 40, n_jobs = n_jobs, timeout = timeout, callbacks = function(seen, trial)
+        pause()
+        if trial.number % 8 == 2 then seen:enqueue_trial { x = seen.best_params.x + 1e-3 } end
+      end })
+    end
+    local whole, study = lmopt.create_study { seed = 4, lag = LAG }, lmopt.create_study { seed = 4, lag = LAG }
+    go(whole, 1)
+    local stream, rounds, summary = random(6, 3, "durations"), 0
+    repeat
+      rounds = rounds + 1
+      summary = go(study, 1 + rounds % LAG, stream, 0.03)
+    until summary.reason == "done" or rounds > 400
+    assert.is_truthy(rounds > 2, "nothing was interrupted")
+    assert.are.equal(dump(whole), dump(study))
+  end)
+
   it("holds for stop, from callbacks and from objectives", function()
     local function once(n_jobs, pace, from_objective)
       local study = lmopt.create_study { seed = 3, lag = LAG }

@@ -676,3 +676,53 @@ describe("places in a script of the user's", function()
     end)
   end
 end)
+
+describe("callbacks and objectives", function()
+  it("can't add results while the lag is above 1, as the number would depend on timing", function()
+    local record = lmopt.create_trial { value = 1 }
+    for _, from_callback in ipairs { true, false } do
+      local study = lmopt.create_study { seed = 1, lag = 4 }
+      local refused
+      local function add() refused = misuse(function() study:add_trial(record) end, "add_trial can't be called", "lag is 4") end
+      study:optimize(function()
+        if not from_callback then add() end
+        return 1
+      end, { n_trials = 5, catch = false, callbacks = from_callback and { add } or {} })
+      assert.matches("use enqueue_trial", refused)
+      assert.are.equal(5, #study.trials)
+      assert.are.equal(5, study:add_trial(record)) -- between runs it may
+    end
+    for _, options in ipairs { { lag = 1 }, { lag = 4, order = "arrival" } } do
+      local study = lmopt.create_study(options)
+      study:optimize(function() return 1 end, { n_trials = 3, callbacks = function(_, trial)
+        if trial.number == 0 then study:add_trial(record) end
+      end })
+      assert.are.equal("complete complete complete complete", states(study))
+    end
+  end)
+
+  it("end the run when they raise nil", function()
+    local study = lmopt.create_study { seed = 1 }
+    local ok, problem = pcall(study.optimize, study, function() return 1 end, { n_trials = 5, callbacks = function() error() end })
+    assert.is_false(ok)
+    assert.are.equal("a callback raised nil", problem)
+    assert.are.equal(1, #study.trials)
+  end)
+
+  it("can't set fields of trials and studies", function()
+    local study = lmopt.create_study { seed = 1 }
+    study:optimize(function(trial)
+      for _, object in ipairs { trial, lmopt.fixed_trial {} } do
+        misuse(function() object.number = 5 end, "'number' of a", "trial can't be set")
+        misuse(function() object.usage = {} end, "'usage' of a", "can't be set")
+        misuse(function() object.params = {} end, "'params' of a", "can't be set")
+        misuse(function() object.mine = 1 end, "'mine' of a", "can't be set")
+      end
+      misuse(function() study.seed = 2 end, "'seed' of a study can't be set")
+      misuse(function() study.best_value = 2 end, "'best_value' of a study can't be set")
+      return trial.number
+    end, { n_trials = 3, catch = false })
+    assert.are.equal(1, study.seed)
+    assert.are.equal("complete complete complete", states(study))
+  end)
+end)

@@ -975,3 +975,99 @@ describe("two handles of one file", function()
     end)
   end)
 end)
+
+describe("a study in a file", function()
+  it("says that it is closed, of properties too", function()
+    with_file(function(path)
+      local study = lmopt.create_study { name = "shut", storage = path }
+      study:set_property("key", { 1 })
+      assert.are.same({ 1 }, study:property "key")
+      study:close()
+      misuse(function() study:set_property("key", 2) end, "the study 'shut' is closed")
+      misuse(function() study:property "key" end, "the study 'shut' is closed")
+      misuse(function() study:enqueue_trial({ x = 1 }, { skip_if_exists = true }) end, "the study 'shut' is closed")
+    end)
+  end)
+
+  -- A core whose nth call of a method fails.
+  local function failing(handle, method, nth)
+    local calls = 0
+    return setmetatable({}, { __index = function(_, name)
+      return function(_, ...)
+        if name == method then
+          calls = calls + 1
+          if calls >= nth then return nil, "the disk is full", "storage" end
+        end
+        return handle[name](handle, ...)
+      end
+    end })
+  end
+
+  it("notices when what goes with a result can't be written", function()
+    local study = lmopt.create_study { seed = 1 }
+    local whole = study._core
+    study._core = failing(whole, "set_attribute", 1)
+    failure("storage", function() study:optimize(function() error "no" end, { n_trials = 1 }) end, "the disk is full")
+    study._core = whole
+    assert.are_not.equal("failed", study.trials[1].state)
+  end)
+
+  it("copy_study: leaves no copy when an attribute can't be written", function()
+    with_file(function(path)
+      local study = lmopt.create_study { name = "from", storage = path }
+      study:set_user_attr("a", 1)
+      study:set_user_attr("b", 2)
+      study:close()
+      local core = require "lmopt.core.study"
+      local open = core.open
+      core.open = function(options)
+        local handle, message, kind = open(options)
+        return handle and options.create and failing(handle, "set_attribute", 2) or handle, message, kind
+      end
+      local ok, problem = pcall(lmopt.copy_study, { from_name = "from", from_storage = path, to_storage = path, to_name = "to" })
+      core.open = open
+      assert.is_false(ok)
+      assert.are.equal("the disk is full", problem.message)
+      assert.are.equal(1, #lmopt.list_studies(path))
+    end)
+  end)
+end)
+
+describe("skip_if_exists", function()
+  it("knows what ended, runs, waits and was queued, and tells values apart", function()
+    local study = lmopt.create_study { seed = 1 }
+    local function put(params) return study:enqueue_trial(params, { skip_if_exists = true }) end
+    assert.are.equal(0, put { x = 1, c = "a" })
+    assert.is_nil(put { c = "a", x = 1.0 })
+    assert.are.equal(1, put { x = 1 })
+    assert.are.equal(2, put { x = 1, c = lmopt.null })
+    assert.are.equal(3, put { x = 1, c = "null" })
+    assert.are.equal(4, put { x = 1, c = false })
+    assert.is_nil(put { x = 1, c = false })
+    local function ask()
+      local trial = study:ask()
+      return trial, trial:suggest_float("x", 0, 1), trial:suggest_categorical("c", { "a", "null", lmopt.null, false })
+    end
+    for _ = 1, 5 do study:tell(ask(), 1) end
+    local running, x, c = ask()
+    assert.is_nil(put { x = x, c = c })
+    study:tell(running, 1)
+    assert.is_nil(put { x = x, c = c })
+    assert.are.equal(6, put { x = x })
+    assert.are.equal(7, #study.trials)
+  end)
+
+  it("does not read what it has read", function()
+    local study = lmopt.create_study { seed = 1, sampler = "random" }
+    study:optimize(function(trial) return trial:suggest_float("x", 0, 1) end, { n_trials = 200 })
+    local rows, whole = 0, study._core
+    study._core = setmetatable({}, { __index = function(_, name)
+      return function(_, ...)
+        if name == "row" then rows = rows + 1 end
+        return whole[name](whole, ...)
+      end
+    end })
+    for i = 1, 20 do study:enqueue_trial({ x = i }, { skip_if_exists = true }) end
+    assert.is_true(rows <= 200 + 20 * 20, rows .. " rows were read")
+  end)
+end)

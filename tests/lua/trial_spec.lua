@@ -603,7 +603,9 @@ describe("usage", function()
   it("without a model configured is an error that stops the study at once", function()
     local study = new()
     local function objective() return #require("lmopt.lm").default()("x").text end
-    failure("no_model", function() study:optimize(objective, { n_trials = 5 }) end, "--lm", "lmopt.configure", "offline")
+    local line = debug.getinfo(1, "l").currentline - 1
+    failure("no_model", function() study:optimize(objective, { n_trials = 5 }) end, "--lm", "lmopt.configure", "offline",
+      ("trial_spec.lua:%d: no language model"):format(line))
     assert.are.equal("waiting", states(study))
   end)
 end)
@@ -632,6 +634,21 @@ describe("fixed_trial", function()
     assert.are.equal(0.5, trial.params.x)
     assert.are.equal("number", type(trial:random("x"):uniform()))
     failure("pruned", function() trial:prune() end)
+  end)
+
+  it("has what trials have, and says what it has not", function()
+    local trial = lmopt.fixed_trial({ x = 1 }, 3)
+    assert.is_nil(trial.last_step)
+    trial:report(0.5)
+    trial:report(0.25, 7)
+    trial:report(9, 7) -- the first of a step stands
+    trial:report(0.125)
+    assert.are.same({ [1] = 0.5, [7] = 0.25, [8] = 0.125 }, trial.intermediate_values)
+    assert.are.equal(8, trial.last_step)
+    assert.are.equal("lmopt.fixed_trial (3)", tostring(trial))
+    misuse(function() trial:sugest_float("x", 0, 1) end, "a fixed trial has no 'sugest_float' (did you mean 'suggest_float'?)")
+    misuse(function() return trial.user_attr end, "did you mean 'user_attrs'?")
+    assert.is_nil(trial.something_else)
   end)
 
   it("runs an objective as a study would", function()

@@ -13,6 +13,17 @@ local commands = {
   version = { summary = "print the version" },
   help = { summary = "this, or the help of a command: lmopt help run" },
 }
+-- Those that this file does itself.
+local own = {
+  version = {
+    name = "version", synopsis = "", summary = "Prints the version.", positionals = {}, options = {},
+    examples = { "lmopt version" },
+  },
+  help = {
+    name = "help", synopsis = "[COMMAND [SUBCOMMAND]]", summary = "Prints the commands, or the help of one of them.",
+    positionals = {}, options = {}, examples = { "lmopt help", "lmopt help run", "lmopt help study show" },
+  },
+}
 local order = { "run", "study", "trial", "version", "help" }
 
 local function overview()
@@ -66,13 +77,17 @@ local function dispatch(arguments, host)
     if name:match "%.lua$" then hint = (" (did you mean 'lmopt run %s'?)"):format(name) end
     errors.raise("usage", ("unknown command '%s'%s"):format(name, hint))
   end
+  if own[name] and (arguments[2] == "--help" or arguments[2] == "-h") then
+    host.write(options.help(own[name]))
+    return STATUS.done
+  end
   if name == "version" then
     host.write(require "lmopt"._VERSION .. "\n")
     return STATUS.done
   end
   if name == "help" then
     local topic = arguments[2]
-    if topic == nil or topic == "help" or topic == "version" then
+    if topic == nil then
       host.write(overview())
       return STATUS.done
     end

@@ -173,7 +173,8 @@ end
 ---@param command lmopt.cli.Command
 ---@return string
 function options.help(command)
-  local lines = { "usage: lmopt " .. command.name .. " " .. command.synopsis, "", command.summary }
+  local usage = ("usage: lmopt %s %s"):format(command.name, command.synopsis):gsub(" $", "")
+  local lines = { usage, "", command.summary }
   local rows, width = {}, 0
   for _, option in ipairs(command.options) do
     local label = (option.short and "-" .. option.short .. ", " or "") .. "--" .. option.name

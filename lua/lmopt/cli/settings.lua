@@ -143,7 +143,7 @@ function settings.check_flags(flags)
   if flags.new and flags.same then errors.raise("usage", "--new and --same exclude each other", { command = "run" }) end
 end
 
---- Flags win over the table's keys.
+--- Flags win over the table's keys. Raises a usage error when they don't go together.
 ---@param given table the script's table; changed
 ---@param flags table
 ---@return table given
@@ -166,6 +166,12 @@ function settings.merge(given, flags)
   given.seed = flags.seed or given.seed
   given.lm = flags.lm or given.lm
   if flags.budget then given.budget = { usd = flags.budget } end
+  for _, name in ipairs { "new", "same" } do
+    if flags[name] and not given.storage then
+      errors.raise("usage", ("--%s is about a study that is kept, and there is no storage: give --storage"):format(name),
+        { command = "run" })
+    end
+  end
   if not given.trials and not given.n_trials then given.trials, given.trials_by_default = settings.DEFAULT_TRIALS, true end
   return given
 end
