@@ -363,6 +363,7 @@ end
 -- A reply with everything that is stored of it, keys redacted.
 local function normalise(handle, reply, seconds, key)
   local used = reply.usage or {}
+  local prompt_tokens, completion_tokens = used.prompt_tokens or 0, used.completion_tokens or 0
   local normal = {
     text = reply.text,
     texts = reply.texts,
@@ -370,15 +371,27 @@ local function normalise(handle, reply, seconds, key)
     finish_reason = reply.finish_reason,
     model = reply.model or handle.model,
     usage = {
-      prompt_tokens = used.prompt_tokens or 0,
-      completion_tokens = used.completion_tokens or 0,
-      usd = used.usd or cost_of(handle, used.prompt_tokens or 0, used.completion_tokens or 0) or 0.0,
+      prompt_tokens = prompt_tokens,
+      completion_tokens = completion_tokens,
+      usd = used.usd or cost_of(handle, prompt_tokens, completion_tokens) or 0.0,
       seconds = seconds,
     },
   }
   local text = json.encode(normal)
   if key and #key >= 8 then text = lm.redact(text, json.encode(key):sub(2, -2)) end
-  return text, normal.usage
+  return text
+end
+
+-- What a call is settled with. What the server does not say counts as the worst case: a budget is not cheated by silence.
+local function settled_cost(handle, reply, worst)
+  local used = reply.usage or {}
+  local cost = {
+    calls = 1,
+    prompt_tokens = used.prompt_tokens or worst.prompt_tokens,
+    completion_tokens = used.completion_tokens or worst.completion_tokens,
+  }
+  cost.usd = used.usd or cost_of(handle, cost.prompt_tokens, cost.completion_tokens) or 0.0
+  return cost
 end
 
 -- The reply that stands in a stored text.
@@ -420,19 +433,17 @@ local function call_over_network(handle, provider, request)
   return with_clean_errors(key, function()
     local message = provider.request(handle, request, key)
     local was_sent = false
+    local worst = worst_cost(handle, request, message.body)
     local function exchange()
       was_sent = true
       local reply, seconds = send(handle, provider, message, request)
-      local text, used = normalise(handle, reply, seconds, key)
-      local actual = { calls = 1, usd = used.usd }
-      actual.prompt_tokens, actual.completion_tokens = used.prompt_tokens, used.completion_tokens
-      return text, actual, seconds
+      return normalise(handle, reply, seconds, key), settled_cost(handle, reply, worst), seconds
     end
     local journal = task.context().journal
     local text
     if journal then
       local body = json.encode { provider = handle.provider, url = message.url, body = message.body }
-      text = journal:call(system.sha256(body), handle.name, message.body, worst_cost(handle, request, message.body), exchange)
+      text = journal:call(system.sha256(body), handle.name, message.body, worst, exchange)
     else
       text = exchange()
     end

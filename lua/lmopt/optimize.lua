@@ -82,6 +82,14 @@ local function run_trial(run, trial)
   trial._task = core.current()
   local entry = run.entries[number]
   entry.begun = true
+  -- A coroutine that is closed from outside (a bare yield, coroutine.close) gets no further than here.
+  local _ <close> = setmetatable({}, { __close = function()
+    if entry.ended then return end
+    local message = "the objective's coroutine was ended from outside; use lmopt.wrap for generators"
+    local ok, failure, kind = run.study:_finish(number, "failed", nil, message)
+    if not ok then run:abort("failed", errors.new(kind, failure)) end
+    run:finished(number, "failed", message)
+  end })
   local results = table.pack(xpcall(run.objective, with_traceback, trial))
   core.cancel_children()
   if entry.ended then return end -- put back already, by a run that could not wait for us

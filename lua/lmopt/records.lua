@@ -84,7 +84,8 @@ end
 -- Constraint values by name: our list beside its names, or Optuna 5's one attribute per name.
 local function read_constraints(system)
   local constraints = {}
-  local list, names = system.constraints, system["lmopt:constraint_names"] or {}
+  local list, names = system.constraints, system["lmopt:constraint_names"]
+  if type(names) ~= "table" then names = {} end
   if type(list) == "table" then
     for i, value in ipairs(list) do constraints[names[i] or tostring(i - 1)] = value end
   end
@@ -116,7 +117,8 @@ local function restore(study, row)
   end
   for _, report in ipairs(row.reports) do record.intermediate_values[report[1]] = report[2] end
   record.constraints = read_constraints(record.system_attrs)
-  record.error = record.system_attrs["lmopt:error"]
+  local failure = record.system_attrs["lmopt:error"]
+  record.error = type(failure) == "string" and failure or nil
   return setmetatable(record, Record)
 end
 

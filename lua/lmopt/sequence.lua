@@ -3,6 +3,7 @@
 -- All three must come out the same at any number of jobs, and after a crash. So a callback runs when every trial before
 -- its own has had its turn, and sees no later one; what a callback or an objective puts in the queue gets its number `lag`
 -- trials later, when every schedule has got that far; and how far it has come is kept with the study.
+local errors = require "lmopt.error"
 local json = require "lmopt.json"
 local records = require "lmopt.records"
 local task = require "lmopt.core.task"
@@ -86,7 +87,11 @@ end
 
 -- What the objective of a trial that has ended put in the queue.
 function Sequence:collect(number, text)
-  for i, entry in ipairs(json.decode(text)) do
+  local list = json.decode(text)
+  for i, entry in ipairs(type(list) == "table" and list or {}) do
+    if type(entry) ~= "table" or type(entry.params) ~= "table" or type(entry.user) ~= "table" then
+      errors.raise("storage", ("the attribute %s of trial %d is not lmopt's"):format(ENQUEUED, number))
+    end
     entry.number, entry.tag = number, ("%dt%d"):format(number, i)
     add(self, entry)
   end

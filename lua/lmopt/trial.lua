@@ -183,7 +183,8 @@ local function suggest_from_pool(self, what, name, pool, argument, kind, wanted)
   if type(pool) ~= "table" or #pool == 0 then
     errors.misuse(("'%s' of %s must be a list with something in it"):format(argument, what), 3)
   end
-  for i, candidate in ipairs(pool) do
+  for i = 1, #pool do -- not ipairs: a pool may make its items as they are asked for, without end
+    local candidate = pool[i]
     if type(candidate) ~= kind then
       errors.misuse(("candidate %d of %s must be %s, not %s"):format(i, what, wanted, type(candidate)), 3)
     end

@@ -321,6 +321,7 @@ static lmopt_status add_directions(lua_State *L, lm_storage *s, lm_error *e) {
         lm_storage_directions(s, (lm_id)lua_tointeger(L, -1), maximize, sizeof maximize / sizeof *maximize, &count, e);
     lua_pop(L, 1);
     if (status != LMOPT_OK) return status;
+    if (count > sizeof maximize / sizeof *maximize) count = sizeof maximize / sizeof *maximize; /* not to be opened */
     lua_createtable(L, (int)count, 0);
     for (size_t k = 0; k < count; k++) {
       lua_pushstring(L, maximize[k] ? "maximize" : "minimize");

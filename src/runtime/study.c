@@ -368,6 +368,9 @@ static lmopt_status find_study(lm_study *study, const lm_study_options *o, lm_er
                    study->name, lm_storage_path(study->storage));
   } else if (status == LMOPT_OK) {
     status = lm_storage_directions(study->storage, study->id, stored, MOST_OBJECTIVES, &objectives, e);
+    if (status == LMOPT_OK && (objectives == 0 || objectives > MOST_OBJECTIVES))
+      status = lm_fail(e, LMOPT_STORAGE, "the study '%s' in %s has %zu directions; lmopt reads 1 to %d", study->name,
+                       lm_storage_path(study->storage), objectives, MOST_OBJECTIVES);
     if (status == LMOPT_OK) status = check_directions(study, o, stored, objectives, e);
   }
   if (status != LMOPT_OK) return status;

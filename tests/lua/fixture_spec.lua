@@ -378,6 +378,19 @@ describe("what other writers put in a file", function()
     end)
   end)
 
+  it("more directions than there can be are refused, not read", function()
+    with_file(function(path)
+      lmopt.create_study { name = "s", storage = path }:close()
+      local many = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 500) "
+        .. "INSERT INTO study_directions (direction, study_id, objective) SELECT 'MAXIMIZE', 1, x FROM c"
+      assert(os.execute(("sqlite3 '%s' \"%s\""):format(path, many)))
+      local ok, problem = pcall(lmopt.load_study, { storage = path })
+      assert.is_false(ok)
+      assert.is_truthy(tostring(problem):find("500 directions", 1, true) or tostring(problem):find("501 directions", 1, true))
+      assert.are.equal(1, #lmopt.list_studies(path))
+    end)
+  end)
+
   it("infinite constraints mean the same after the file is opened again", function()
     with_file(function(path)
       local study = lmopt.create_study { name = "s", storage = path, seed = 1 }

@@ -238,6 +238,11 @@ describe("a journal", function()
     end)
   end)
 
+  it("settles at the worst case what the server does not say", function()
+    with_journal(function() model("no-usage", { max_tokens = 9, price = { input = 2, output = 4 } }) "hello" end)
+    assert.same(stored[1].worst, stored.actual)
+  end)
+
   it("is told the worst case, the actual cost and no key", function()
     with_journal(function()
       model("echo", { max_tokens = 9, price = { input = 2, output = 4 } }) "hello"

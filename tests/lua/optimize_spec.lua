@@ -726,3 +726,24 @@ describe("callbacks and objectives", function()
     assert.are.equal("complete complete complete", states(study))
   end)
 end)
+
+describe("a trial whose coroutine ends otherwise", function()
+  it("fails, and the study goes on", function()
+    for _, stored in ipairs { false, true } do
+      local path = stored and os.tmpname() .. ".db" or nil
+      local study = lmopt.create_study { name = "s", storage = path, seed = 1 }
+      study:optimize(function(trial)
+        if trial.number == 1 then coroutine.yield() end
+        return trial.number
+      end, { n_trials = 4 })
+      local ended = {}
+      for i, trial in ipairs(study.trials) do ended[i] = trial.state end
+      assert.are.same({ "complete", "failed", "complete", "complete" }, ended)
+      assert.is_truthy(study.trials[2].error:find("lmopt.wrap", 1, true))
+      study:close()
+      if path then
+        for _, ending in ipairs { "", "-wal", "-shm" } do os.remove(path .. ending) end
+      end
+    end
+  end)
+end)

@@ -182,7 +182,7 @@ end
 function output.plot(points, maximize, width, height)
   local finite = {}
   for _, point in ipairs(points) do
-    if point.value == point.value and math.abs(point.value) < math.huge then finite[#finite + 1] = point end
+    if point.value and point.value == point.value and math.abs(point.value) < math.huge then finite[#finite + 1] = point end
   end
   if #finite < 2 then return "" end
   local first, last = finite[1].number, finite[#finite].number

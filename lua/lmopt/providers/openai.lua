@@ -87,8 +87,9 @@ local function bad_response(lm, response, what)
   errors.raise("bad_response", ("%s gave %s: %s"):format(lm.name, what, response.body), { status = response.status })
 end
 
-local function integer(value)
-  return type(value) == "number" and value >= 0 and math.tointeger(value) or 0
+-- A count of tokens; nil when the server says nothing that could be one.
+local function count(value)
+  return type(value) == "number" and value >= 0 and math.tointeger(value) or nil
 end
 
 -- A message's text is a string, or a list of parts.
@@ -153,7 +154,7 @@ function openai.reply(lm, response)
     tool_calls = calls,
     finish_reason = reason,
     model = type(value.model) == "string" and value.model or lm.model,
-    usage = { prompt_tokens = integer(usage.prompt_tokens), completion_tokens = integer(usage.completion_tokens) },
+    usage = { prompt_tokens = count(usage.prompt_tokens), completion_tokens = count(usage.completion_tokens) },
   }
 end
 
