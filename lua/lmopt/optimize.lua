@@ -76,24 +76,8 @@ local function put_back(run, number)
   return run.study._core:release(number)
 end
 
--- The body of a trial's task. Nothing here raises: what goes wrong is the run's business.
-local function run_trial(run, trial)
-  local number = trial.number
-  trial._task = core.current()
-  local entry = run.entries[number]
-  entry.begun = true
-  -- A coroutine that is closed from outside (a bare yield, coroutine.close) gets no further than here.
-  local _ <close> = setmetatable({}, { __close = function()
-    if entry.ended then return end
-    local message = "the objective's coroutine was ended from outside; use lmopt.wrap for generators"
-    local ok, failure, kind = run.study:_finish(number, "failed", nil, message)
-    if not ok then run:abort("failed", errors.new(kind, failure)) end
-    run:finished(number, "failed", message)
-  end })
-  local results = table.pack(xpcall(run.objective, with_traceback, trial))
-  core.cancel_children()
-  if entry.ended then return end -- put back already, by a run that could not wait for us
-  local state, values, message, traceback, problem = outcome(run, trial, results)
+-- Ends a trial in the study; state nil puts it back. `message` then says why, and may end the run.
+local function end_trial(run, trial, number, state, values, message, traceback, problem)
   local ok, failure, kind
   if state then
     ok, failure, kind = run.study:_finish(number, state, values, message, traceback)
@@ -107,7 +91,26 @@ local function run_trial(run, trial)
     if ended == "interrupted" then run:abort("interrupted", message) end
     if FATAL[ended] then run:abort("failed", message) end
   end
+  run.entries[number].enqueued = sequence.enqueued_by(trial)
   run:finished(number, state, message, problem)
+end
+
+-- The body of a trial's task. Nothing here raises: what goes wrong is the run's business.
+local function run_trial(run, trial)
+  local number = trial.number
+  trial._task = core.current()
+  local entry = run.entries[number]
+  entry.begun = true
+  -- A coroutine that is closed from outside (a bare yield, coroutine.close) gets no further than here.
+  local _ <close> = setmetatable({}, { __close = function()
+    if entry.ended then return end
+    local message = "the objective's coroutine was ended from outside; use lmopt.wrap for generators"
+    end_trial(run, trial, number, "failed", nil, message)
+  end })
+  local results = table.pack(xpcall(run.objective, with_traceback, trial))
+  core.cancel_children()
+  if entry.ended then return end -- put back already, by a run that could not wait for us
+  end_trial(run, trial, number, outcome(run, trial, results))
 end
 
 -- --- the run ---
@@ -178,7 +181,6 @@ end
 
 -- The three that began the study, all failed?
 function Run:check_first(entry)
-  if entry.state ~= "failed" then self.any_success = true end
   if entry.number < FIRST and entry.state == "failed" then
     self.first_failed = (self.first_failed or 0) + 1
     self.first_message = self.first_message or entry.message
@@ -208,7 +210,7 @@ function Run:drain()
       self.entries[entry.number] = nil
       if entry.state then
         self:check_first(entry)
-        local problem = self.sequence:told(entry.number)
+        local problem = self.sequence:told(entry.number, entry.enqueued)
         if problem ~= nil then self:abort("raised", problem) end
         self:show(nil, entry)
       end
@@ -401,21 +403,16 @@ local function new_run(study, objective, options)
   }, Run)
 end
 
-local MESSAGES = {
-  timeout = "the time is over",
-  interrupted = "interrupted",
-}
-
 local function conclude(run)
-  local study, reason, problem = run.study, run.reason, run.problem
+  local reason, problem = run.reason, run.problem
   if reason == "raised" or reason == "cancelled" then error(problem, 0) end
   if reason == "interrupted" then errors.raise("interrupted", "interrupted; what is finished is kept") end
   -- Raised rather than returned: a script that goes on after it would look for results that are not there.
   if reason == "failed" then error(errors.is(problem) and problem or errors.new("failed", problem), 0) end
-  if reason == "limit" then study._limit = errors.text(problem.message) end
   return {
     reason = reason or run.reason_done or "done",
-    message = problem and (errors.is(problem) and problem.message or errors.text(problem)) or MESSAGES[reason],
+    message = problem and (errors.is(problem) and problem.message or errors.text(problem))
+      or reason == "timeout" and "the time is over" or nil,
     error = errors.is(problem) and problem or nil,
     usage = run.usage,
     started = run.started,

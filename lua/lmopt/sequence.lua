@@ -145,12 +145,12 @@ end
 
 --- A trial has had its turn: its callbacks run. An error of one is returned.
 ---@param number integer
+---@param enqueued string? what its objective put in the queue, when it ran here; `open` has read that of the others
 ---@return any? problem
-function Sequence:told(number)
+function Sequence:told(number, enqueued)
   local study = self.study
   local before = #self.deferred
-  local text = study._core:attributes(false, number)[ENQUEUED]
-  if text then self:collect(number, text) end
+  if enqueued then self:collect(number, enqueued) end
   local problem
   if #self.callbacks > 0 then
     local record = records.one(study, number)

@@ -30,21 +30,30 @@ static void now_text(char text[LM_DATE_SIZE]) { lm_date_write(lm_clock_utc(), te
 
 /* --- which trials may be written --- */
 
-/*
-** A trial that is not finished, and not run by somebody else. What a
-** transaction found out once holds until its end.
-*/
-static lmopt_status check_writable(lm_storage *s, lm_id trial, lm_error *e) {
-  if (s->checked_trial == trial) return LMOPT_OK;
+/* The state of a trial, and who runs it (0: nobody of ours). */
+static lmopt_status read_state(lm_storage *s, lm_id trial, int *state, lm_id *owner, lm_error *e) {
   sqlite3_stmt *statement = lm_storage_statement(s, LM_SQL_TRIAL_STATE, e);
   if (!statement) return lm_storage_failed(e);
   sqlite3_bind_int64(statement, 1, trial);
   int found = lm_storage_step(s, statement, e);
   if (found < 0) return (lmopt_status)found;
   if (found == 0) return lm_fail(e, LMOPT_NOT_FOUND, "there is no trial with the id %lld in '%s'", trial, s->path);
-  int state = lm_storage_read_state(lm_storage_column_text(statement, 0));
-  lm_id owner = sqlite3_column_int64(statement, 1);
+  *state = lm_storage_read_state(lm_storage_column_text(statement, 0));
+  *owner = sqlite3_column_int64(statement, 1);
   sqlite3_reset(statement);
+  return LMOPT_OK;
+}
+
+/*
+** A trial that is not finished, and not run by somebody else. What a
+** transaction found out once holds until its end.
+*/
+static lmopt_status check_writable(lm_storage *s, lm_id trial, lm_error *e) {
+  if (s->checked_trial == trial) return LMOPT_OK;
+  int state = LM_STORED_WAITING;
+  lm_id owner = 0;
+  lmopt_status status = read_state(s, trial, &state, &owner, e);
+  if (status != LMOPT_OK) return status;
   if (is_finished(state)) return lm_fail(e, LMOPT_MISUSE, "a finished trial can't be changed");
   if (state == LM_STORED_RUNNING && owner != 0 && owner != s->owner)
     return lm_fail(e, LMOPT_MISUSE, "the trial was taken over by another process");
@@ -232,15 +241,10 @@ lmopt_status lm_storage_set_attribute(lm_storage *s, lm_scope scope, lm_id id, c
 
 /* A RUNNING trial that is ours, or anybody's when `force`. */
 static lmopt_status check_running(lm_storage *s, lm_id trial, bool force, lm_error *e) {
-  sqlite3_stmt *statement = lm_storage_statement(s, LM_SQL_TRIAL_STATE, e);
-  if (!statement) return lm_storage_failed(e);
-  sqlite3_bind_int64(statement, 1, trial);
-  int found = lm_storage_step(s, statement, e);
-  if (found < 0) return (lmopt_status)found;
-  if (found == 0) return lm_fail(e, LMOPT_NOT_FOUND, "there is no trial with the id %lld in '%s'", trial, s->path);
-  int state = lm_storage_read_state(lm_storage_column_text(statement, 0));
-  lm_id owner = sqlite3_column_int64(statement, 1);
-  sqlite3_reset(statement);
+  int state = LM_STORED_WAITING;
+  lm_id owner = 0;
+  lmopt_status status = read_state(s, trial, &state, &owner, e);
+  if (status != LMOPT_OK) return status;
   if (state == LM_STORED_WAITING)
     return lm_fail(e, LMOPT_MISUSE, "the trial is not running: it went back to the queue");
   if (state != LM_STORED_RUNNING) return lm_fail(e, LMOPT_MISUSE, "the trial is not running: it is finished already");

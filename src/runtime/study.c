@@ -256,6 +256,12 @@ lmopt_status lm_study_release_dead(lm_study *study, size_t *released, lm_error *
   return status;
 }
 
+lmopt_status lm_study_commit(lm_study *study, lmopt_status status, lm_error *e) {
+  if (status == LMOPT_OK) status = lm_storage_commit(study->storage, e);
+  if (status != LMOPT_OK) lm_storage_rollback(study->storage);
+  return status;
+}
+
 /* --- opening --- */
 
 lmopt_status lm_study_check(lm_study *study, bool write, lm_error *e) {

@@ -57,6 +57,8 @@ void lm_study_remove_last(lm_study *study);
 lmopt_status lm_study_add_unfinished(lm_study *study, size_t number, lm_error *e);
 lm_live_trial *lm_live_trial_new(const lm_allocator *a);
 void lm_live_trial_free(const lm_allocator *a, lm_live_trial *live);
+/* Ends the transaction that is open: commits it, or after a failure (of the commit too) takes everything back. */
+lmopt_status lm_study_commit(lm_study *study, lmopt_status status, lm_error *e);
 /* Writes the pending parts inside a transaction that is open. */
 lmopt_status lm_study_write_pending(lm_study *study, size_t number, lm_error *e);
 void lm_study_clear_pending(lm_study *study, size_t number);

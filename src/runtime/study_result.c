@@ -122,11 +122,8 @@ lmopt_status lm_study_tell(lm_study *study, size_t number, lm_state state, const
     status = lm_study_write_pending(study, number, e);
     if (status == LMOPT_OK)
       status = lm_storage_finish_trial(study->storage, info->id, state, values, study->trials->objectives, false, e);
-    if (status == LMOPT_OK) status = lm_storage_commit(study->storage, e);
-    if (status != LMOPT_OK) {
-      lm_storage_rollback(study->storage);
-      return status;
-    }
+    status = lm_study_commit(study, status, e);
+    if (status != LMOPT_OK) return status;
   }
   lm_live_trial *live = info->live;
   if (live->constraint_count)
@@ -149,11 +146,8 @@ lmopt_status lm_study_release(lm_study *study, size_t number, lm_error *e) {
     if (status != LMOPT_OK) return status;
     status = lm_study_write_pending(study, number, e);
     if (status == LMOPT_OK) status = lm_storage_release_trial(study->storage, info->id, e);
-    if (status == LMOPT_OK) status = lm_storage_commit(study->storage, e);
-    if (status != LMOPT_OK) {
-      lm_storage_rollback(study->storage);
-      return status;
-    }
+    status = lm_study_commit(study, status, e);
+    if (status != LMOPT_OK) return status;
   }
   lm_live_trial_free(study->allocator, info->live);
   info->live = NULL;
@@ -234,10 +228,7 @@ static lmopt_status add_record(lm_study *study, const lm_trial_record *r, size_t
   if (status == LMOPT_OK && study->storage) status = store_record(study, r, &id, &given, e);
   if (status == LMOPT_OK) status = remember_record(study, r, id, (size_t)given, e);
   bool remembered = status == LMOPT_OK;
-  if (study->storage) {
-    if (status == LMOPT_OK) status = lm_storage_commit(study->storage, e);
-    if (status != LMOPT_OK) lm_storage_rollback(study->storage);
-  }
+  if (study->storage) status = lm_study_commit(study, status, e);
   if (status != LMOPT_OK) {
     if (remembered) lm_study_remove_last(study);
     return status;

@@ -41,12 +41,6 @@ static bool has_pending(const lm_live_trial *live) {
   return live->param_count || live->step_count || live->attribute_count;
 }
 
-static lmopt_status commit_or_roll_back(lm_study *study, lmopt_status status, lm_error *e) {
-  if (status == LMOPT_OK) status = lm_storage_commit(study->storage, e);
-  if (status != LMOPT_OK) lm_storage_rollback(study->storage);
-  return status;
-}
-
 lmopt_status lm_study_flush(lm_study *study, size_t number, lm_error *e) {
   lmopt_status status = lm_study_check(study, true, e);
   if (status != LMOPT_OK || number >= study->trials->count) return status;
@@ -54,7 +48,7 @@ lmopt_status lm_study_flush(lm_study *study, size_t number, lm_error *e) {
   if (!live || !study->storage || !has_pending(live)) return LMOPT_OK;
   status = lm_storage_begin(study->storage, e);
   if (status != LMOPT_OK) return status;
-  status = commit_or_roll_back(study, lm_study_write_pending(study, number, e), e);
+  status = lm_study_commit(study, lm_study_write_pending(study, number, e), e);
   if (status == LMOPT_OK) lm_study_clear_pending(study, number);
   return status;
 }
@@ -216,7 +210,7 @@ lmopt_status lm_study_ask(lm_study *study, long long total, size_t *number, lm_e
     status = fresh ? begin_new(study, next, e) : claim(study, next, e);
   }
   bool appended = fresh && status == LMOPT_OK;
-  if (study->storage) status = commit_or_roll_back(study, status, e);
+  if (study->storage) status = lm_study_commit(study, status, e);
   if (status != LMOPT_OK) {
     if (appended) lm_study_remove_last(study);
     lm_live_trial_free(study->allocator, live);
@@ -348,14 +342,21 @@ lmopt_status lm_study_suggest(lm_study *study, size_t number, const char *name, 
   return status == LMOPT_OK ? enter_parameter(study, number, column, interned, *internal, e) : status;
 }
 
+/* The same for a value that was drawn elsewhere, which must be one of the distribution's. */
+static lmopt_status resolve_drawn(lm_study *study, size_t number, const char *name, const lm_distribution *d,
+                                  double internal, lm_column **column, const lm_distribution **interned, lm_error *e) {
+  lmopt_status status = resolve(study, number, name, d, column, interned, e);
+  if (status == LMOPT_OK && !lm_distribution_contains(*interned, internal))
+    return lm_fail(e, LMOPT_MISUSE, "the sampler's value for '%s' is outside its distribution", name);
+  return status;
+}
+
 lmopt_status lm_study_set_parameter(lm_study *study, size_t number, const char *name, const lm_distribution *d,
                                     double internal, lm_error *e) {
   lm_column *column = NULL;
   const lm_distribution *interned = NULL;
-  lmopt_status status = resolve(study, number, name, d, &column, &interned, e);
+  lmopt_status status = resolve_drawn(study, number, name, d, internal, &column, &interned, e);
   if (status != LMOPT_OK) return status;
-  if (!lm_distribution_contains(interned, internal))
-    return lm_fail(e, LMOPT_MISUSE, "the sampler's value for '%s' is outside its distribution", name);
   return enter_parameter(study, number, column, interned, internal, e);
 }
 
@@ -363,10 +364,8 @@ lmopt_status lm_study_set_relative(lm_study *study, size_t number, const char *n
                                    double internal, lm_error *e) {
   lm_column *column = NULL;
   const lm_distribution *interned = NULL;
-  lmopt_status status = resolve(study, number, name, d, &column, &interned, e);
+  lmopt_status status = resolve_drawn(study, number, name, d, internal, &column, &interned, e);
   if (status != LMOPT_OK) return status;
-  if (!lm_distribution_contains(interned, internal))
-    return lm_fail(e, LMOPT_MISUSE, "the sampler's value for '%s' is outside its distribution", name);
   lm_assignments *relative = &study->trials->rows[number].relative;
   if (lm_assignments_find(relative, column)) return LMOPT_OK;
   lm_assignment a = {column, interned, internal};

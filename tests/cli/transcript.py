@@ -74,7 +74,7 @@ def run(tests, program, folder):
             script += command + "\necho \"\n" + mark + " $?\"\n"
     os.mkdir(os.path.join(folder, "bin"))
     os.symlink(program, os.path.join(folder, "bin", "lmopt"))
-    os.mkdir(os.path.join(folder, "work"))
+    os.mkdir(os.path.join(folder, "here"))
     environment = dict(
         os.environ,
         PATH=os.path.join(folder, "bin") + os.pathsep + os.environ["PATH"],
@@ -86,7 +86,7 @@ def run(tests, program, folder):
         ["sh"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        cwd=os.path.join(folder, "work"),
+        cwd=os.path.join(folder, "here"),
         env=environment,
     )
     try:
@@ -94,7 +94,7 @@ def run(tests, program, folder):
     except subprocess.TimeoutExpired:
         shell.kill()
         output, _ = shell.communicate()
-    output = output.decode("utf-8", "replace").replace(folder + "/work/", "")
+    output = output.decode("utf-8", "replace").replace(folder + "/here/", "")
     blocks, current = [], []
     for line in output.split("\n"):
         if line.startswith(mark):
