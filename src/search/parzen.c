@@ -196,7 +196,7 @@ static void sift_down(const lm_parzen_axis *x, size_t root, size_t count) {
   }
 }
 
-static void sort_axis(const lm_parzen_axis *x, size_t count) {
+static void sort_in_place(const lm_parzen_axis *x, size_t count) {
   uint32_t *s = x->sorted;
   for (size_t i = count / 2; i-- > 0;) sift_down(x, i, count);
   for (size_t end = count; end > 1;) {
@@ -207,10 +207,57 @@ static void sort_axis(const lm_parzen_axis *x, size_t count) {
   }
 }
 
+typedef struct sort_item {
+  uint64_t key;
+  uint32_t slot;
+} sort_item;
+
+/* Bits that compare as the doubles do; both zeros are equal. */
+static uint64_t sort_key(double value) {
+  uint64_t bits;
+  value += 0.0;
+  memcpy(&bits, &value, sizeof bits);
+  return bits >> 63 ? ~bits : bits | (uint64_t)1 << 63;
+}
+
+/* One pass of a radix sort, by the byte `digit` of the keys; equal ones keep their order. False: they all are. */
+static bool sort_by_digit(const sort_item *from, sort_item *to, size_t count, int digit) {
+  uint32_t starts[257] = {0};
+  int shift = 8 * digit;
+  for (size_t i = 0; i < count; i++) starts[((from[i].key >> shift) & 255) + 1]++;
+  if (starts[((from[0].key >> shift) & 255) + 1] == count) return false;
+  for (int i = 0; i < 256; i++) starts[i + 1] += starts[i];
+  for (size_t i = 0; i < count; i++) to[starts[(from[i].key >> shift) & 255]++] = from[i];
+  return true;
+}
+
+enum { WORTH_A_RADIX_SORT = 128 };
+
+/* Sorts what a study that was just opened has many of: its slots, ascending to begin with, by their centres. */
+static void sort_axis(const lm_allocator *a, const lm_parzen_axis *x, size_t count) {
+  sort_item *items = count < WORTH_A_RADIX_SORT ? NULL : lm_alloc(a, 2 * count * sizeof *items);
+  if (!items) {
+    sort_in_place(x, count);
+    return;
+  }
+  sort_item *from = items, *to = items + count;
+  for (size_t i = 0; i < count; i++) from[i] = (sort_item){sort_key(x->centre[x->sorted[i]]), x->sorted[i]};
+  for (int digit = 0; digit < 8; digit++) {
+    if (!sort_by_digit(from, to, count, digit)) continue;
+    sort_item *kept = from;
+    from = to;
+    to = kept;
+  }
+  for (size_t i = 0; i < count; i++) x->sorted[i] = from[i].slot;
+  lm_free(a, items);
+}
+
 /* --- observations --- */
 
-void lm_parzen_begin(lm_parzen *p, size_t changes) {
-  if (changes > 8 + p->held / 16) p->bulk = true;
+lmopt_status lm_parzen_begin(lm_parzen *p, size_t changes) {
+  if (changes <= 8 + p->held / 16) return LMOPT_OK;
+  p->bulk = true;
+  return reserve(p, p->slots + changes);
 }
 
 bool lm_parzen_holds(const lm_parzen *p, size_t slot) { return slot < p->slots && (p->flags[slot] & HELD); }
@@ -325,7 +372,7 @@ void lm_parzen_settle(lm_parzen *p) {
       for (size_t slot = 0; slot < p->slots; slot++) {
         if (p->flags[slot] & HELD) x->sorted[count++] = (uint32_t)slot;
       }
-      sort_axis(x, count);
+      sort_axis(p->allocator, x, count);
     }
     for (size_t at = 0; at < p->held; at++) refresh(p, x, at);
   }

@@ -66,7 +66,7 @@ void lm_parzen_free(lm_parzen *p); /* a zeroed one is fine */
 void lm_parzen_clear(lm_parzen *p);
 
 /* Announces about how many puts and drops follow. */
-void lm_parzen_begin(lm_parzen *p, size_t changes);
+lmopt_status lm_parzen_begin(lm_parzen *p, size_t changes);
 bool lm_parzen_holds(const lm_parzen *p, size_t slot);
 /* Internal values, one per axis; replaces what the slot held. After NO_MEMORY nothing has changed. */
 lmopt_status lm_parzen_put(lm_parzen *p, size_t slot, const double *internal);

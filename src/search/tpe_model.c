@@ -194,7 +194,7 @@ static lmopt_status rebuild_good(lm_tpe_model *m, lm_estimator *x, const lm_view
 }
 
 static lmopt_status follow(lm_tpe_model *m, lm_estimator *x, const lm_view *view, double *internal) {
-  lm_parzen_begin(&x->bad, m->finished.count - x->seen_finished);
+  if (lm_parzen_begin(&x->bad, m->finished.count - x->seen_finished) != LMOPT_OK) return LMOPT_NO_MEMORY;
   if (follow_running(m, x, view, internal)) return LMOPT_NO_MEMORY;
   for (; x->seen_finished < m->finished.count; x->seen_finished++) {
     if (place(m, x, view, m->finished.items[x->seen_finished], internal)) return LMOPT_NO_MEMORY;

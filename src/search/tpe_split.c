@@ -13,13 +13,15 @@ void lm_split_free(lm_split *s) {
 }
 
 void lm_split_clear(lm_split *s) {
-  s->count = s->good_count = 0;
+  s->count = s->kept = s->good_count = 0;
   s->fresh = false;
 }
 
+enum { MOST_GOOD = 25 }; /* with one objective */
+
 size_t lm_split_gamma(size_t finished, size_t objectives) {
   size_t share = (finished + 9) / 10;
-  return objectives == 1 && share > 25 ? 25 : share;
+  return objectives == 1 && share > MOST_GOOD ? MOST_GOOD : share;
 }
 
 /* What a row is compared by: smaller is better, the row number decides among equals. */
@@ -58,11 +60,11 @@ static bool better(const rank_key *a, size_t row_a, const rank_key *b, size_t ro
 
 lmopt_status lm_split_add(lm_split *s, const lm_trials *t, size_t row) {
   if (!s->allocator) s->allocator = t->allocator;
-  if (row > UINT32_MAX - 1 || !lm_grow(s->allocator, &s->order, &s->capacity, s->count + 1, sizeof *s->order)) {
+  if (row > UINT32_MAX - 1 || !lm_grow(s->allocator, &s->order, &s->capacity, s->kept + 1, sizeof *s->order)) {
     return LMOPT_NO_MEMORY;
   }
   rank_key own = key_of(t, row);
-  size_t low = 0, high = s->count;
+  size_t low = 0, high = s->kept;
   while (low < high) {
     size_t middle = low + (high - low) / 2;
     rank_key other = key_of(t, s->order[middle]);
@@ -72,10 +74,15 @@ lmopt_status lm_split_add(lm_split *s, const lm_trials *t, size_t row) {
       high = middle;
     }
   }
-  memmove(s->order + low + 1, s->order + low, (s->count - low) * sizeof *s->order);
-  s->order[low] = (uint32_t)row;
   s->count++;
   s->fresh = false;
+  /* What is worse than all that can be good never gets better: rows are only added. */
+  bool full = t->objectives == 1 && s->kept == MOST_GOOD;
+  if (full && low == MOST_GOOD) return LMOPT_OK;
+  if (full) s->kept--;
+  memmove(s->order + low + 1, s->order + low, (s->kept - low) * sizeof *s->order);
+  s->order[low] = (uint32_t)row;
+  s->kept++;
   return LMOPT_OK;
 }
 
@@ -154,7 +161,7 @@ lmopt_status lm_split_select(lm_split *s, const lm_trials *t) {
   size_t gamma = lm_split_gamma(s->count, t->objectives), complete = 0;
   if (!lm_grow(s->allocator, &s->good, &s->good_capacity, gamma, sizeof *s->good)) return LMOPT_NO_MEMORY;
   if (t->objectives != 1) {
-    while (complete < s->count && key_of(t, s->order[complete]).group == 0) complete++;
+    while (complete < s->kept && key_of(t, s->order[complete]).group == 0) complete++;
   }
   s->good_count = 0;
   if (complete > gamma) {

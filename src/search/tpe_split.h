@@ -10,8 +10,9 @@
 
 typedef struct lm_split {
   const lm_allocator *allocator;
-  uint32_t *order; /* COMPLETE and PRUNED rows; several objectives: feasible COMPLETE ones by number */
-  size_t count, capacity;
+  uint32_t *order; /* several objectives: all rows, feasible COMPLETE ones first and by number; one: the best */
+  size_t kept, capacity;
+  size_t count; /* COMPLETE and PRUNED rows, kept or not */
   size_t *good; /* the good rows in number order, after lm_split_select */
   size_t good_count, good_capacity;
   bool fresh; /* `good` is up to date */

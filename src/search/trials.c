@@ -81,8 +81,10 @@ static void forget_param(lm_column *c, size_t row) {
   const lm_distribution *d = lm_column_distribution(c, row);
   if (!d) return;
   c->distributions[row] = NULL;
+  if (c->latest_row != row) return;
   c->latest = NULL;
   while (row > 0 && !c->latest) c->latest = c->distributions[--row];
+  c->latest_row = row;
 }
 
 void lm_trials_remove_last(lm_trials *t) {
@@ -226,9 +228,10 @@ lmopt_status lm_trials_set_param(lm_trials *t, size_t row, lm_column *c, const l
   if (!c->distributions[row]) c->ordinals[row] = t->rows[row].param_count++;
   c->values[row] = internal;
   c->distributions[row] = interned;
-  bool newest = true;
-  for (size_t later = t->count; later > row + 1 && newest;) newest = lm_column_distribution(c, --later) == NULL;
-  if (newest) c->latest = interned;
+  if (!c->latest || row >= c->latest_row) {
+    c->latest = interned;
+    c->latest_row = row;
+  }
   note_edit(t, row);
   return LMOPT_OK;
 }

@@ -23,6 +23,7 @@ typedef struct lm_column {
   uint32_t *ordinals;                    /* per row: which of the trial's parameters it was, 0 the first */
   size_t capacity;
   const lm_distribution *latest; /* of the highest row that has one */
+  size_t latest_row;             /* that row; meaningful where `latest` is not NULL */
 } lm_column;
 
 /* A parameter that a sampler drew when the trial was asked, before the objective asks for it. */
