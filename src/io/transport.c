@@ -1,6 +1,5 @@
 #include "io/transport.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -8,9 +7,14 @@
 #include <strings.h>
 
 #include "base/clock.h"
+#include "io/curl.h"
+#include "io/poller.h"
 
 enum {
   POOL_SIZE = 16,                   /* idle easy handles kept for reuse */
+  LONGEST_WAIT_MS = 60 * 60 * 1000, /* as poll takes an int */
+  BATCH = 16,                       /* ready sockets that are asked for at a time */
+  BLIND_WAIT_MS = 20,               /* the longest wait while some socket can't be watched */
   HEADER_LIMIT = 256 * 1024,        /* bytes of response headers */
   RESPONSE_LIMIT = 64 * 1024 * 1024 /* bytes of body, where the request says nothing */
 };
@@ -19,8 +23,13 @@ static const double default_connect_timeout = 10, default_timeout = 600, longest
 
 struct lm_transport {
   const lm_allocator *allocator;
+  lm_curl curl;
+  lm_poller *poller;
   CURLM *multi;
-  lm_http_call *calls;
+  double due; /* when libcurl wants to be called though no socket is ready: monotonic seconds; negative: never */
+  bool blind; /* a socket could not be watched: look after all of them now and then */
+  lm_http_call *calls;   /* all in flight, the newest first */
+  lm_http_call *waiting; /* the oldest that is not started; those before it in `calls` are not either */
   size_t in_flight;
   CURL *pool[POOL_SIZE];
   size_t pooled;
@@ -41,25 +50,62 @@ struct lm_http_call {
   char reason[CURL_ERROR_SIZE];
 };
 
+/* --- what libcurl wants to be told --- */
+
+/* libcurl says which sockets to watch, and for what. */
+static int watch_socket(CURL *easy, curl_socket_t socket, int what, void *userdata, void *of_socket) {
+  lm_transport *t = userdata;
+  (void)easy;
+  (void)of_socket;
+  int events = what == CURL_POLL_IN      ? LMOPT_READ
+               : what == CURL_POLL_OUT   ? LMOPT_WRITE
+               : what == CURL_POLL_INOUT ? LMOPT_READ | LMOPT_WRITE
+                                         : 0;
+  if (!lm_poller_watch(t->poller, (int)socket, events)) t->blind = true;
+  return 0;
+}
+
+/* libcurl says when it wants to be called next. */
+static int set_timer(CURLM *multi, long timeout_ms, void *userdata) {
+  lm_transport *t = userdata;
+  (void)multi;
+  t->due = timeout_ms < 0 ? -1 : lm_clock_monotonic() + (double)timeout_ms / 1000;
+  return 0;
+}
+
 /* --- opening and closing --- */
+
+static lmopt_status open_multi(lm_transport *t, lm_error *e) {
+  const lm_curl *curl = &t->curl;
+  if (curl->global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) return lm_fail(e, LMOPT_ERROR, "libcurl can't start");
+  t->multi = curl->multi_init();
+  if (!t->multi) {
+    curl->global_cleanup();
+    return lm_fail_memory(e);
+  }
+  curl->multi_setopt(t->multi, CURLMOPT_SOCKETFUNCTION, watch_socket);
+  curl->multi_setopt(t->multi, CURLMOPT_SOCKETDATA, t);
+  curl->multi_setopt(t->multi, CURLMOPT_TIMERFUNCTION, set_timer);
+  curl->multi_setopt(t->multi, CURLMOPT_TIMERDATA, t);
+  curl->multi_setopt(t->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX);
+  curl->multi_setopt(t->multi, CURLMOPT_MAXCONNECTS, 64L);
+  return LMOPT_OK;
+}
 
 lmopt_status lm_transport_new(const lm_allocator *a, lm_transport **out, lm_error *e) {
   *out = NULL;
   lm_transport *t = lm_alloc_zeroed(a, sizeof *t);
   if (!t) return lm_fail_memory(e);
   t->allocator = a;
-  if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+  t->due = -1;
+  lmopt_status status = lm_curl_load(&t->curl, NULL, e);
+  if (status == LMOPT_OK) status = lm_poller_new(a, &t->poller, e);
+  if (status == LMOPT_OK) status = open_multi(t, e);
+  if (status != LMOPT_OK) {
+    lm_poller_free(t->poller);
     lm_free(a, t);
-    return lm_fail(e, LMOPT_ERROR, "libcurl can't start");
+    return status;
   }
-  t->multi = curl_multi_init();
-  if (!t->multi) {
-    curl_global_cleanup();
-    lm_free(a, t);
-    return lm_fail_memory(e);
-  }
-  curl_multi_setopt(t->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX);
-  curl_multi_setopt(t->multi, CURLMOPT_MAXCONNECTS, 64L);
   *out = t;
   return LMOPT_OK;
 }
@@ -67,9 +113,10 @@ lmopt_status lm_transport_new(const lm_allocator *a, lm_transport **out, lm_erro
 void lm_transport_free(lm_transport *t) {
   if (!t) return;
   while (t->calls) lm_transport_cancel(t->calls);
-  while (t->pooled > 0) curl_easy_cleanup(t->pool[--t->pooled]);
-  curl_multi_cleanup(t->multi);
-  curl_global_cleanup();
+  while (t->pooled > 0) t->curl.easy_cleanup(t->pool[--t->pooled]);
+  t->curl.multi_cleanup(t->multi);
+  t->curl.global_cleanup();
+  lm_poller_free(t->poller); /* last: closing connections is told to it */
   lm_free(t->allocator, t);
 }
 
@@ -80,23 +127,24 @@ void lm_http_reply_free(lm_http_reply *reply) {
   if (reply->body.allocator) lm_buffer_free(&reply->body);
 }
 
-static CURL *take_easy(lm_transport *t) { return t->pooled > 0 ? t->pool[--t->pooled] : curl_easy_init(); }
+static CURL *take_easy(lm_transport *t) { return t->pooled > 0 ? t->pool[--t->pooled] : t->curl.easy_init(); }
 
 static void give_easy(lm_transport *t, CURL *easy) {
   if (t->pooled == POOL_SIZE) {
-    curl_easy_cleanup(easy);
+    t->curl.easy_cleanup(easy);
     return;
   }
-  curl_easy_reset(easy); /* keeps its connections and its memory, forgets keys and bodies */
+  t->curl.easy_reset(easy); /* keeps its connections and its memory, forgets keys and bodies */
   t->pool[t->pooled++] = easy;
 }
 
 /* Frees a call but for its reply. */
 static void free_call(lm_http_call *call) {
   lm_transport *t = call->transport;
-  if (call->added) curl_multi_remove_handle(t->multi, call->easy);
+  if (call->added) t->curl.multi_remove_handle(t->multi, call->easy);
+  if (t->waiting == call) t->waiting = call->previous;
   if (call->easy) give_easy(t, call->easy);
-  curl_slist_free_all(call->headers);
+  t->curl.slist_free_all(call->headers);
   lm_free(t->allocator, call->body);
   if (call->previous)
     call->previous->next = call->next;
@@ -118,24 +166,25 @@ void lm_transport_cancel(lm_http_call *call) {
 static lmopt_status read_url(lm_http_call *call, const char *url, lm_error *e) {
   if (strncasecmp(url, "http://", 7) != 0 && strncasecmp(url, "https://", 8) != 0)
     return lm_fail(e, LMOPT_MISUSE, "the URL must start with http:// or https://: '%.100s'", url);
-  CURLU *parts = curl_url();
+  const lm_curl *curl = &call->transport->curl;
+  CURLU *parts = curl->url();
   if (!parts) return lm_fail_memory(e);
   char *host = NULL, *port = NULL;
-  CURLUcode code = curl_url_set(parts, CURLUPART_URL, url, 0);
-  if (code == CURLUE_OK) code = curl_url_get(parts, CURLUPART_HOST, &host, 0);
-  if (code == CURLUE_OK) code = curl_url_get(parts, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT);
+  CURLUcode code = curl->url_set(parts, CURLUPART_URL, url, 0);
+  if (code == CURLUE_OK) code = curl->url_get(parts, CURLUPART_HOST, &host, 0);
+  if (code == CURLUE_OK) code = curl->url_get(parts, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT);
   if (code == CURLUE_OK) snprintf(call->where, sizeof call->where, "%.280s:%.8s", host, port);
-  curl_free(host);
-  curl_free(port);
-  curl_url_cleanup(parts);
+  curl->free(host);
+  curl->free(port);
+  curl->url_cleanup(parts);
   if (code == CURLUE_OUT_OF_MEMORY) return lm_fail_memory(e);
   if (code != CURLUE_OK)
-    return lm_fail(e, LMOPT_MISUSE, "not a usable URL (%s): '%.100s'", curl_url_strerror(code), url);
+    return lm_fail(e, LMOPT_MISUSE, "not a usable URL (%s): '%.100s'", curl->url_strerror(code), url);
   return LMOPT_OK;
 }
 
 static bool add_header(lm_http_call *call, const char *header) {
-  struct curl_slist *longer = curl_slist_append(call->headers, header);
+  struct curl_slist *longer = call->transport->curl.slist_append(call->headers, header);
   if (longer) call->headers = longer;
   return longer != NULL;
 }
@@ -173,61 +222,63 @@ static long milliseconds(double seconds) {
   return ms < 1 ? 1 : ms;
 }
 
-static void set_safety(CURL *easy) {
-  curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-  curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
-  curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
-  curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
-  curl_easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+static void set_safety(const lm_curl *curl, CURL *easy) {
+  curl->easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+  curl->easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
+  curl->easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
+  curl->easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+  curl->easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
 #if LIBCURL_VERSION_NUM >= 0x075500
-  curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+  curl->easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
 #else
-  curl_easy_setopt(easy, CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
+  curl->easy_setopt(easy, CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
 #endif
 #if LIBCURL_VERSION_NUM >= 0x075700
-  curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* giving up a call must not wait for a slow name server */
+  curl->easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* giving up a call must not wait for a slow name server */
 #endif
 }
 
 static void set_method(lm_http_call *call, const lm_http_request *request) {
+  const lm_curl *curl = &call->transport->curl;
   CURL *easy = call->easy;
   const char *method = request->method ? request->method : request->body ? "POST" : "GET";
   if (request->body || strcmp(method, "POST") == 0) {
-    curl_easy_setopt(easy, CURLOPT_POST, 1L);
-    curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)(request->body ? request->body_size : 0));
-    curl_easy_setopt(easy, CURLOPT_POSTFIELDS, call->body ? call->body : "");
-    if (strcmp(method, "POST") != 0) curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method);
+    curl->easy_setopt(easy, CURLOPT_POST, 1L);
+    curl->easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)(request->body ? request->body_size : 0));
+    curl->easy_setopt(easy, CURLOPT_POSTFIELDS, call->body ? call->body : "");
+    if (strcmp(method, "POST") != 0) curl->easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method);
   } else if (strcmp(method, "HEAD") == 0) {
-    curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+    curl->easy_setopt(easy, CURLOPT_NOBODY, 1L);
   } else if (strcmp(method, "GET") != 0) {
-    curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method);
+    curl->easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method);
   }
 }
 
 /* Only memory can be short here: the URL was checked. */
 static bool set_options(lm_http_call *call, const lm_http_request *request) {
+  const lm_curl *curl = &call->transport->curl;
   CURL *easy = call->easy;
-  set_safety(easy);
+  set_safety(curl, easy);
   set_method(call, request);
-  curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->reason);
-  curl_easy_setopt(easy, CURLOPT_PRIVATE, call);
-  curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, receive_body);
-  curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
-  curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, receive_header);
-  curl_easy_setopt(easy, CURLOPT_HEADERDATA, call);
-  curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-  curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, milliseconds(call->connect_timeout));
-  curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, milliseconds(call->timeout));
-  curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+  curl->easy_setopt(easy, CURLOPT_ERRORBUFFER, call->reason);
+  curl->easy_setopt(easy, CURLOPT_PRIVATE, call);
+  curl->easy_setopt(easy, CURLOPT_WRITEFUNCTION, receive_body);
+  curl->easy_setopt(easy, CURLOPT_WRITEDATA, call);
+  curl->easy_setopt(easy, CURLOPT_HEADERFUNCTION, receive_header);
+  curl->easy_setopt(easy, CURLOPT_HEADERDATA, call);
+  curl->easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+  curl->easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, milliseconds(call->connect_timeout));
+  curl->easy_setopt(easy, CURLOPT_TIMEOUT_MS, milliseconds(call->timeout));
+  curl->easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
   /* Over TLS one connection may serve all calls to a host: wait and see before opening a second. */
-  if (strncasecmp(request->url, "https", 5) == 0) curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
-  return curl_easy_setopt(easy, CURLOPT_URL, request->url) == CURLE_OK &&
-         curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "gzip") == CURLE_OK &&
-         curl_easy_setopt(easy, CURLOPT_USERAGENT, "lmopt/" LMOPT_VERSION) == CURLE_OK &&
-         curl_easy_setopt(easy, CURLOPT_HTTPHEADER, call->headers) == CURLE_OK;
+  if (strncasecmp(request->url, "https", 5) == 0) curl->easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
+  return curl->easy_setopt(easy, CURLOPT_URL, request->url) == CURLE_OK &&
+         curl->easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "gzip") == CURLE_OK &&
+         curl->easy_setopt(easy, CURLOPT_USERAGENT, "lmopt/" LMOPT_VERSION) == CURLE_OK &&
+         curl->easy_setopt(easy, CURLOPT_HTTPHEADER, call->headers) == CURLE_OK;
 }
 
-static lmopt_status start(lm_http_call *call, const lm_http_request *request, lm_error *e) {
+static lmopt_status prepare(lm_http_call *call, const lm_http_request *request, lm_error *e) {
   lm_transport *t = call->transport;
   if (!request->url) return lm_fail(e, LMOPT_MISUSE, "no URL");
   lmopt_status status = read_url(call, request->url, e);
@@ -242,10 +293,7 @@ static lmopt_status start(lm_http_call *call, const lm_http_request *request, lm
   }
   call->easy = take_easy(t);
   if (!call->easy || !set_options(call, request)) return lm_fail_memory(e);
-  CURLMcode code = curl_multi_add_handle(t->multi, call->easy);
-  if (code == CURLM_OUT_OF_MEMORY) return lm_fail_memory(e);
-  if (code != CURLM_OK) return lm_fail(e, LMOPT_ERROR, "libcurl: %s", curl_multi_strerror(code));
-  call->added = true;
+  if (!t->waiting) t->waiting = call;
   return LMOPT_OK;
 }
 
@@ -267,7 +315,7 @@ lmopt_status lm_transport_submit(lm_transport *t, const lm_http_request *request
   if (call->next) call->next->previous = call;
   t->calls = call;
   t->in_flight++;
-  lmopt_status status = start(call, request, e);
+  lmopt_status status = prepare(call, request, e);
   if (status != LMOPT_OK) {
     lm_transport_cancel(call);
     return status;
@@ -280,13 +328,13 @@ lmopt_status lm_transport_submit(lm_transport *t, const lm_http_request *request
 
 /* curl's own words for what went wrong. */
 static const char *reason_of(const lm_http_call *call, CURLcode code) {
-  return call->reason[0] ? call->reason : curl_easy_strerror(code);
+  return call->reason[0] ? call->reason : call->transport->curl.easy_strerror(code);
 }
 
 static lmopt_status explain_connect(lm_http_call *call, CURLcode code) {
   lm_error *e = &call->reply.error;
   long system_error = 0;
-  curl_easy_getinfo(call->easy, CURLINFO_OS_ERRNO, &system_error);
+  call->transport->curl.easy_getinfo(call->easy, CURLINFO_OS_ERRNO, &system_error);
   if (system_error == ECONNREFUSED) return lm_fail(e, LMOPT_NETWORK, "connection refused by %s", call->where);
   return lm_fail(e, LMOPT_NETWORK, "can't connect to %s: %s", call->where, reason_of(call, code));
 }
@@ -294,7 +342,7 @@ static lmopt_status explain_connect(lm_http_call *call, CURLcode code) {
 static lmopt_status explain_timeout(lm_http_call *call) {
   lm_error *e = &call->reply.error;
   curl_off_t connected = 0;
-  curl_easy_getinfo(call->easy, CURLINFO_PRETRANSFER_TIME_T, &connected);
+  call->transport->curl.easy_getinfo(call->easy, CURLINFO_PRETRANSFER_TIME_T, &connected);
   double waited = lm_clock_monotonic() - call->submitted;
   if (connected == 0 && waited < call->timeout)
     return lm_fail(e, LMOPT_TIMEOUT, "no connection to %s within %g s", call->where, call->connect_timeout);
@@ -332,7 +380,7 @@ static void finish(lm_http_call *call, CURLcode code) {
   lm_http_reply reply;
   long http_code = 0;
   if (code == CURLE_OK) {
-    curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &http_code);
+    call->transport->curl.easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &http_code);
     call->reply.status = LMOPT_OK;
   } else {
     call->reply.status = explain(call, code);
@@ -348,28 +396,98 @@ static void finish(lm_http_call *call, CURLcode code) {
 
 /* Reports what has finished; returns how many calls that were. */
 static size_t report(lm_transport *t) {
+  const lm_curl *curl = &t->curl;
   size_t finished = 0;
   int left;
   CURLMsg *message;
-  while ((message = curl_multi_info_read(t->multi, &left)) != NULL) {
+  while ((message = curl->multi_info_read(t->multi, &left)) != NULL) {
     if (message->msg != CURLMSG_DONE) continue;
     CURLcode code = message->data.result; /* the message dies with the handle's removal */
     lm_http_call *call = NULL;
-    curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&call);
+    curl->easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&call);
     if (call) finish(call, code);
     finished++;
   }
   return finished;
 }
 
-size_t lm_transport_pump(lm_transport *t, int wait_ms, int wake_fd) {
+/* --- pumping --- */
+
+static bool is_late(double deadline) { return deadline > 0 && lm_clock_monotonic() >= deadline; }
+
+static void run_timer(lm_transport *t) {
   int running;
-  curl_multi_perform(t->multi, &running);
-  if (report(t) == 0 && wait_ms > 0) {
-    struct curl_waitfd wake = {.fd = wake_fd, .events = CURL_WAIT_POLLIN};
-    curl_multi_poll(t->multi, wake_fd >= 0 ? &wake : NULL, wake_fd >= 0 ? 1 : 0, wait_ms, NULL);
-    curl_multi_perform(t->multi, &running);
-    report(t);
+  if (t->due < 0 || lm_clock_monotonic() < t->due) return;
+  t->due = -1; /* libcurl sets the next one itself */
+  t->curl.multi_socket_action(t->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+}
+
+/*
+** Starts calls one by one: looking up and connecting many at once would be one
+** long operation. Returns how many failed.
+*/
+static size_t start_waiting(lm_transport *t, double deadline) {
+  size_t failed = 0;
+  bool late = false; /* one at least, whatever the sockets have left of the time */
+  for (; t->waiting && !late; late = is_late(deadline)) {
+    lm_http_call *call = t->waiting;
+    t->waiting = call->previous;
+    CURLMcode code = t->curl.multi_add_handle(t->multi, call->easy);
+    call->added = code == CURLM_OK;
+    if (call->added) {
+      run_timer(t); /* adding made it due */
+    } else {
+      finish(call, code == CURLM_OUT_OF_MEMORY ? CURLE_OUT_OF_MEMORY : CURLE_FAILED_INIT);
+      failed++;
+    }
+  }
+  return failed;
+}
+
+/* Serves sockets that are ready; one that stays ready gets another turn in the next pump. */
+static void serve_sockets(lm_transport *t, double deadline) {
+  lmopt_fd ready[BATCH];
+  size_t served = 0, count;
+  do {
+    count = lm_poller_ready(t->poller, ready, BATCH);
+    for (size_t i = 0; i < count; i++) {
+      int events = (ready[i].events & LMOPT_READ ? CURL_CSELECT_IN : 0) |
+                   (ready[i].events & LMOPT_WRITE ? CURL_CSELECT_OUT : 0) |
+                   (ready[i].events & LM_POLL_ERROR ? CURL_CSELECT_ERR : 0);
+      int running;
+      t->curl.multi_socket_action(t->multi, ready[i].fd, events, &running);
+      if (is_late(deadline)) return;
+    }
+    served += count;
+  } while (count == BATCH && served < t->in_flight);
+}
+
+static size_t work(lm_transport *t, double budget) {
+  double deadline = budget > 0 ? lm_clock_monotonic() + budget : 0;
+  int running;
+  serve_sockets(t, deadline);
+  run_timer(t);
+  if (t->blind) t->curl.multi_perform(t->multi, &running);
+  size_t failed = start_waiting(t, deadline);
+  return report(t) + failed;
+}
+
+int lm_transport_timeout(const lm_transport *t) {
+  if (t->waiting) return 0;
+  double left = t->due < 0 ? -1 : ceil((t->due - lm_clock_monotonic()) * 1000);
+  int ms = t->due < 0 ? -1 : left <= 0 ? 0 : left < LONGEST_WAIT_MS ? (int)left : LONGEST_WAIT_MS;
+  return t->blind && t->in_flight > 0 && (ms < 0 || ms > BLIND_WAIT_MS) ? BLIND_WAIT_MS : ms;
+}
+
+size_t lm_transport_fds(const lm_transport *t, lmopt_fd *fds, size_t capacity) {
+  return lm_poller_fds(t->poller, fds, capacity);
+}
+
+size_t lm_transport_pump(lm_transport *t, int wait_ms, int wake_fd, double budget) {
+  if (work(t, budget) == 0 && wait_ms > 0) {
+    int own = lm_transport_timeout(t);
+    lm_poller_wait(t->poller, own >= 0 && own < wait_ms ? own : wait_ms, wake_fd);
+    work(t, budget);
   }
   return t->in_flight;
 }

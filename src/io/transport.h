@@ -6,9 +6,12 @@
 ** Certificates are checked, redirects are not followed (a key must never
 ** travel to another host), proxies come from the environment as curl's do.
 **
-** curl_global_init is called (and undone) here. It is thread-safe when
-** libcurl says so (7.84 and later, on most systems); otherwise a host with
-** several threads calls it once before opening runtimes.
+** libcurl is loaded and curl_global_init called (and undone) here. It is
+** thread-safe when libcurl says so (7.84 and later, on most systems); otherwise
+** a host with several threads calls it once before opening runtimes.
+**
+** Pumping costs what is ready, not what is open: libcurl says which sockets to
+** watch, a poller says which of them are ready.
 */
 #ifndef LM_TRANSPORT_H
 #define LM_TRANSPORT_H
@@ -45,7 +48,7 @@ lmopt_status lm_transport_new(const lm_allocator *a, lm_transport **out, lm_erro
 void lm_transport_free(lm_transport *t); /* what is in flight is dropped without a callback; NULL is a no-op */
 
 /*
-** `done` is called once, from lm_transport_pump; it takes the reply's buffers
+** Nothing is sent before the next pump. `done` is called once, from lm_transport_pump; it takes the reply's buffers
 ** over (lm_http_reply_free). It may submit and cancel calls, not pump.
 ** Statuses: LMOPT_OK, LMOPT_MISUSE (a bad URL or header; nothing was sent), LMOPT_NO_MEMORY, LMOPT_ERROR.
 */
@@ -55,8 +58,17 @@ lmopt_status lm_transport_submit(lm_transport *t, const lm_http_request *request
 void lm_transport_cancel(lm_http_call *call); /* closes it; no callback */
 void lm_http_reply_free(lm_http_reply *reply);
 
-/* Moves transfers on; waits up to wait_ms when nothing is ready, also on wake_fd (-1: none). Returns how many calls are in flight. */
-size_t lm_transport_pump(lm_transport *t, int wait_ms, int wake_fd);
+/*
+** Moves transfers on; when nothing finishes at once, waits up to wait_ms for
+** something to happen, also on wake_fd (-1: none). budget: seconds of work after
+** which the rest is left for the next pump; 0: no limit. Returns how many calls
+** are in flight. It may come back early with nothing finished.
+*/
+size_t lm_transport_pump(lm_transport *t, int wait_ms, int wake_fd, double budget);
 size_t lm_transport_in_flight(const lm_transport *t);
+
+/* For a loop elsewhere: pump when one of these is ready, or so many milliseconds have passed (-1: any time). */
+size_t lm_transport_fds(const lm_transport *t, lmopt_fd *fds, size_t capacity); /* returns how many there are */
+int lm_transport_timeout(const lm_transport *t);
 
 #endif

@@ -43,9 +43,11 @@ lmopt_status lmopt_open(const lmopt_config *config, lmopt_runtime **out) {
   rt->never_block = chosen.never_block != 0;
   rt->references = 1;
   rt->wake_read = rt->wake_write = -1;
-  if (!make_pipe(rt)) {
+  lmopt_status status = make_pipe(rt) ? LMOPT_OK : LMOPT_ERROR;
+  if (status == LMOPT_OK && chosen.preload_http) status = lm_transport_new(&rt->allocator, &rt->transport, NULL);
+  if (status != LMOPT_OK) {
     lm_runtime_release(rt);
-    return LMOPT_ERROR;
+    return status;
   }
   *out = rt;
   return LMOPT_OK;
@@ -95,9 +97,15 @@ static int step(lmopt_runtime *rt, int wait_ms, int budget_us) {
   bool ready = any_ready(rt);
   if (!ready && wait_ms < 0 && lm_runtime_idle(rt) && tasks_left(rt) > 0 && !lm_runtime_interrupted(rt))
     return lm_fail(&rt->error, LMOPT_WOULD_BLOCK, "%zu tasks wait for each other, or for nothing", tasks_left(rt));
-  lm_runtime_pump(rt, ready ? 0 : wait_ms);
+  /* Of a budget, the network gets at most half: the tasks it wakes have to run as well. */
+  lm_runtime_pump_within(rt, ready ? 0 : wait_ms, budget_us > 0 ? budget_us * 0.5e-6 : 0);
   if (wait_ms != 0 && budget_us > 0) deadline = lm_clock_monotonic() + budget_us * 1e-6; /* waiting is no work */
   if (!rt->closed && !lm_runtime_interrupted(rt)) run_drivers(rt, deadline);
+  /* What they gathered is written in one go, and whoever waits for that goes on in this very step. */
+  if (!rt->closed && rt->flush_wanted && (deadline <= 0 || lm_clock_monotonic() < deadline)) {
+    lm_runtime_flush(rt);
+    if (!lm_runtime_interrupted(rt)) run_drivers(rt, deadline);
+  }
   if (rt->closed) return LMOPT_CANCELLED;
   if (!lm_runtime_take_interrupt(rt)) return (int)tasks_left(rt);
   for (size_t i = 0; i < rt->driver_count; i++) rt->drivers[i].interrupt(rt->drivers[i].userdata);
@@ -114,6 +122,11 @@ int lmopt_step(lmopt_runtime *rt, int wait_ms, int budget_us) {
   rt->looping = false;
   lm_runtime_release(rt);
   return left;
+}
+
+int lmopt_timeout(lmopt_runtime *rt) {
+  if (!rt || rt->closed || lm_runtime_interrupted(rt) || any_ready(rt)) return 0;
+  return lm_runtime_timeout(rt);
 }
 
 const char *lmopt_errmsg(const lmopt_runtime *rt) { return rt ? rt->error.text : "no runtime"; }

@@ -31,6 +31,7 @@ struct lmopt_runtime {
 
   lm_resource *resources;
   double next_tick; /* monotonic seconds */
+  bool flush_wanted;
 
   atomic_int interrupted;
   int wake_read, wake_write; /* a pipe that lmopt_interrupt writes to; -1: none */
@@ -42,5 +43,9 @@ struct lmopt_runtime {
 
 /* operation.c: what closing a runtime does to what is in flight. */
 void lm_runtime_cancel_operations(lmopt_runtime *rt);
+/* Flushes the resources if that was wanted, and ends the timers that are due. */
+void lm_runtime_flush(lmopt_runtime *rt);
+/* Milliseconds until a timer, libcurl or a tick wants a pump, whatever the descriptors do; -1: never. */
+int lm_runtime_timeout(const lmopt_runtime *rt);
 
 #endif

@@ -201,22 +201,39 @@ static void tick_resources(lmopt_runtime *rt) {
     if (r->tick) r->tick(r);
 }
 
+static void flush_resources(lmopt_runtime *rt) {
+  if (!rt->flush_wanted) return;
+  rt->flush_wanted = false;
+  for (lm_resource *r = rt->resources; r; r = r->next)
+    if (r->flush) r->flush(r);
+}
+
+void lm_runtime_want_flush(lmopt_runtime *rt) { rt->flush_wanted = true; }
+
+void lm_runtime_flush(lmopt_runtime *rt) {
+  flush_resources(rt);
+  end_due_timers(rt);
+}
+
 /* Moves everything on once, waiting up to wait_ms when nothing is ready. */
-static void pump_once(lmopt_runtime *rt, int wait_ms) {
+static void pump_once(lmopt_runtime *rt, int wait_ms, double budget) {
   if (wait_ms > LM_TICK * 1000) wait_ms = LM_TICK * 1000;
   tick_resources(rt);
-  if (rt->transport && lm_transport_in_flight(rt->transport) > 0)
-    lm_transport_pump(rt->transport, wait_ms, rt->wake_read);
+  flush_resources(rt);
+  if (rt->transport)
+    lm_transport_pump(rt->transport, wait_ms, rt->wake_read, budget);
   else if (wait_ms > 0)
     wait_for_wake(rt, wait_ms);
   end_due_timers(rt);
 }
 
-lmopt_status lm_runtime_pump(lmopt_runtime *rt, int wait_ms) {
+lmopt_status lm_runtime_pump(lmopt_runtime *rt, int wait_ms) { return lm_runtime_pump_within(rt, wait_ms, 0); }
+
+lmopt_status lm_runtime_pump_within(lmopt_runtime *rt, int wait_ms, double budget) {
   if (rt->closed) return LMOPT_CANCELLED;
   double deadline = wait_ms > 0 ? lm_clock_monotonic() + wait_ms / 1000.0 : 0;
   rt->finished_now = 0;
-  pump_once(rt, 0);
+  pump_once(rt, 0, budget);
   while (rt->finished_now == 0 && wait_ms != 0 && !lm_runtime_interrupted(rt) && !lm_runtime_idle(rt)) {
     int left = wait_ms;
     if (wait_ms > 0) {
@@ -224,7 +241,35 @@ lmopt_status lm_runtime_pump(lmopt_runtime *rt, int wait_ms) {
       if (seconds <= 0) break;
       left = (int)ceil(seconds * 1000);
     }
-    pump_once(rt, next_wait(rt, left));
+    pump_once(rt, next_wait(rt, left), budget);
   }
   return lm_runtime_interrupted(rt) ? LMOPT_INTERRUPTED : LMOPT_OK;
+}
+
+/* --- for a host's own loop --- */
+
+static bool something_ticks(const lmopt_runtime *rt) {
+  for (const lm_resource *r = rt->resources; r; r = r->next)
+    if (r->tick) return true;
+  return false;
+}
+
+static double earlier(double a, double b) { return a < 0 || b < a ? b : a; }
+
+int lm_runtime_timeout(const lmopt_runtime *rt) {
+  double due = -1;
+  if (rt->timer_count > 0) due = rt->timers[0]->due;
+  if (something_ticks(rt)) due = earlier(due, rt->next_tick);
+  double left = due < 0 ? -1 : ceil((due - lm_clock_monotonic()) * 1000);
+  int until = due < 0 ? -1 : left <= 0 ? 0 : left > LONGEST_WAIT_MS ? LONGEST_WAIT_MS : (int)left;
+  int network = rt->transport ? lm_transport_timeout(rt->transport) : -1;
+  return network >= 0 && (until < 0 || network < until) ? network : until;
+}
+
+int lmopt_fds(lmopt_runtime *rt, lmopt_fd *fds, int capacity) {
+  if (!rt || capacity < 0 || (!fds && capacity > 0)) return LMOPT_MISUSE;
+  if (rt->closed) return lm_fail(&rt->error, LMOPT_MISUSE, "lmopt_fds on a runtime that is closed");
+  if (capacity > 0) fds[0] = (lmopt_fd){rt->wake_read, LMOPT_READ};
+  size_t room = capacity > 0 ? (size_t)capacity - 1 : 0;
+  return 1 + (rt->transport ? (int)lm_transport_fds(rt->transport, room ? fds + 1 : NULL, room) : 0);
 }

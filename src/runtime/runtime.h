@@ -26,9 +26,10 @@ struct lm_resource {
   lm_resource *previous, *next;
   void (*close)(lm_resource *r); /* already taken out of the list; must not call lm_runtime_disown */
   void (*tick)(lm_resource *r);  /* about every LM_TICK seconds while the loop turns; NULL: nothing */
+  void (*flush)(lm_resource *r); /* writes what was gathered, after lm_runtime_want_flush; NULL: nothing */
 };
 
-/* Not a timer: what only ticks is nothing to wait for. */
+/* Not a timer: what only ticks is nothing to wait for. A host's loop is told of it (lmopt_timeout). */
 enum { LM_TICK = 10 };
 
 typedef enum lm_operation_kind { LM_OPERATION_TIMER, LM_OPERATION_HTTP } lm_operation_kind;
@@ -74,6 +75,8 @@ unsigned long long lm_runtime_draw_seed(lmopt_runtime *rt);
 /* On a closed runtime the resource is closed at once. */
 void lm_runtime_adopt(lmopt_runtime *rt, lm_resource *r);
 void lm_runtime_disown(lmopt_runtime *rt, lm_resource *r); /* a no-op for one that was closed */
+/* Resources are flushed before the next timer ends: whoever sleeps for 0 seconds goes on when all is written. */
+void lm_runtime_want_flush(lmopt_runtime *rt);
 
 lmopt_status lm_runtime_add_driver(lmopt_runtime *rt, const lm_driver *driver);
 void lm_runtime_remove_driver(lmopt_runtime *rt, void *userdata);
@@ -90,8 +93,11 @@ void lm_runtime_drop(lm_operation *op);
 ** when nothing is in flight: that would be for ever.
 ** Statuses: LMOPT_OK, LMOPT_INTERRUPTED (the wait was cut short; the flag is
 ** left for lm_runtime_take_interrupt), LMOPT_CANCELLED (the runtime is closed).
+** The second does no more than `budget` seconds of work at a time (0: no limit)
+** and leaves the rest for the next.
 */
 lmopt_status lm_runtime_pump(lmopt_runtime *rt, int wait_ms);
+lmopt_status lm_runtime_pump_within(lmopt_runtime *rt, int wait_ms, double budget);
 /* Nothing in flight and no timer: waiting would be for ever. */
 bool lm_runtime_idle(const lmopt_runtime *rt);
 

@@ -275,8 +275,13 @@ lmopt_status lm_study_enqueue(lm_study *study, const lm_pairs *params, const lm_
   if (status == LMOPT_OK)
     status = lm_pairs_set(study->allocator, &record.system, "fixed_params", lm_buffer_text(&text), e);
   if (status == LMOPT_OK) status = copy_pairs(study, &record.system, system, e);
+  lm_pairs fixed = {NULL, 0, 0}; /* copied before the trial is there, so that no trial is left when memory is short */
+  if (status == LMOPT_OK) status = copy_pairs(study, &fixed, params, e);
   if (status == LMOPT_OK) status = add_record(study, &record, number, e);
-  if (status == LMOPT_OK) status = copy_pairs(study, &study->infos[*number].fixed, params, e);
+  if (status == LMOPT_OK)
+    study->infos[*number].fixed = fixed;
+  else
+    lm_pairs_free(study->allocator, &fixed);
   lm_pairs_free(study->allocator, &record.system);
   lm_buffer_free(&text);
   return status;

@@ -270,6 +270,31 @@ static void test_interrupt(void **state) {
   assert_int_equal(l.live, 0);
 }
 
+/* libcurl from the start: nothing is left to load, and every refused allocation is survived. */
+static void test_preload(void **state) {
+  (void)state;
+  bool finished = false;
+  for (size_t n = 1; !finished; n++) {
+    ledger l = {.fail_at = n};
+    lmopt_config config;
+    lmopt_config_init(&config);
+    config.alloc = ledger_alloc;
+    config.alloc_userdata = &l;
+    config.preload_http = 1;
+    lmopt_runtime *rt;
+    lmopt_status status = lmopt_open(&config, &rt);
+    finished = l.calls < n;
+    assert_int_equal(status, finished ? LMOPT_OK : LMOPT_NO_MEMORY);
+    if (finished) {
+      assert_true(lmopt_fds(rt, NULL, 0) >= 1);
+      assert_int_equal(lmopt_timeout(rt), -1);
+    }
+    lmopt_close(rt);
+    assert_int_equal(l.live, 0);
+    assert_true(n < 100);
+  }
+}
+
 /* Every allocation refused in turn, through opening, submitting and closing. */
 static void test_no_memory(void **state) {
   (void)state;
@@ -317,7 +342,7 @@ int main(void) {
       cmocka_unit_test(test_pump_waits),  cmocka_unit_test(test_close_ends_operations),
       cmocka_unit_test(test_resources),   cmocka_unit_test(test_seeds),
       cmocka_unit_test(test_interrupt),   cmocka_unit_test(test_no_memory),
-      cmocka_unit_test(test_texts),
+      cmocka_unit_test(test_preload),     cmocka_unit_test(test_texts),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

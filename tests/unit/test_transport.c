@@ -1,4 +1,4 @@
-/* HTTP against tests/http_server.py (the working folder is the repository's): replies, limits, faults, many at a time. */
+/* HTTP against tests/http_server.py (the working folder is the repository): replies, limits, faults, many at a time. */
 #define _POSIX_C_SOURCE 200809L
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "io/curl.h"
 #include "io/transport.h"
 
 /* --- the server --- */
@@ -98,7 +99,7 @@ static outcome call(const char *base, const char *path, lm_http_request request)
     o.done = true;
   }
   double begun = lm_clock_monotonic();
-  while (!o.done && lm_clock_monotonic() - begun < 20) lm_transport_pump(t, 100, -1);
+  while (!o.done && lm_clock_monotonic() - begun < 20) lm_transport_pump(t, 100, -1, 0);
   assert_true(o.done);
   assert_int_equal(lm_transport_in_flight(t), 0);
   lm_transport_free(t);
@@ -184,8 +185,8 @@ static void test_faults(void **state) {
   assert_failure(&o, LMOPT_NETWORK, "127.0.0.1:");
   o = call(s->base, "/delay/5", (lm_http_request){.timeout = 0.1});
   assert_failure(&o, LMOPT_TIMEOUT, "no reply from 127.0.0.1:");
-  o = call(s->base, "/trickle/100/0.05", (lm_http_request){.timeout = 0.3});
-  assert_failure(&o, LMOPT_TIMEOUT, "was not complete within 0.3 s");
+  o = call(s->base, "/trickle/400/0.05", (lm_http_request){.timeout = 2});
+  assert_failure(&o, LMOPT_TIMEOUT, "was not complete within 2 s");
   o = call("http://127.0.0.1:9", "/", (lm_http_request){0});
   assert_failure(&o, LMOPT_NETWORK, "connection refused by 127.0.0.1:9");
   o = call("http://name.invalid", "/", (lm_http_request){0});
@@ -231,7 +232,7 @@ static void test_many(void **state) {
     assert_int_equal(lm_transport_submit(t, &request, take, &outcomes[i], &started, &e), LMOPT_OK);
   }
   assert_int_equal(lm_transport_in_flight(t), CALLS);
-  while (lm_transport_pump(t, 1000, -1) > 0) continue;
+  while (lm_transport_pump(t, 1000, -1, 0) > 0) continue;
   for (int i = 0; i < CALLS; i++) {
     assert_int_equal(outcomes[i].reply.code, 200);
     assert_string_equal(lm_buffer_text(&outcomes[i].reply.body), "late");
@@ -245,7 +246,7 @@ static void test_many(void **state) {
     lm_http_request request = {.url = url};
     outcome o = {0};
     assert_int_equal(lm_transport_submit(t, &request, take, &o, &started, &e), LMOPT_OK);
-    while (lm_transport_pump(t, 1000, -1) > 0) continue;
+    while (lm_transport_pump(t, 1000, -1, 0) > 0) continue;
     const char *port = strstr(lm_buffer_text(&o.reply.body), "\"port\"");
     assert_non_null(port);
     if (i > 0) assert_string_equal(first_port, port);
@@ -268,15 +269,15 @@ static void test_cancel(void **state) {
   assert_int_equal(lm_transport_submit(t, &request, take, &gone, &first, &e), LMOPT_OK);
   request.url = quick;
   assert_int_equal(lm_transport_submit(t, &request, take, &kept, &second, &e), LMOPT_OK);
-  lm_transport_pump(t, 1, -1);
+  lm_transport_pump(t, 1, -1, 0);
   lm_transport_cancel(first);
-  while (lm_transport_pump(t, 1000, -1) > 0) continue;
+  while (lm_transport_pump(t, 1000, -1, 0) > 0) continue;
   assert_true(kept.done);
   assert_false(gone.done);
   lm_http_reply_free(&kept.reply);
   request.url = slow;
   assert_int_equal(lm_transport_submit(t, &request, take, &gone, &first, &e), LMOPT_OK);
-  lm_transport_pump(t, 1, -1);
+  lm_transport_pump(t, 1, -1, 0);
   lm_transport_free(t); /* with a call in flight */
   assert_false(gone.done);
 }
@@ -295,7 +296,7 @@ static void test_wake(void **state) {
   assert_int_equal(lm_transport_submit(t, &request, take, &o, &started, &e), LMOPT_OK);
   assert_int_equal(write(ends[1], "!", 1), 1);
   double before = lm_clock_monotonic();
-  for (int i = 0; i < 5; i++) lm_transport_pump(t, 10000, ends[0]);
+  for (int i = 0; i < 5; i++) lm_transport_pump(t, 10000, ends[0], 0);
   assert_true(lm_clock_monotonic() - before < 2.5); /* it was the pipe, not the reply */
   assert_false(o.done);
   lm_transport_free(t);
@@ -303,12 +304,97 @@ static void test_wake(void **state) {
   close(ends[1]);
 }
 
+/* With a budget that is spent at once every pump still does something, and nothing is forgotten. */
+static void test_budget(void **state) {
+  enum { CALLS = 12 };
+  server *s = *state;
+  lm_transport *t = open_transport();
+  static outcome outcomes[CALLS];
+  lm_http_call *started[CALLS];
+  lm_error e;
+  char url[200];
+  memset(outcomes, 0, sizeof outcomes);
+  snprintf(url, sizeof url, "%s/bytes/100000", s->base);
+  lm_http_request request = {.url = url};
+  for (int i = 0; i < CALLS; i++)
+    assert_int_equal(lm_transport_submit(t, &request, take, &outcomes[i], &started[i], &e), LMOPT_OK);
+  assert_int_equal(lm_transport_timeout(t), 0); /* they want to be started */
+  lm_transport_cancel(started[5]);              /* before that */
+  lm_transport_cancel(started[0]);
+  lm_transport_cancel(started[CALLS - 1]);
+  size_t pumps = 0;
+  while (lm_transport_pump(t, 1000, -1, 1e-9) > 0) pumps++;
+  assert_true(pumps >= CALLS - 3);
+  for (int i = 0; i < CALLS; i++) {
+    bool cancelled = i == 0 || i == 5 || i == CALLS - 1;
+    assert_int_equal(outcomes[i].done, !cancelled);
+    if (!cancelled) assert_int_equal(outcomes[i].reply.body.size, 100000);
+    if (!cancelled) lm_http_reply_free(&outcomes[i].reply);
+  }
+  lm_transport_free(t);
+}
+
+/* A callback that submits another call and cancels a third. */
+typedef struct chain {
+  lm_transport *transport;
+  const char *url;
+  lm_http_call *victim;
+  int left, done;
+} chain;
+
+static void go_on(void *userdata, lm_http_reply *reply) {
+  chain *c = userdata;
+  lm_error e;
+  lm_http_call *next;
+  assert_int_equal(reply->code, 200);
+  lm_http_reply_free(reply);
+  c->done++;
+  if (c->victim) lm_transport_cancel(c->victim);
+  c->victim = NULL;
+  if (c->left-- == 0) return;
+  lm_http_request request = {.url = c->url};
+  assert_int_equal(lm_transport_submit(c->transport, &request, go_on, c, &next, &e), LMOPT_OK);
+}
+
+static void test_callbacks(void **state) {
+  server *s = *state;
+  char quick[200], slow[200];
+  outcome gone = {0};
+  lm_error e;
+  snprintf(quick, sizeof quick, "%s/echo", s->base);
+  snprintf(slow, sizeof slow, "%s/delay/20", s->base);
+  chain c = {.transport = open_transport(), .url = quick, .left = 4};
+  lm_http_request request = {.url = slow};
+  assert_int_equal(lm_transport_submit(c.transport, &request, take, &gone, &c.victim, &e), LMOPT_OK);
+  lm_http_call *first;
+  request.url = quick;
+  assert_int_equal(lm_transport_submit(c.transport, &request, go_on, &c, &first, &e), LMOPT_OK);
+  while (lm_transport_pump(c.transport, 1000, -1, 0) > 0) continue;
+  assert_int_equal(c.done, 5);
+  assert_false(gone.done);
+  lm_transport_free(c.transport);
+}
+
+static void test_no_library(void **state) {
+  (void)state;
+  lm_curl curl;
+  lm_error e;
+  static const char *const absent[] = {"libabsent-one.so.4", "libabsent-two.so.4", NULL}, *const other[] = {"libm.so.6",
+                                                                                                            NULL};
+  assert_int_equal(lm_curl_load(&curl, absent, &e), LMOPT_ERROR);
+  assert_non_null(strstr(e.text, "libcurl4"));
+  assert_int_equal(lm_curl_load(&curl, other, &e), LMOPT_ERROR);
+  assert_non_null(strstr(e.text, "has no curl_"));
+  assert_int_equal(lm_curl_load(&curl, NULL, &e), LMOPT_OK);
+}
+
 int main(void) {
   signal(SIGPIPE, SIG_IGN);
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_replies), cmocka_unit_test(test_no_redirects), cmocka_unit_test(test_limits),
-      cmocka_unit_test(test_faults),  cmocka_unit_test(test_misuse),       cmocka_unit_test(test_many),
-      cmocka_unit_test(test_cancel),  cmocka_unit_test(test_wake),
+      cmocka_unit_test(test_replies),   cmocka_unit_test(test_no_redirects), cmocka_unit_test(test_limits),
+      cmocka_unit_test(test_faults),    cmocka_unit_test(test_misuse),       cmocka_unit_test(test_many),
+      cmocka_unit_test(test_cancel),    cmocka_unit_test(test_wake),         cmocka_unit_test(test_budget),
+      cmocka_unit_test(test_callbacks), cmocka_unit_test(test_no_library),
   };
   return cmocka_run_group_tests(tests, start_server, stop_server);
 }
