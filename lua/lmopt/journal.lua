@@ -1,7 +1,8 @@
 --- The journal of a trial's model calls: what was paid, and what was answered.
 --
 -- Before a call is sent its worst case is reserved from the study's budget; when the reply has come it is stored before
--- anybody sees it. A trial that was interrupted and runs again gets its replies from here.
+-- anybody sees it. A trial that was interrupted and runs again gets its replies from here. The journal is asked before
+-- the cache, and notes what the cache gave: what a trial has seen it sees again, whatever became of the cache.
 local errors = require "lmopt.error"
 local task = require "lmopt.core.task"
 
@@ -55,6 +56,8 @@ end
 
 -- --- the journal ---
 
+local NOTHING = { calls = 0, prompt_tokens = 0, completion_tokens = 0, usd = 0.0 }
+
 -- What the call certainly cost although it failed, or nil when nobody knows.
 local function certain_cost(problem)
   if not errors.is(problem) then return nil end
@@ -86,14 +89,28 @@ end
 --- Whether the study's budget is about tokens or money: then the length of a reply must have a limit.
 function Journal:limits_tokens() return self.study._budget_tokens or false end
 
+-- Notes a reply that cost this study nothing.
+function Journal:note(core, reply, number, key, model, request, nth)
+  local call, message, kind = core:reserve_call(number, key, model, request, NOTHING, nth)
+  if not call then
+    if kind == "limit" then return end -- spent already, and this is free
+    errors.raise(kind, message)
+  end
+  local ok
+  ok, message, kind = core:settle_call(call, reply, NOTHING, 0)
+  if not ok then errors.raise(kind, message) end
+end
+
 --- Does a call through the journal.
 ---@param key string what makes two requests the same
 ---@param model string for people
 ---@param request string the body that is sent
 ---@param worst table the most it can cost: calls, prompt_tokens, completion_tokens, usd (nil: no price is known)
 ---@param exchange fun(): string, table, number sends; returns the reply's text, its cost and its seconds
+---@param through (fun(pay: function): string, boolean)|nil the cache: given what lmopt.cache's `ask` takes as `pay`, returns
+---  the reply, and whether it was `pay` that got it; without one, the call is sent
 ---@return string reply
-function Journal:call(key, model, request, worst, exchange)
+function Journal:call(key, model, request, worst, exchange, through)
   local study, number = self.study, self.trial.number
   local core = study._ledger or study._core
   local nth = self.seen[key] or 0
@@ -101,29 +118,44 @@ function Journal:call(key, model, request, worst, exchange)
   local stored, message, kind = core:replay_call(number, key, nth)
   if stored then return stored end
   if message then errors.raise(kind, message) end
-  if study._budget_usd and worst.usd == nil then
-    errors.raise("budget", ("the budget is in dollars, and the price of '%s' is not known: give price = { input =, output = } "
-      .. "(US dollars per million tokens) to lmopt.lm"):format(model))
-  end
   self.trial:_flush()
-  local call = self:reserve(core, { number, key, model, request, worst, nth })
-  local calls = study._calls
-  calls.in_flight = calls.in_flight + 1
-  local results = table.pack(pcall(exchange))
-  calls.in_flight = calls.in_flight - 1
-  local ok = true
-  if results[1] then
-    ok, message, kind = core:settle_call(call, results[2], results[3], results[4])
-  else
-    local cost = certain_cost(results[2])
-    if cost then ok, message, kind = core:settle_call(call, nil, cost, 0) end
+  local calls, sent, failure = study._calls, false, nil
+  local function pay(launch)
+    if study._budget_usd and worst.usd == nil then
+      errors.raise("budget", ("the budget is in dollars, and the price of '%s' is not known: give price = { input =, output = } "
+        .. "(US dollars per million tokens) to lmopt.lm"):format(model))
+    end
+    local call = self:reserve(core, { number, key, model, request, worst, nth })
+    calls.in_flight = calls.in_flight + 1
+    -- The one way out; without a cost the worst case stays.
+    local function settle(reply, cost, seconds)
+      calls.in_flight = calls.in_flight - 1
+      local ok, problem, problem_kind = true, nil, nil
+      if cost then ok, problem, problem_kind = core:settle_call(call, reply, cost, seconds) end
+      local waiting = calls.waiting
+      calls.waiting = {}
+      for _, waiter in ipairs(waiting) do task.unpark(waiter) end
+      if not ok then errors.raise(problem_kind, problem) end
+    end
+    local function send()
+      local results = table.pack(pcall(exchange))
+      if results[1] then
+        -- A study that can't store it is this caller's affair: others wait for the reply as well, and it is paid.
+        local settled, why = pcall(settle, results[2], results[3], results[4])
+        sent = true
+        if not settled then failure = why end
+        return results[2], results[3].usd
+      end
+      settle(nil, certain_cost(results[2]), 0)
+      error(results[2], 0)
+    end
+    if launch then return launch(send, function() settle(nil, NOTHING, 0) end) end
+    return (send())
   end
-  local waiting = calls.waiting
-  calls.waiting = {}
-  for _, waiter in ipairs(waiting) do task.unpark(waiter) end
-  if not ok then errors.raise(kind, message) end
-  if not results[1] then error(results[2], 0) end
-  return results[2]
+  local reply = (through or pay)(through and pay)
+  if failure then error(failure, 0) end
+  if not sent then self:note(core, reply, number, key, model, request, nth) end
+  return reply
 end
 
 return M

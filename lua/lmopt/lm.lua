@@ -5,7 +5,8 @@
 --
 -- A reply is `{ text, usage, cached, finish_reason, model }` (with `texts` for n > 1, and `tool_calls`). A call that
 -- goes over the network passes, in this order: the study's journal (a reply that an interrupted trial had is not paid
--- again), the limit on concurrent calls, HTTP. Keys are kept apart from handles and requests, so that nothing that
+-- again), the cache, identical calls in flight, the study's budget, the limit on concurrent calls, HTTP. A reply is always
+-- a copy of what is kept. Keys are kept apart from handles and requests, so that nothing that
 -- shows, stores or hashes those can show a key.
 local errors = require "lmopt.error"
 local http = require "lmopt.core.http"
@@ -18,10 +19,10 @@ local usage = require "lmopt.usage"
 local lm = {}
 
 -- Options that are lmopt's own; the others go into the request's body.
-local HANDLE_OPTIONS = { "base_url", "api_key", "timeout", "connect_timeout", "price", "name", "cache" }
+local HANDLE_OPTIONS = { "base_url", "api_key", "timeout", "connect_timeout", "price", "name", "cache", "rollout" }
 local REQUEST_OPTIONS = table.move(HANDLE_OPTIONS, 1, #HANDLE_OPTIONS, 2, { "messages" })
 -- Named in the manual, but not in this version: said instead of being sent to a server that does not know them.
-local NOT_YET = { "stream", "rollout", "rpm", "tpm" }
+local NOT_YET = { "stream", "rpm", "tpm" }
 -- What a reply is assumed to need when nobody says max_tokens.
 local UNKNOWN_COMPLETION_TOKENS = 4096
 local MESSAGE_LENGTH = 300
@@ -30,6 +31,9 @@ local NOT_IN_KEYS = "[%c%s\x80-\xff]"
 local getenv = os and os.getenv or function() end -- a host may leave `os` out
 
 local keys = setmetatable({}, { __mode = "k" }) -- handle -> API key
+local codes = setmetatable({}, { __mode = "k" }) -- handle of a function -> what it does, as a hash
+local cache -- lmopt.cache, when it is needed
+local cache_place = "memory" -- what lmopt.configure sets
 
 local Handle = { __name = "lmopt.lm" }
 Handle.__index = Handle
@@ -46,12 +50,32 @@ end
 
 local IS_HANDLE_OPTION, IS_NOT_YET = set_of(HANDLE_OPTIONS), set_of(NOT_YET)
 
+local EVERYBODYS, NO_PROVIDER = {}, {}
+local known_names = setmetatable({}, { __mode = "k" }) -- list of a provider's options -> own list -> names and set
+
+local function known_of(provider, own)
+  local by_own = known_names[provider.options or EVERYBODYS]
+  if not by_own then
+    by_own = {}
+    known_names[provider.options or EVERYBODYS] = by_own
+  end
+  local known = by_own[own]
+  if not known then
+    known = {}
+    for _, list in ipairs { own, provider.options or {}, NOT_YET } do table.move(list, 1, #list, #known + 1, known) end
+    known = { names = known, set = set_of(known) }
+    by_own[own] = known
+  end
+  return known.names, known.set
+end
+
 -- Every option is passed on, so a name is only wrong when it is almost one that we know: a letter missing, doubled,
 -- wrong or swapped.
 local function check_option_names(options, provider, what, own)
-  local known = {}
-  for _, list in ipairs { own, provider.options or {}, NOT_YET } do table.move(list, 1, #list, #known + 1, known) end
-  local is_known = set_of(known)
+  local known, is_known = known_of(provider, own)
+  local plain = true
+  for name in pairs(options) do plain = plain and is_known[name] and not IS_NOT_YET[name] end
+  if plain then return end
   local names = {}
   for name in pairs(options) do
     if type(name) ~= "string" then
@@ -105,6 +129,17 @@ local function check_price(price, what)
   end
 end
 
+-- What says whether and under which number an answer is kept.
+local function check_sample(options, what)
+  if options.cache ~= nil and type(options.cache) ~= "boolean" then
+    errors.misuse("'cache' of " .. what .. " can only be false (ask anew) or true; lmopt.configure{ cache = } says where", 4)
+  end
+  local rollout = options.rollout
+  if rollout ~= nil and (math.type(rollout) ~= "integer" or rollout < 0) then
+    errors.misuse("'rollout' of " .. what .. " must be an integer of at least 0, not " .. tostring(rollout), 4)
+  end
+end
+
 local function check_handle_options(options, what)
   for _, name in ipairs { "base_url", "api_key", "name" } do
     errors.check_type(options[name], name, what, "string", "nil")
@@ -118,9 +153,7 @@ local function check_handle_options(options, what)
   check_number(options, "timeout", what)
   check_number(options, "connect_timeout", what)
   check_price(options.price, what)
-  if options.cache ~= nil and options.cache ~= false then
-    errors.misuse("'cache' of " .. what .. " can only be false in this version: there is no cache yet", 4)
-  end
+  check_sample(options, what)
 end
 
 -- The parts of `options` that go into every request, apart from our own.
@@ -134,10 +167,12 @@ end
 
 local function new_function_model(answer, options)
   local what = "lmopt.lm"
-  check_option_names(options, {}, what, HANDLE_OPTIONS)
+  check_option_names(options, NO_PROVIDER, what, HANDLE_OPTIONS)
   check_handle_options(options, what)
   local name = options.name or "function"
-  local handle = { provider = "function", model = name, name = name, answer = answer, defaults = defaults_of(options) }
+  local handle = { provider = "function", model = name, name = name, answer = answer, defaults = defaults_of(options),
+    cache = options.cache, rollout = options.rollout }
+  handle.keeps = options.name ~= nil -- what has no name can't be found again
   return setmetatable(handle, Handle)
 end
 
@@ -180,6 +215,15 @@ local configured_model -- what lmopt.configure sets
 --- Sets, or with nil takes away, the model that lm.default gives.
 function lm.set_default(handle) configured_model = handle end
 
+--- Sets where replies are kept: false, "memory", or { path =, max_bytes =, ours = }. Nothing is opened before a call.
+function lm.set_cache(place)
+  cache_place = place
+  if cache then cache.close() end
+end
+
+--- Where replies are kept.
+function lm.get_cache() return cache_place end
+
 --- The configured model or nil.
 function lm.get_default() return configured_model end
 
@@ -197,8 +241,8 @@ end
 ---@param spec string|function|table|nil "provider/model", "offline", a function from a request to a text or a reply, or a
 ---  handle (returned as it is); nil is the configured model
 ---@param options table|nil `base_url`, `api_key`, `timeout` and `connect_timeout` (seconds),
----  `price = {input=, output=}` (US dollars per million tokens), `name`, `cache = false`; anything else (temperature,
----  max_tokens, ...) goes into every request
+---  `price = {input=, output=}` (US dollars per million tokens), `name`, `cache = false` (never from the cache), `rollout`
+---  (another sample for each number); anything else (temperature, max_tokens, ...) goes into every request
 ---@return table handle
 function lm.new(spec, options)
   if getmetatable(spec) == Handle and options == nil then return spec end
@@ -221,6 +265,8 @@ function lm.new(spec, options)
     timeout = options.timeout,
     connect_timeout = options.connect_timeout,
     price = options.price,
+    cache = options.cache,
+    rollout = options.rollout,
   }, Handle)
   if not provider.answer then
     handle.base_url, keys[handle] = place_of(provider, options)
@@ -394,8 +440,8 @@ local function settled_cost(handle, reply, worst)
   return cost
 end
 
--- The reply that stands in a stored text.
-local function rebuild(text, was_sent)
+-- The reply that stands in a stored text. `waited`: the seconds that a caller who has not sent it waited.
+local function rebuild(text, was_sent, waited)
   local reply, problem = json.decode(text)
   if type(reply) ~= "table" or type(reply.text) ~= "string" or type(reply.usage) ~= "table" then
     errors.raise("bad_response", "a stored reply cannot be read" .. (problem and ": " .. problem or ""))
@@ -405,6 +451,8 @@ local function rebuild(text, was_sent)
   reply.usage.calls, reply.usage.cached = 1, was_sent and 0 or 1
   if was_sent then
     reply.usage.billed_usd, reply.usage.waited_seconds = reply.usage.usd, reply.usage.seconds
+  else
+    reply.usage.waited_seconds = waited or 0.0
   end
   return reply
 end
@@ -426,29 +474,68 @@ local function limit_reply(handle, request)
   task.log("info", ("%s: no max_tokens is given; under a budget it is %d"):format(handle.name, UNKNOWN_COMPLETION_TOKENS))
 end
 
-local function call_over_network(handle, provider, request)
+-- The cache for this call, or nil. `sample` is what the call says of it.
+local function open_cache(handle, sample)
+  if not cache_place or handle.cache == false or sample.cache == false then return nil end
+  cache = cache or require "lmopt.cache"
+  return cache.open(cache_place)
+end
+
+-- What the request is known by; `endpoint` may have a login or a key in it, the result has none.
+local function key_of(handle, provider, message, rollout, key)
+  cache = cache or require "lmopt.cache"
+  local endpoint = without_login(message.url)
+  if key then endpoint = lm.redact(endpoint, key) end
+  return cache.key(handle.provider, endpoint, provider.api_version or "", message.body, rollout)
+end
+
+local function call_over_network(handle, provider, request, sample)
   local key = keys[handle]
-  require_key(handle, provider, key)
+  local store = open_cache(handle, sample)
+  if not store then require_key(handle, provider, key) end
   limit_reply(handle, request)
-  return with_clean_errors(key, function()
-    local message = provider.request(handle, request, key)
-    local was_sent = false
-    local worst = worst_cost(handle, request, message.body)
-    local function exchange()
-      was_sent = true
-      local reply, seconds = send(handle, provider, message, request)
-      return normalise(handle, reply, seconds, key), settled_cost(handle, reply, worst), seconds
+  local message = with_clean_errors(key, provider.request, handle, request, key)
+  local worst = worst_cost(handle, request, message.body)
+  local started, was_sent, waited = task.now(), false, nil
+  local function send_and_read()
+    local reply, seconds = send(handle, provider, message, request)
+    return normalise(handle, reply, seconds, key), settled_cost(handle, reply, worst), seconds
+  end
+  local function exchange()
+    if not store then was_sent = true end
+    return with_clean_errors(key, send_and_read)
+  end
+  local id = key_of(handle, provider, message, sample.rollout or handle.rollout, key)
+  local through
+  if store then
+    function through(pay)
+      local text, joined
+      text, was_sent, joined = cache.ask(store, id, handle.name, key or "", function(launch)
+        require_key(handle, provider, key)
+        return pay(launch)
+      end)
+      if joined then waited = task.now() - started end
+      return text, was_sent
     end
-    local journal = task.context().journal
-    local text
-    if journal then
-      local body = json.encode { provider = handle.provider, url = message.url, body = message.body }
-      text = journal:call(system.sha256(body), handle.name, message.body, worst, exchange)
-    else
-      text = exchange()
-    end
-    return rebuild(text, was_sent)
-  end)
+  end
+  local journal = task.context().journal
+  local text
+  if journal then
+    text = journal:call(id, handle.name, message.body, worst, exchange, through)
+  elseif through then
+    text = through(function(launch)
+      return launch(function()
+        local reply, cost = exchange()
+        return reply, cost.usd
+      end, function() end)
+    end)
+  else
+    text = exchange()
+  end
+  local ok, reply = pcall(rebuild, text, was_sent, waited)
+  if ok then return reply end
+  if store then store:forget(id) end
+  error(reply, 0)
 end
 
 -- A model inside this process: no network, no limit, no journal, and nothing to pay.
@@ -467,6 +554,37 @@ local function call_in_process(handle, answer, request)
   local made = {}
   for name, value in pairs(reply) do made[name] = value end
   made.usage, made.cached, made.model = used, false, reply.model or handle.model
+  return made
+end
+
+-- What a function does, as far as its code says: one that was edited is another model.
+local function code_of(handle)
+  local code = codes[handle]
+  if not code then
+    local ok, dumped = pcall(string.dump, handle.answer, true)
+    code = ok and system.sha256(dumped) or ""
+    codes[handle] = code
+  end
+  return code
+end
+
+-- A function with a name, through the cache. What JSON can't say is not kept.
+local function call_function(handle, request, sample)
+  local store = handle.keeps and open_cache(handle, sample)
+  local ok, asked = false, nil
+  if store then ok, asked = pcall(json.encode, { model = handle.name, request = request }) end
+  if not ok then return call_in_process(handle, handle.answer, request) end
+  local id = cache.key("function", "", code_of(handle), asked, sample.rollout or handle.rollout)
+  local text = store:get(id)
+  if text then return rebuild(text, false) end
+  local made = call_in_process(handle, handle.answer, request)
+  local known, used = {}, made.usage
+  for name, value in pairs(made) do known[name] = value end
+  known.cached = nil
+  known.usage = { prompt_tokens = used.prompt_tokens, completion_tokens = used.completion_tokens, usd = used.usd,
+    seconds = used.seconds }
+  ok, text = pcall(json.encode, known)
+  if ok then cache.put(store, id, handle.name, used.usd, text) end
   return made
 end
 
@@ -494,31 +612,35 @@ local function make_request(handle, input, provider)
   end
   check_option_names(input, provider, "a request", REQUEST_OPTIONS)
   check_messages(input.messages)
+  check_sample(input, "a request")
   for _, name in ipairs(HANDLE_OPTIONS) do
-    if input[name] ~= nil then
+    if input[name] ~= nil and name ~= "cache" and name ~= "rollout" then
       errors.misuse("'" .. name .. "' belongs to lmopt.lm(spec, { " .. name .. " = ... }), not to one request", 3)
     end
   end
   local request = {}
   for name, value in pairs(handle.defaults) do request[name] = value end
   for name, value in pairs(input) do request[name] = value end
+  request.cache, request.rollout = nil, nil
   return request
 end
 
 --- Asks the model. Inside a task this waits without blocking others.
 ---@param self table the handle
----@param input string|table a text (one user message), or `{ messages = {...}, temperature = ..., ... }`
+---@param input string|table a text (one user message), or `{ messages = {...}, temperature = ..., ... }`; `cache = false` asks
+---  anew (and keeps nothing), `rollout = n` asks for another sample, which is kept under its number
 ---@return table reply { text, usage, cached, finish_reason, model }
 function Handle.__call(self, input)
-  local provider = not self.answer and providers.get(self.provider) or {}
+  local provider = not self.answer and providers.get(self.provider) or NO_PROVIDER
   local request = make_request(self, input, provider)
+  local sample = type(input) == "table" and input or NO_PROVIDER
   local reply
   if self.answer then
-    reply = call_in_process(self, self.answer, request)
+    reply = call_function(self, request, sample)
   elseif provider.answer then
     reply = call_in_process(self, function(asked) return provider.answer(self, asked) end, request)
   else
-    reply = call_over_network(self, provider, request)
+    reply = call_over_network(self, provider, request, sample)
   end
   for _, sink in ipairs(task.context().usage_sinks or {}) do usage.add(sink, reply.usage) end
   return reply
@@ -533,6 +655,7 @@ function Handle:identity()
   if not self.answer then -- the code of a function is part of the script
     known.base_url, known.options = self.base_url and without_login(self.base_url), self.defaults
   end
+  known.rollout = self.rollout
   return json.encode(known)
 end
 

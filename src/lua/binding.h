@@ -15,7 +15,10 @@
 
 /* --- modules --- */
 
-/* A Lua file inside the binary; the list ends with a NULL module. Made by scripts/embed. */
+/*
+** A Lua file inside the binary; the list ends with a NULL module. Made by scripts/embed; the command has the
+** files in Lua's binary form (scripts/precompile), which only its own Lua may load.
+*/
 typedef struct lm_embedded_file {
   const char *module, *chunk; /* "lmopt.predict", "@lmopt/predict.lua" */
   const unsigned char *text;
@@ -25,9 +28,11 @@ extern const lm_embedded_file lm_embedded_files[];
 
 /* Each leaves one module's table. [-0, +1] */
 int lm_open_task(lua_State *L);
+int lm_open_cache(lua_State *L);
 int lm_open_http(lua_State *L);
 int lm_open_json(lua_State *L);
 int lm_open_study(lua_State *L);
+int lm_open_policy(lua_State *L);
 int lm_open_system(lua_State *L);
 
 /* --- the runtime of a state --- */

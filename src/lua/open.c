@@ -197,7 +197,7 @@ static void push_environment(lua_State *L) {
 static int load_embedded(lua_State *L) {
   const lm_embedded_file *file = lua_touserdata(L, lua_upvalueindex(1));
   lua_settop(L, 2);
-  if (luaL_loadbufferx(L, (const char *)file->text, file->size, file->chunk, "t") != LUA_OK) return lua_error(L);
+  if (luaL_loadbufferx(L, (const char *)file->text, file->size, file->chunk, "bt") != LUA_OK) return lua_error(L);
   push_environment(L);
   if (!lua_setupvalue(L, -2, 1)) lua_pop(L, 1);
   lua_insert(L, 1);
@@ -217,13 +217,9 @@ static void add_loader(lua_State *L, int preload, const char *module) {
 
 static void add_modules(lua_State *L) {
   static const luaL_Reg core[] = {
-      {"lmopt.core.task", lm_open_task},
-      {"lmopt.core.http", lm_open_http},
-      {"lmopt.core.json", lm_open_json},
-      {"lmopt.core.study", lm_open_study},
-      {"lmopt.core.system", lm_open_system},
-      {"lmopt.cjson", luaopen_cjson},
-      {NULL, NULL},
+      {"lmopt.core.task", lm_open_task},     {"lmopt.core.cache", lm_open_cache}, {"lmopt.core.http", lm_open_http},
+      {"lmopt.core.json", lm_open_json},     {"lmopt.core.study", lm_open_study}, {"lmopt.core.policy", lm_open_policy},
+      {"lmopt.core.system", lm_open_system}, {"lmopt.cjson", luaopen_cjson},      {NULL, NULL},
   };
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
   int preload = lua_gettop(L);

@@ -113,6 +113,12 @@ bool lm_scheduler_tell_interrupt(lm_scheduler *s);
 /* What a wait gives the task that waited. Raises; `t` keeps owning the operation. Returns how many values. */
 int lm_wait_push_results(lua_State *L, lm_task *t);
 void lm_wait_forget(lm_task *t); /* leaves what it waits for */
+/*
+** Whether a yield from L gets to the scheduler: L is the running task's
+** coroutine, or was resumed from there through lmopt.wrap alone, and no C
+** function is in between. Raises for want of memory alone.
+*/
+bool lm_wait_can_yield(lm_scheduler *s, lua_State *L);
 
 int lm_wait_task(lua_State *L);   /* primitive: task */
 int lm_wait_park(lua_State *L);   /* primitive */

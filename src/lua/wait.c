@@ -72,12 +72,7 @@ void lm_wait_forget(lm_task *t) {
 
 /* --- where are we? --- */
 
-/*
-** Whether a yield from L gets to the scheduler: L is the running task's
-** coroutine, or was resumed from there through lmopt.wrap alone, and no C
-** function is in between.
-*/
-static bool can_yield(lm_scheduler *s, lua_State *L) {
+bool lm_wait_can_yield(lm_scheduler *s, lua_State *L) {
   lm_task *t = s->current;
   lua_State *co = L;
   if (!t || t->wait != LM_WAIT_NONE) return false;
@@ -290,7 +285,7 @@ int lm_await(lua_State *L, lm_submit_fn submit, const void *request) {
   luaL_checkstack(L, 10, NULL);
   int ended = push_fate(L, s);
   if (ended) return ended;
-  if (!can_yield(s, L)) return await_in_place(L, s, submit, request);
+  if (!lm_wait_can_yield(s, L)) return await_in_place(L, s, submit, request);
   lm_error e;
   lm_task *t = s->current;
   t->op = submit(s->rt, request, &e);
@@ -312,7 +307,7 @@ int lm_wait_task(lua_State *L) {
   target->observed = true;
   if (lm_task_finished(target)) return push_results(L, 1);
   if (target == t) return fail_at_place(L, "deadlock", "would wait for ever (deadlock): a task awaits itself");
-  if (can_yield(s, L)) {
+  if (lm_wait_can_yield(s, L)) {
     lm_task_push(s, L, t);
     lua_pushvalue(L, 1);
     lua_setiuservalue(L, -2, LM_TASK_TARGET);
@@ -351,7 +346,7 @@ int lm_wait_park(lua_State *L) {
   luaL_checkstack(L, 10, NULL);
   int ended = push_fate(L, s);
   if (ended) return ended;
-  if (can_yield(s, L)) return yield(L, t, LM_WAIT_UNPARK);
+  if (lm_wait_can_yield(s, L)) return yield(L, t, LM_WAIT_UNPARK);
   int refused = refuse_in_place(L, s);
   if (refused) return refused;
   lm_wait outer = t->wait;

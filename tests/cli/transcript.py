@@ -82,6 +82,7 @@ def run(tests, program, folder):
         XDG_CACHE_HOME=os.path.join(folder, "cache"),
         REPOSITORY=os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))),
     )
+    environment.pop("LMOPT_CACHE", None)
     shell = subprocess.Popen(
         ["sh"],
         stdin=subprocess.PIPE,

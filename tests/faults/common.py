@@ -19,6 +19,8 @@ LMOPT = os.path.join(BUILD, "lmopt")
 SANITIZED = bool(os.environ.get("SANITIZE", "").strip())
 PATIENCE = 300  # seconds until a process that hangs is a failure
 
+os.environ.setdefault("LMOPT_CACHE", "memory")  # nobody's own replies
+
 started = []  # processes of this test
 
 FINISHED = ("COMPLETE", "PRUNED", "FAIL")

@@ -188,7 +188,7 @@ describe("lmopt.configure", function()
     assert.matches("unknown option 'concurency'.*did you mean 'concurrency'", message_of(lmopt.configure,
       { concurency = 1 }))
     assert.matches("'budget' .* does not exist in this version", message_of(lmopt.configure, { budget = { usd = 1 } }))
-    assert.matches("'cache' .* can only be false", message_of(lmopt.configure, { cache = "x.db" }))
+    assert.matches("'cache' .* must be false, \"memory\", a path", message_of(lmopt.configure, { cache = 3 }))
     assert.matches("must be an integer of at least 1", message_of(lmopt.configure, { concurrency = 0 }))
     assert.matches("must be an integer of at least 1", message_of(lmopt.configure, { concurrency = 1.5 }))
     assert.matches("no provider 'nope'", message_of(lmopt.configure, { concurrency = 3, lm = "nope" }))

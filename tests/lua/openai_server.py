@@ -62,6 +62,14 @@ def answer(model, key, body, path):
     if model == "slow":
         time.sleep(5)
         return 200, completion("late")
+    if model == "fresh":  # another text each time
+        return 200, completion("answer %d" % served)
+    if model == "unhurried":
+        time.sleep(0.15)
+        return 200, completion("answer %d" % served)
+    if model == "unhurried-500":
+        time.sleep(0.1)
+        return 500, {"error": {"message": "no luck"}}
     if model == "brief":
         time.sleep(0.05)
         return 200, completion("brief")

@@ -8,6 +8,7 @@ local KEY = "sk-secret.+%1234567890"
 local server, base_url
 
 setup(function()
+  lmopt.configure { cache = false } -- cache_spec.lua is about it
   -- Without the sanitizer that the interpreter may run under; python is not its subject.
   server = assert(io.popen("env -u LD_PRELOAD python3 tests/lua/openai_server.py", "r"))
   base_url = "http://127.0.0.1:" .. assert(server:read "n") .. "/v1"
@@ -16,6 +17,7 @@ end)
 teardown(function()
   http.request { method = "POST", url = base_url:gsub("/v1$", "") .. "/shutdown", body = "" }
   server:close()
+  lmopt.configure { cache = "memory" }
 end)
 
 local function model(name, options)

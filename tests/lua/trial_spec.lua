@@ -553,7 +553,7 @@ describe("usage", function()
     local model = lmopt.lm(function(request)
       calls = calls + 1
       return { text = request.messages[1].content:upper(), usage = { prompt_tokens = 3, completion_tokens = 2, usd = 0.5 } }
-    end, { name = "shouter" })
+    end, { name = "shouter", cache = false })
     local study = new()
     local seen = {}
     local summary = study:optimize(function(trial)

@@ -10,6 +10,7 @@ local commands = {
   run = { module = "lmopt.cli.run", summary = "run a script: optimise the objective it returns" },
   study = { module = "lmopt.cli.study", summary = "look into a storage: ls, show, best, export, rm" },
   trial = { module = "lmopt.cli.trial", summary = "look into one trial: show" },
+  cache = { module = "lmopt.cli.cache", summary = "the replies that are kept: stats, clear, path" },
   version = { summary = "print the version" },
   help = { summary = "this, or the help of a command: lmopt help run" },
 }
@@ -24,7 +25,7 @@ local own = {
     positionals = {}, options = {}, examples = { "lmopt help", "lmopt help run", "lmopt help study show" },
   },
 }
-local order = { "run", "study", "trial", "version", "help" }
+local order = { "run", "study", "trial", "cache", "version", "help" }
 
 local function overview()
   local lines = { "usage: lmopt COMMAND ...", "" }

@@ -36,6 +36,8 @@ Runs a script. When it returns an objective (a function, or a table with
       help = "of every random choice; drawn and shown when not given" },
     { name = "budget", value = "USD", type = "number", minimum = 0, help = "what the study's model calls may cost" },
     { name = "lm", value = "MODEL", help = "the language model: openai/gpt-4o-mini, offline" },
+    { name = "cache", value = "WHERE",
+      help = "where replies of models are kept: a file, memory or off\n(a file of the user's: lmopt cache path)" },
     { name = "new", help = "the script has changed: a study NAME@2 that begins\nwith the parameters tried so far" },
     { name = "same", help = "the script has changed, and its results are comparable" },
     { name = "json", help = "one JSON object on standard output" },
@@ -60,8 +62,8 @@ interrupted.]],
 }
 
 -- Sets what models the script's calls go to, as its table and the flags say.
-local function configure(path, given)
-  for _, key in ipairs { "lm", "cache" } do
+local function configure(path, given, flags)
+  for _, key in ipairs { "lm", not flags.cache and "cache" or nil } do
     local ok, err = pcall(lmopt.configure, { [key] = given[key] })
     if not ok then script.complain(path, key, "%s", script.without_place(errors.text(err))) end
   end
@@ -260,7 +262,7 @@ end
 local function optimise(path, given, bare, flags, recorder, arguments, host)
   given = settings.merge(given, flags)
   given.name = given.name or path:match "([^/]+)$":gsub("%.lua$", "")
-  configure(path, given)
+  configure(path, given, flags)
   local say, show = speaker(flags, given.timeout, host)
   local started = lmopt.now()
 
@@ -339,7 +341,7 @@ local function watch()
 end
 
 -- Options that mean something to a script that drives its own studies.
-local MEANT_FOR_ALL = { lm = true, json = true, quiet = true }
+local MEANT_FOR_ALL = { lm = true, cache = true, json = true, quiet = true }
 
 local function main(flags, arguments, host)
   local path = flags.SCRIPT
@@ -348,6 +350,7 @@ local function main(flags, arguments, host)
   if flags.quiet then host.log_level "warning" end
   if flags.json then host.divert() end
   terminal.share(host)
+  require "lmopt.lm".set_cache(settings.cache_place(flags.cache))
   if flags.lm then lmopt.configure { lm = flags.lm } end -- here already: the script may ask it while it loads
   local has_worked = watch()
 

@@ -3,6 +3,7 @@ local errors = require "lmopt.error"
 local options = require "lmopt.cli.options"
 local output = require "lmopt.cli.output"
 local script = require "lmopt.cli.script"
+local system = require "lmopt.core.system"
 
 local settings = {}
 
@@ -131,6 +132,18 @@ local function check_model(name)
   if name == nil then return end
   local ok, err = pcall(require "lmopt.lm".new, name)
   if not ok then errors.raise("usage", ("--lm: %s"):format(script.without_place(errors.text(err))), { command = "run" }) end
+end
+
+--- Where the replies of models are kept: what a flag or LMOPT_CACHE says, else a file of the user's own.
+---@param word string? "off", "memory" or a path; nil: the environment decides
+---@return false|"memory"|{ path: string, ours: boolean? }
+function settings.cache_place(word)
+  if word == nil then word = os.getenv "LMOPT_CACHE" end
+  if word == "off" then return false end
+  if word == "memory" then return "memory" end
+  if word and word ~= "" then return { path = word } end
+  local folder = system.user_cache_folder()
+  return folder and { path = folder .. "/lm-cache.db", ours = true } or "memory"
 end
 
 --- Checks the flags that need no script.
