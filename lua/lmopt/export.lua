@@ -183,6 +183,7 @@ function export.export(study, path)
   if type(path) ~= "string" then errors.misuse("'path' of export must be a string, not a " .. type(path)) end
   local format = export.format_of(path)
   if not format then errors.misuse(("'path' of export must end in .csv, .json or .jsonl, not '%s'"):format(path)) end
+  if not (io and os) then errors.misuse "export needs Lua's libraries io and os, which this host has not opened" end
   local text = export.render(study, format)
   local beside = path .. ".part"
   local file, reason = io.open(beside, "wb")

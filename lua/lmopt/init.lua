@@ -46,4 +46,22 @@ local lmopt = {
   error = errors,
 }
 
-return setmetatable(lmopt, { __index = function(self, key) errors.check_field(key, "lmopt", self) end })
+-- Programs are loaded by those who use them: name -> the module, and the function in it.
+local LAZY = {
+  signature = { "lmopt.signature", "new" },
+  example = { "lmopt.example", "new" },
+  predict = { "lmopt.predict", "new" },
+  details = { "lmopt.predict", "details" },
+  with = { "lmopt.predict", "with" },
+  module = { "lmopt.module", "new" },
+  chain_of_thought = { "lmopt.modules.chain_of_thought", "new" },
+}
+
+return setmetatable(lmopt, {
+  __index = function(self, key)
+    local place = LAZY[key]
+    if not place then return errors.check_field(key, "lmopt", self, LAZY) end
+    self[key] = require(place[1])[place[2]]
+    return self[key]
+  end,
+})

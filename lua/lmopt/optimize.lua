@@ -95,18 +95,30 @@ local function end_trial(run, trial, number, state, values, message, traceback, 
   run:finished(number, state, message, problem)
 end
 
--- The body of a trial's task. Nothing here raises: what goes wrong is the run's business.
-local function run_trial(run, trial)
-  local number = trial.number
-  trial._task = core.current()
-  local entry = run.entries[number]
-  entry.begun = true
-  -- A coroutine that is closed from outside (a bare yield, coroutine.close) gets no further than here.
-  local _ <close> = setmetatable({}, { __close = function()
-    if entry.ended then return end
+-- What ends with a trial's task, whatever ends that. A coroutine that is closed from outside (a bare yield,
+-- coroutine.close) gets no further than here, nor does one that has no memory to go on.
+local Guard = {}
+
+function Guard.__close(guard, problem)
+  local run, entry = guard.run, guard.entry
+  core.cancel_children()
+  if entry.ended then
+    if run.parked then run:wake() end -- it was not told, for want of memory
+  elseif problem ~= nil then
+    end_trial(run, guard.trial, entry.number, nil, nil, errors.new("memory", errors.text(problem)))
+  else
     local message = "the objective's coroutine was ended from outside; use lmopt.wrap for generators"
-    end_trial(run, trial, number, "failed", nil, message)
-  end })
+    end_trial(run, guard.trial, entry.number, "failed", nil, message)
+  end
+end
+
+-- The body of a trial's task. Nothing here raises: what goes wrong is the run's business. The guard is made beforehand,
+-- as there may be no memory for it here.
+local function run_trial(run, trial, guard)
+  local _ <close> = guard
+  local number, entry = trial.number, guard.entry
+  trial._task = core.current()
+  entry.begun = true
   local results = table.pack(xpcall(run.objective, with_traceback, trial))
   core.cancel_children()
   if entry.ended then return end -- put back already, by a run that could not wait for us
@@ -119,8 +131,8 @@ end
 function Run:wake()
   self.woken = true
   if self.parked then
-    self.parked = false
     core.unpark(self.task)
+    self.parked = false -- after it: without memory it raises, and somebody has to try again
   end
 end
 
@@ -301,7 +313,8 @@ function Run:begin()
     self.entries[trial.number] = entry
     self.queue[#self.queue + 1] = entry
   end
-  entry.task = core.spawn(context_of(self, trial), run_trial, self, trial)
+  local guard = setmetatable({ run = self, trial = trial, entry = entry }, Guard)
+  entry.task = core.spawn(context_of(self, trial), run_trial, self, trial, guard)
   return true
 end
 

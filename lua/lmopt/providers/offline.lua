@@ -8,6 +8,8 @@
 -- interpretation of term specificity", Journal of Documentation 28, 1972, over the texts of this prompt. So better
 -- demonstrations, more of them, a better order (later ones count a little more) and a better wording answer better, as
 -- with a real model.
+local offline_fields = require "lmopt.providers.offline_fields"
+
 local offline = {}
 
 -- Words that say nothing about a text's subject.
@@ -229,13 +231,8 @@ local function candidates_of(values, demos)
   return found
 end
 
-local function choose(instructions, demos, query)
-  local values = read_values(instructions)
-  if #values == 0 and (query:lower():find("one of:", 1, true) or query:find "%[.+,.+%]") then
-    values = read_values(query)
-  end
-  local candidates = candidates_of(values, demos)
-  if #candidates == 0 then return #demos > 0 and demos[#demos].output or query end
+-- The best of a list of { name =, description = }: near to the query itself, or the answer of a demonstration that is.
+local function best_of(candidates, demos, query)
   local query_words = words_of(query)
   local texts = { query_words }
   for _, candidate in ipairs(candidates) do
@@ -262,6 +259,16 @@ local function choose(instructions, demos, query)
   return best.name
 end
 
+local function choose(instructions, demos, query)
+  local values = read_values(instructions)
+  if #values == 0 and (query:lower():find("one of:", 1, true) or query:find "%[.+,.+%]") then
+    values = read_values(query)
+  end
+  local candidates = candidates_of(values, demos)
+  if #candidates == 0 then return #demos > 0 and demos[#demos].output or query end
+  return best_of(candidates, demos, query)
+end
+
 local function count_words(text)
   local _, count = text:gsub("%S+", "")
   return count
@@ -271,18 +278,17 @@ end
 ---@param request table with `messages`
 ---@return table reply { text, finish_reason, usage }
 function offline.answer(_, request)
-  local text = choose(read_prompt(request.messages))
+  local text = offline_fields.answer(request.messages, content_text, read_values, best_of, same_answer)
+    or choose(read_prompt(request.messages))
   local prompt_tokens = 0
   for _, message in ipairs(request.messages) do
     prompt_tokens = prompt_tokens + count_words(content_text(message.content))
   end
   local limit, finish_reason = math.tointeger(request.max_tokens), "stop"
   if limit and limit >= 0 and count_words(text) > limit then
-    local kept = {}
-    for word in text:gmatch "%S+" do
-      if #kept < limit then kept[#kept + 1] = word end
-    end
-    text, finish_reason = table.concat(kept, " "), "length"
+    local stop = 0
+    for _ = 1, limit do stop = text:match("^%s*%S+()", stop + 1) - 1 end
+    text, finish_reason = text:sub(1, stop), "length"
   end
   return {
     text = text,

@@ -1,0 +1,305 @@
+--- Saved programs: JSON that a person can read and edit, and that no version of lmopt runs as code.
+--
+--   { "format": "lmopt.program", "version": 1,
+--     "predictors": { "query": { "signature": "question -> query", "instructions": "...", "fields": { "query": { "desc": "..." } },
+--       "demos": [ { "question": "...", "query": "..." } ], "options": { "temperature": 0.5 },
+--       "adapter": "chat", "on_parse_error": "retry", "frozen": false } } }
+--
+-- Predictors are matched by path and fields by name. A key that a predictor's entry lacks leaves that part as it is; a key
+-- that is unknown is kept, and written again. Models are not saved: keys and addresses belong to where a program runs.
+local adapters = require "lmopt.adapters"
+local errors = require "lmopt.error"
+local json = require "lmopt.json"
+local json_reader = require "lmopt.json_reader"
+local program = require "lmopt.program"
+local signature = require "lmopt.signature"
+local system = require "lmopt.core.system"
+local types = require "lmopt.types"
+local values = require "lmopt.values"
+
+local program_file = {}
+
+local FORMAT, VERSION = "lmopt.program", 1
+local TOP_KEYS = { "format", "version", "predictors" }
+local KEYS = { "signature", "instructions", "fields", "demos", "options", "adapter", "on_parse_error", "frozen" }
+
+local function set_of(list)
+  local set = {}
+  for _, name in ipairs(list) do set[name] = true end
+  return set
+end
+local IS_TOP_KEY, IS_KEY = set_of(TOP_KEYS), set_of(KEYS)
+
+local function sorted_keys(object)
+  local keys = {}
+  for key in next, object do keys[#keys + 1] = key end
+  table.sort(keys)
+  return keys
+end
+
+-- --- dump ---
+
+-- JSON is UTF-8; other bytes would come back as something else.
+local function check_text(value, path)
+  if type(value) == "string" then
+    if not utf8.len(value) then errors.misuse(("dump: %s is not UTF-8"):format(path)) end
+  elseif type(value) == "table" then
+    for key, item in next, value do
+      check_text(key, path)
+      check_text(item, path .. "." .. tostring(key))
+    end
+  end
+end
+
+local function state_of(one)
+  local made_for = one.signature
+  local descriptions, demos = {}, json.array {}
+  for name, field in pairs(made_for.fields) do
+    if field.desc then descriptions[name] = { desc = field.desc } end
+  end
+  for i, demo in ipairs(one.demos) do
+    local written = {}
+    for name, value in next, demo do
+      local field = made_for.fields[name]
+      written[name] = field and values.marked(value, field.type) or value
+    end
+    demos[i] = written
+  end
+  local adapter = one.adapter
+  local state = {
+    signature = tostring(made_for), instructions = made_for.instructions, fields = descriptions, demos = demos,
+    options = one.options, adapter = type(adapter) == "string" and adapter or adapter.name,
+    on_parse_error = one.on_parse_error, frozen = one.frozen,
+  }
+  for key, value in next, one._extra or {} do state[key] = value end
+  return state
+end
+
+---The state of a program as text.
+---@param self table
+---@return string
+function program_file.dump(self)
+  local order = table.move(KEYS, 1, #KEYS, #TOP_KEYS + 1, table.move(TOP_KEYS, 1, #TOP_KEYS, 1, {}))
+  local known = set_of(order)
+  local function add(name)
+    if not known[name] then
+      known[name] = true
+      order[#order + 1] = name
+    end
+  end
+  local state = { format = FORMAT, version = VERSION, predictors = {} }
+  for key, value in next, program.extras[self] or {} do state[key] = value end
+  local predictors = self:predictors()
+  for _, entry in ipairs(predictors) do
+    state.predictors[entry.name] = state_of(entry.predictor)
+  end
+  for _, entry in ipairs(predictors) do
+    for _, side in ipairs { "inputs", "outputs" } do
+      for _, field in ipairs(entry.predictor.signature[side]) do add(field.name) end
+    end
+  end
+  for _, entry in ipairs(predictors) do add(entry.name) end
+  check_text(state, "the program")
+  return json.encode(state, { indent = 2, keys = order }) .. "\n"
+end
+
+-- --- restore: everything is read and checked, then everything is set ---
+
+local function refuse(what, ...) errors.raise("program", what:format(...)) end
+
+local function check_kind(value, kind, path)
+  if type(value) ~= kind then
+    refuse("%s must be %s, not %s", path, kind == "table" and "an object" or "a " .. kind, type(value))
+  end
+end
+
+local SIDES = { inputs = "input", outputs = "output" }
+
+-- The saved signature must name the fields that the program has, with their types; their order is the program's.
+local function check_signature(text, ours, path)
+  check_kind(text, "string", path .. ".signature")
+  local ok, theirs = pcall(signature.new, text)
+  if not ok then refuse("%s.signature can't be read: %s", path, errors.text(theirs)) end
+  for side, word in pairs { inputs = "input", outputs = "output" } do
+    for _, field in ipairs(ours[side]) do
+      local other = theirs.fields[field.name]
+      if not other then refuse("%s: the file has no %s '%s'", path, word, field.name) end
+    end
+  end
+  for _, side in ipairs { "inputs", "outputs" } do
+    local names = {}
+    for i, field in ipairs(ours[side]) do names[i] = field.name end
+    local is_ours = set_of(names)
+    for _, field in ipairs(theirs[side]) do
+      if not is_ours[field.name] then
+        local elsewhere = ours.fields[field.name] and (", where it is on the other side" or "")
+        refuse("%s: the file has the %s '%s', which the program lacks%s%s", path, SIDES[side], field.name,
+          elsewhere or "", errors.hint(field.name, names))
+      end
+      local mine, saved = types.text(ours.fields[field.name].type), types.text(field.type)
+      if mine ~= saved then
+        refuse("%s: the %s '%s' is %s in the program and %s in the file", path, SIDES[side], field.name, mine, saved)
+      end
+    end
+  end
+end
+
+-- Runs a check that raises a text for misuse, and raises what it says as a problem of the file.
+local function checked(path, fn, ...)
+  local ok, result = pcall(fn, ...)
+  if ok then return result end
+  if errors.is(result) then error(result, 0) end
+  refuse("%s: %s", path, (errors.text(result):gsub("^[^\n]-:%d+: ", "", 1)))
+end
+
+-- The signature with the saved descriptions and instructions.
+local function restored_signature(state, ours, path)
+  local made = ours
+  if state.fields ~= nil then
+    check_kind(state.fields, "table", path .. ".fields")
+    for _, name in ipairs(sorted_keys(state.fields)) do
+      if not ours.fields[name] then refuse("%s.fields: the program has no field '%s'", path, tostring(name)) end
+      check_kind(state.fields[name], "table", ("%s.fields.%s"):format(path, name))
+      local desc = state.fields[name].desc
+      if desc ~= nil then check_kind(desc, "string", ("%s.fields.%s.desc"):format(path, name)) end
+    end
+    made = made:with_descriptions(function(name) return state.fields[name] and state.fields[name].desc end)
+  end
+  if state.instructions ~= nil then
+    check_kind(state.instructions, "string", path .. ".instructions")
+    made = checked(path .. ".instructions", made.with_instructions, made, state.instructions)
+  end
+  return made
+end
+
+-- Works out a predictor's new state on a copy of it.
+local function restored(one, state, path)
+  check_kind(state, "table", path)
+  if state.signature ~= nil then check_signature(state.signature, one.signature, path) end
+  local kind = program.kind_of(one)
+  local made = kind.clone(one)
+  made._signature = restored_signature(state, one.signature, path)
+  local parts = { "demos", "options", "on_parse_error", "frozen" }
+  for _, name in ipairs(parts) do
+    if state[name] ~= nil then checked(path .. "." .. name, kind.set, made, name, state[name], path) end
+  end
+  local adapter = state.adapter
+  local current = type(one.adapter) == "string" and one.adapter or one.adapter.name
+  if adapter ~= nil and adapter ~= current then
+    if type(adapter) ~= "string" or not adapters.is_known(adapter) then
+      refuse("%s.adapter: this program has no adapter '%s'; set it before loading", path, tostring(adapter))
+    end
+    kind.set(made, "adapter", adapter, path)
+  end
+  local extra
+  for key, value in next, state do
+    if not IS_KEY[key] then
+      extra = extra or {}
+      extra[key] = program.copy_data(value)
+    end
+  end
+  made._extra = extra or false
+  return made
+end
+
+local function read_state(given)
+  if type(given) == "string" then
+    local ok, state, cut = json_reader.read((given:gsub("^\xEF\xBB\xBF", "")))
+    if not ok then refuse("this is no saved program: %s%s", state, cut and " (the text is cut off)" or "") end
+    given = state
+  elseif type(given) ~= "table" then
+    errors.misuse("restore expects the text of a saved program, or the table that it says, not a " .. type(given))
+  end
+  if type(given) ~= "table" or given.format ~= FORMAT then
+    refuse('this is no saved program: "format" is not "%s"', FORMAT)
+  end
+  if math.type(given.version) ~= "integer" or given.version < 1 then refuse '"version" must be an integer of at least 1' end
+  if given.version > VERSION then
+    refuse("the program was saved by a newer lmopt (version %d of the format; this one reads up to %d)", given.version, VERSION)
+  end
+  check_kind(given.predictors, "table", '"predictors"')
+  return given
+end
+
+---Takes a saved state.
+---@param self table
+---@param given string|table
+---@return table self
+function program_file.restore(self, given)
+  local state = read_state(given)
+  local predictors, names, changes = self:predictors(), {}, {}
+  for i, entry in ipairs(predictors) do
+    names[i] = entry.name
+    if state.predictors[entry.name] == nil then refuse("the file has no predictor '%s'", entry.name) end
+  end
+  local is_ours = set_of(names)
+  for _, name in ipairs(sorted_keys(state.predictors)) do
+    if not is_ours[name] then
+      refuse("the file has the predictor '%s', which the program lacks%s", tostring(name), errors.hint(tostring(name), names))
+    end
+  end
+  for i, entry in ipairs(predictors) do
+    changes[i] = restored(entry.predictor, state.predictors[entry.name], ("predictor '%s'"):format(entry.name))
+  end
+  local extras
+  for key, value in next, state do
+    if not IS_TOP_KEY[key] then
+      extras = extras or {}
+      extras[key] = program.copy_data(value)
+    end
+  end
+  for i, entry in ipairs(predictors) do
+    for key, value in next, changes[i] do rawset(entry.predictor, key, value) end
+  end
+  program.extras[self] = extras
+  return self
+end
+
+-- --- files ---
+
+local function needs_io(what, instead)
+  if io and os then return end
+  errors.misuse(("%s needs Lua's io and os, which this host has not opened; %s"):format(what, instead))
+end
+
+---Writes a program to a file: beside it first, then in its place.
+---@param self table
+---@param path string
+---@return table self
+function program_file.save(self, path)
+  errors.check_type(path, "path", "save", "string")
+  needs_io("save", "program:dump() gives the text")
+  local text = program_file.dump(self)
+  local beside = ("%s.%d.new"):format(path, system.process_id())
+  local file, problem = io.open(beside, "wb")
+  if not file then errors.raise("storage", "the program can't be saved: " .. problem) end
+  local written, why = file:write(text)
+  local closed, why_not_closed = file:close()
+  local moved, why_not_moved
+  if written and closed then moved, why_not_moved = os.rename(beside, path) end
+  if not moved then
+    os.remove(beside)
+    errors.raise("storage", "the program can't be saved: " .. tostring(why or why_not_closed or why_not_moved))
+  end
+  return self
+end
+
+---Takes the state in a file.
+---@param self table
+---@param path string
+---@return table self
+function program_file.load(self, path)
+  errors.check_type(path, "path", "load", "string")
+  needs_io("load", "program:restore(text) takes it from a text")
+  local file, problem, code = io.open(path, "rb")
+  if not file then errors.raise(code == 2 and "not_found" or "storage", "the program can't be loaded: " .. problem) end
+  local text, why = file:read "a"
+  file:close()
+  if not text then errors.raise("storage", ("the program can't be loaded: %s: %s"):format(path, why)) end
+  local ok, result = pcall(program_file.restore, self, text)
+  if ok then return result end
+  if errors.is(result, "program") then result.message = path .. ": " .. result.message end
+  error(result, 0)
+end
+
+return program_file

@@ -1,0 +1,243 @@
+local lmopt = require "lmopt"
+local errors = require "lmopt.error"
+local http = require "lmopt.core.http"
+local predict = require "lmopt.predict"
+
+local function message_of(fn, ...)
+  local ok, problem = pcall(fn, ...)
+  assert.is_false(ok)
+  return tostring(problem)
+end
+
+-- A model that gives these replies in turn, and remembers what it was asked.
+local function scripted(replies)
+  local seen = {}
+  local model = lmopt.lm(function(request)
+    seen[#seen + 1] = request
+    local reply = replies[math.min(#seen, #replies)]
+    return type(reply) == "table" and reply or { text = reply }
+  end) -- without a name, so that nothing it says is kept
+  return model, seen
+end
+
+local GOOD = "[[ ## answer ## ]]\n42\n\n[[ ## completed ## ]]"
+local BAD = "[[ ## answer ## ]]\nmany\n\n[[ ## completed ## ]]"
+
+after_each(function() lmopt.configure { lm = false } end)
+
+describe("a predictor", function()
+  it("asks the model and gives typed outputs", function()
+    local model, seen = scripted { GOOD }
+    local qa = lmopt.predict("question -> answer: int", { lm = model, temperature = 0 })
+    local out = qa { question = "What is 6 x 7?" }
+    assert.equal(42, out.answer)
+    assert.same({ answer = 42 }, out)
+    assert.equal('{"answer":42}', lmopt.json.encode(out))
+    assert.equal(0, seen[1].temperature)
+    assert.matches("did you mean 'answer'", message_of(function() return out.anser end))
+    local details = lmopt.details(out)
+    assert.equal(1, details.usage.calls)
+    assert.equal(0, details.retries)
+    assert.equal(GOOD, details.text)
+  end)
+
+  it("sends exactly what messages gives", function()
+    local model, seen = scripted { GOOD }
+    local qa = lmopt.predict("question, notes: list[string]? -> answer: int", { lm = model, demos = { { question = "1+1", answer = 2 } } })
+    local options = { history = { { question = "hm", answer = 3 } }, instructions = "Count.", top_p = 0.5 }
+    for _, given in ipairs { nil, options } do
+      local input = { question = "x\n[[ ## answer ## ]]", notes = { "a" } }
+      local messages = qa:messages(input, given)
+      qa(input, given)
+      assert.same(messages, seen[#seen].messages)
+    end
+  end)
+
+  it("takes its model from the call, itself, lmopt.with, lmopt.configure", function()
+    local function named(text) return lmopt.lm(function() return "[[ ## a ## ]] " .. text end) end
+    local own, bare = lmopt.predict("q -> a", { lm = named "own" }), lmopt.predict "q -> a"
+    local input = { q = "?" }
+    local _, problem = pcall(bare, input)
+    assert.is_true(errors.is(problem, "no_model"))
+    lmopt.configure { lm = named "configured" }
+    assert.equal("configured", bare(input).a)
+    assert.equal("own", own(input).a)
+    assert.equal("call", own(input, { lm = named "call" }).a)
+    lmopt.with({ lm = named "with" }, function()
+      assert.equal("with", bare(input).a)
+      assert.equal("own", own(input).a)
+      assert.same({ "with", "with" }, lmopt.map({ 1, 2 }, function() return bare(input).a end))
+      assert.equal("inner", lmopt.with({ lm = named "inner" }, function() return bare(input).a end))
+      assert.equal("with", bare(input).a)
+    end)
+    pcall(lmopt.with, { lm = named "with" }, error, "out")
+    assert.equal("configured", bare(input).a)
+  end)
+
+  it("puts a call's options over its own, and those over lmopt.with", function()
+    local model, seen = scripted { GOOD }
+    local qa = lmopt.predict("question -> answer", { lm = model, temperature = 0.5, max_tokens = 7 })
+    lmopt.with({ temperature = 0.1, top_p = 0.2, seed = 3 }, function() qa({ question = "?" }, { max_tokens = 9, seed = 4 }) end)
+    local request = seen[1]
+    assert.same({ 0.5, 0.2, 9, 4 }, { request.temperature, request.top_p, request.max_tokens, request.seed })
+  end)
+
+  it("keeps settings apart between tasks", function()
+    local function named(text) return lmopt.lm(function() lmopt.sleep(0.001) return "[[ ## a ## ]] " .. text end) end
+    local qa = lmopt.predict "q -> a"
+    local found = lmopt.map({ "x", "y", "z" }, function(name)
+      return lmopt.with({ lm = named(name) }, function() return qa { q = "?" }.a .. qa { q = "?" }.a end)
+    end)
+    assert.same({ "xx", "yy", "zz" }, found)
+  end)
+
+  it("asks once more after a reply that can't be read, and counts it", function()
+    local model, seen = scripted { BAD, GOOD }
+    local total
+    local qa = lmopt.predict("question -> answer: int", { lm = model })
+    local out = qa { question = "?" }
+    assert.equal(42, out.answer)
+    assert.equal(2, #seen)
+    assert.equal(2, #seen[1].messages)
+    assert.equal(4, #seen[2].messages)
+    assert.same({ 1, 2 }, { lmopt.details(out).retries, lmopt.details(out).usage.calls })
+    local study = lmopt.create_study { seed = 1 }
+    study:optimize(function(trial)
+      local again = scripted { BAD, GOOD }
+      qa({ question = "?" }, { lm = again })
+      total = trial.usage.calls
+      return 0
+    end, { n_trials = 1 })
+    assert.equal(2, total)
+  end)
+
+  it("gives up after the second, or at once when told so", function()
+    local model, seen = scripted { BAD }
+    local qa = lmopt.predict("question -> answer: int", { lm = model })
+    local _, problem = pcall(qa, { question = "?" })
+    assert.is_true(errors.is(problem, "parse"))
+    assert.matches("one whole number, not the string 'many'.*%(asked 2 times%)", problem.message)
+    assert.equal(BAD, problem.text)
+    assert.equal(2, #seen)
+    _, problem = pcall(qa, { question = "?" }, { on_parse_error = "fail" })
+    assert.equal(0, problem.retries)
+    assert.equal(3, #seen)
+  end)
+
+  it("never asks again for what was cut off", function()
+    local model, seen = scripted { { text = "[[ ## answer ## ]]\nfor", finish_reason = "length" } }
+    local _, problem = pcall(lmopt.predict("question -> answer", { lm = model }), { question = "?" })
+    assert.is_true(errors.is(problem, "truncated"))
+    assert.equal(1, #seen)
+  end)
+
+  it("takes an example with declared inputs", function()
+    local model, seen = scripted { GOOD }
+    local qa = lmopt.predict("question -> answer", { lm = model })
+    local example = lmopt.example { question = "?", answer = "42", note = "extra" }
+    assert.equal("42", qa(example:with_inputs "question").answer)
+    assert.is_nil(seen[1].messages[2].content:find("extra", 1, true))
+    assert.matches("no declared inputs", message_of(qa, example))
+    qa.demos = { example }
+    assert.same({ { question = "?", answer = "42" } }, qa.demos)
+    assert.same({ answer = "42", note = "extra" }, example:with_inputs("question"):labels())
+    assert.matches("did you mean 'question'", message_of(example.with_inputs, example, "qestion"))
+  end)
+
+  it("says what is wrong with a call, at the caller's line", function()
+    local qa = lmopt.predict("question, n: int? -> answer", { lm = "offline" })
+    for text, call in pairs {
+      ["'question' is missing"] = function() qa {} end,
+      ["'question' must be a string, not 5"] = function() qa { question = 5 } end,
+      ["did you mean 'question'"] = function() qa { question = "?", qestion = "?" } end,
+      ["'n' must be an integer, not 1.5"] = function() qa { question = "?", n = 1.5 } end,
+      ["called with a table of its inputs, not with a string"] = function() qa "what?" end,
+      ["not with nothing"] = function() qa() end,
+      ["did you mean 'temperature'"] = function() qa({ question = "?" }, { temprature = 1 }) end,
+      ["'messages' is no option"] = function() qa({ question = "?" }, { messages = {} }) end,
+      ["must be \"retry\" or \"fail\""] = function() qa({ question = "?" }, { on_parse_error = "ignore" }) end,
+      ["\"json\" of .* does not exist in this version"] = function() qa({ question = "?" }, { on_parse_error = "json" }) end,
+      ["history%[1%] of .*needs an input and an output"] = function() qa({ question = "?" }, { history = { { question = "a" } } }) end,
+    } do
+      local message = message_of(call)
+      assert.matches(text, message)
+      assert.matches("predict_spec.lua:%d+:", message)
+    end
+  end)
+
+  it("checks what it is made of", function()
+    for text, make in pairs {
+      ["did you mean 'instructions'"] = function() lmopt.predict("a -> b", { instuctions = "x" }) end,
+      ["demos%[2%].*did you mean 'b'"] = function() lmopt.predict("a -> b", { demos = { { a = "", b = "" }, { a = "", bb = "" } } }) end,
+      ["needs an input and an output"] = function() lmopt.predict("a -> b", { demos = { { a = "x" } } }) end,
+      ["adapter 'json' does not exist in this version"] = function() lmopt.predict("a -> b", { adapter = "json" }) end,
+      ["no adapter 'caht' %(did you mean 'chat'"] = function() lmopt.predict("a -> b", { adapter = "caht" }) end,
+      ["no provider"] = function() lmopt.predict("a -> b", { lm = "gpt-4" }) end,
+      ["a predictor has no 'instruction' %(did you mean 'instructions'"] = function() lmopt.predict("a -> b").instruction = "x" end,
+      ["there is a field 'reasoning' already"] = function() lmopt.chain_of_thought "a -> reasoning" end,
+    } do
+      assert.matches(text, message_of(make))
+    end
+  end)
+
+  it("lets its parts be read and set", function()
+    local qa = lmopt.predict("question -> answer: int", { instructions = "Add.", max_tokens = 5 })
+    assert.same({ "Add.", "chat", "retry", false }, { qa.instructions, qa.adapter, qa.on_parse_error, qa.frozen })
+    assert.same({ max_tokens = 5 }, qa.options)
+    assert.is_nil(qa.lm)
+    qa.instructions, qa.demos, qa.lm, qa.frozen = "Sum.", { { question = "1+1", answer = 2 } }, "offline", true
+    assert.equal("Sum.", qa.signature.instructions)
+    assert.equal("offline", tostring(qa.lm))
+    assert.equal(2, qa.demos[1].answer)
+    assert.is_true(qa.frozen)
+    assert.matches("demos%[1%].*'answer'", message_of(function() qa.demos = { { question = "", answer = "two" } } end))
+    assert.is_true(predict.is(qa))
+  end)
+
+  it("works with an adapter of one's own", function()
+    local plain = {
+      name = "plain",
+      messages = function(signature, demos, _, input)
+        return { { role = "user", content = ("%s %d %s"):format(signature.instructions, #demos, input.q) } }
+      end,
+      parse = function(_, text)
+        if text == "?" then return nil, { kind = "parse", message = "nothing there" } end
+        return { a = text }
+      end,
+    }
+    local echo = lmopt.lm(function(request) return request.messages[1].content end)
+    assert.equal("Do. 0 x", lmopt.predict("q -> a", { adapter = plain, lm = echo, instructions = "Do." }) { q = "x" }.a)
+    local mute = lmopt.lm(function() return "?" end)
+    local _, problem = pcall(lmopt.predict("q -> a", { adapter = plain, lm = mute }), { q = "x" })
+    assert.matches("nothing there", problem.message)
+  end)
+end)
+
+describe("chain_of_thought", function()
+  it("asks for the reasoning first", function()
+    local model = scripted { "[[ ## reasoning ## ]]\nSix sevens.\n\n" .. GOOD }
+    local cot = lmopt.chain_of_thought("question -> answer: int", { lm = model, instructions = "Solve it.",
+      fields = { answer = { min = 0 } }, demos = { { question = "1+1", answer = 2 } } })
+    assert.equal("question -> reasoning, answer: integer", tostring(cot.signature))
+    assert.equal("Solve it.", cot.instructions)
+    local out = cot { question = "6 x 7" }
+    assert.same({ "Six sevens.", 42 }, { out.reasoning, out.answer })
+    assert.equal("self", cot:predictors()[1].name)
+  end)
+end)
+
+describe("over the network", function()
+  it("calls run side by side, and a task yields meanwhile", function()
+    local server = assert(io.popen("env -u LD_PRELOAD python3 tests/lua/openai_server.py", "r"))
+    local base_url = "http://127.0.0.1:" .. assert(server:read "n")
+    local model = lmopt.lm("openai/echo", { base_url = base_url .. "/v1" })
+    local qa = lmopt.predict("q -> a: json, b: string?", { lm = model, adapter = {
+      name = "whole", messages = require("lmopt.adapters.chat").messages,
+      parse = function(_, text) return { a = lmopt.json.decode(text) } end,
+    } })
+    local found = lmopt.map({ "one", "two", "three" }, function(q) return qa { q = q }.a.body.messages end)
+    for i, q in ipairs { "one", "two", "three" } do assert.same(qa:messages { q = q }, found[i]) end
+    http.request { method = "POST", url = base_url .. "/shutdown", body = "" }
+    server:close()
+  end)
+end)
