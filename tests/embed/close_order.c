@@ -1,5 +1,11 @@
+/* packages: lmopt lua5.4 sqlite3 */
 /* lua_close and lmopt_close in any order, at any time: nothing leaks, nothing dangles (run under sanitizers too). */
+#define _GNU_SOURCE
+#include <sqlite3.h>
+#include <unistd.h>
+
 #include "check.h"
+#include "server.h"
 
 /* Tasks in every state: ready, asleep, waiting for another, parked, in flight over HTTP, failed with nobody looking. */
 static const char busy[] =
@@ -115,7 +121,119 @@ static void close_from_a_task(void) {
   CHECK(c.live == 0);
 }
 
+/* --- with everything in flight at once --- */
+
+/* Studies whose trials wait for a timer, a server that says nothing, their children, each other's callbacks. */
+static const char studies[] =
+    "local function objective(trial)\n"
+    "  local x = trial:suggest_float('x', 0, 1)\n"
+    "  trial:report(x, 1)\n"
+    "  if trial.number < 3 then return x end\n"
+    "  local model = lmopt.lm('openai/m', { base_url = url })\n"
+    "  lmopt.map({ 1, 2, 3 }, function(i) if i == 1 then return model('hello') end\n"
+    "    lmopt.spawn(lmopt.sleep, 100) lmopt.sleep(100) end)\n"
+    "  return x\n"
+    "end\n"
+    "local function callback(study, trial)\n"
+    "  told = (told or 0) + 1\n"
+    "  study:enqueue_trial { x = 0.5 }\n"
+    "  if told == 3 then lmopt.sleep(100) end\n"
+    "end\n"
+    "kept = {}\n"
+    "for i, storage in ipairs { false, path } do\n"
+    "  lmopt.spawn(function()\n"
+    "    local study = lmopt.create_study { name = 's', seed = i, storage = storage or nil, lag = 8 }\n"
+    "    kept[i] = study\n"
+    "    study:optimize(objective, { n_trials = 50, n_jobs = 4, callbacks = { callback } })\n"
+    "  end)\n"
+    "end\n"
+    "setmetatable({}, { __gc = function() pcall(function() kept[1]:tell(4, 1) end) pcall(function() kept[2]:ask() end) "
+    "end })";
+
+static long long query(const char *path, const char *sql) {
+  sqlite3 *db = NULL;
+  sqlite3_stmt *s = NULL;
+  long long found = -1;
+  if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK &&
+      sqlite3_prepare_v2(db, sql, -1, &s, NULL) == SQLITE_OK && sqlite3_step(s) == SQLITE_ROW)
+    found = sqlite3_column_int64(s, 0);
+  sqlite3_finalize(s);
+  sqlite3_close(db);
+  return found;
+}
+
+static void remove_files(const char *path) {
+  char name[300];
+  const char *const endings[] = {"", "-wal", "-shm"};
+  for (int i = 0; i < 3; i++) {
+    snprintf(name, sizeof name, "%s%s", path, endings[i]);
+    remove(name);
+  }
+}
+
+/* Closed after so many steps, in one order or the other. */
+static void studies_in_flight(server *loopback, const char *path, int steps, bool state_first) {
+  counter c = {0};
+  log_book book = {0};
+  char text[400];
+  remove_files(path);
+  lmopt_runtime *rt = open_runtime(&c, &book);
+  lua_State *L = lua_newstate(counted_alloc, &c);
+  luaL_openlibs(L);
+  CHECK(lmopt_attach(L, rt) == LMOPT_OK);
+  luaL_requiref(L, "lmopt", luaopen_lmopt, 1);
+  snprintf(text, sizeof text, "path, url = '%s', 'http://127.0.0.1:%d/v1'", path, loopback->port);
+  CHECK(run(L, text));
+  CHECK(run(L, busy));
+  CHECK(run(L, studies));
+  int left = 1;
+  for (int i = 0; i < steps; i++) {
+    left = lmopt_step(rt, i % 4 == 3, 0);
+    server_turn(loopback);
+  }
+  CHECK(left > 0);
+  if (steps > 10) {
+    CHECK(query(path, "SELECT count(*) FROM trials WHERE state = 'RUNNING'") > 0);
+    CHECK(loopback->clients[0].got > 0); /* asked, and not answered */
+  }
+  if (!state_first) {
+    lmopt_close(rt);
+    CHECK(run(L,
+              "for _, study in pairs(kept) do\n"
+              "  assert(not pcall(study.ask, study) and not pcall(study.tell, study, 4, 1))\n"
+              "  pcall(function() return study.trials end) study:close() assert(tostring(study)) end\n"
+              "collectgarbage()"));
+  }
+  lua_close(L);
+  if (state_first) {
+    CHECK(lmopt_step(rt, 0, 0) == 0);
+    lmopt_close(rt);
+  }
+  CHECK(c.live == 0);
+  if (steps > 0) {
+    CHECK(query(path, "SELECT count(*) FROM trials WHERE state = 'RUNNING'") == 0);
+    CHECK(query(path, "SELECT count(*) FROM trials") > 0);
+  }
+  remove_files(path);
+}
+
+static void everything_in_flight(void) {
+  static server loopback;
+  static const int steps[] = {0, 1, 2, 3, 5, 8, 20, 60};
+  char path[200];
+  snprintf(path, sizeof path, "%s/lmopt-close-%ld.db", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp",
+           (long)getpid());
+  CHECK(server_open(&loopback));
+  loopback.silent = true;
+  for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+    studies_in_flight(&loopback, path, steps[i], true);
+    studies_in_flight(&loopback, path, steps[i], false);
+  }
+  server_close(&loopback);
+}
+
 int main(void) {
+  everything_in_flight();
   runtime_first(false);
   runtime_first(true);
   state_first(false);
