@@ -28,12 +28,20 @@ function core.methods.await(self)
   return finish(core.await(self))
 end
 
----Starts a function as a task. It runs when the loop gets to it, not at once.
+-- What can be called though it is no function (a program, a model) as a function, else the value as it is.
+local function function_of(value)
+  local meta = type(value) == "table" and getmetatable(value)
+  if type(meta) ~= "table" or not meta.__call then return value end
+  return function(...) return value(...) end
+end
+
+---Starts a function, or what can be called like one (a program, a model), as a task. It runs when the loop gets to it,
+---not at once.
 ---@param fn function
 ---@param ... any its arguments
 ---@return lmopt.Task
 function task.spawn(fn, ...)
-  return core.spawn(nil, fn, ...)
+  return core.spawn(nil, function_of(fn), ...)
 end
 
 ---Waits; other tasks run meanwhile.
@@ -140,7 +148,8 @@ local function conclude(outcomes, collect)
   return results
 end
 
----Calls `fn(item, index)` for every item, each in a task of its own, and waits for all.
+---Calls `fn(item, index)` for every item, each in a task of its own, and waits for all. A program or a model in the place
+---of `fn` gets the item alone.
 ---@async
 ---@generic T, R
 ---@param list T[]
@@ -149,6 +158,8 @@ end
 ---@return R[] results in list order; {value=} or {error=} records with "collect". A nil result leaves a hole
 function task.map(list, fn, options)
   errors.check_type(list, "the list", "map", "table")
+  local called = function_of(fn)
+  if called ~= fn then fn = function(item) return called(item) end end
   errors.check_type(fn, "the function", "map", "function")
   local concurrency, collect = read_options(options, { "concurrency", "errors" }, "map")
   local count = #list
@@ -178,7 +189,7 @@ end
 
 ---Waits for all of a list of functions (each is started as a task) and tasks.
 ---@async
----@param list (function|lmopt.Task)[] and, beside them, the option `errors` ("raise" or "collect")
+---@param list (function|lmopt.Task)[] (or what can be called) and, beside them, the option `errors` ("raise" or "collect")
 ---@return any[] results in list order; {value=} or {error=} records with "collect". A nil result leaves a hole
 function task.gather(list)
   errors.check_type(list, "the list", "gather", "table")
@@ -188,17 +199,15 @@ function task.gather(list)
     if math.type(key) ~= "integer" or key < 1 or key > count then options[key] = value end
   end
   local _, collect = read_options(options, { "errors" }, "gather")
+  local items = {}
   for i = 1, count do
-    local one = list[i]
-    if type(one) ~= "function" and not task.is_task(one) then
-      errors.misuse("item " .. i .. " of gather must be a function or a task, not a " .. type(one))
+    items[i] = function_of(list[i])
+    if type(items[i]) ~= "function" and not task.is_task(items[i]) then
+      errors.misuse("item " .. i .. " of gather must be a function or a task, not a " .. type(list[i]))
     end
   end
   local tasks = {}
-  for i = 1, count do
-    local one = list[i]
-    tasks[i] = type(one) == "function" and core.spawn(nil, one) or one
-  end
+  for i = 1, count do tasks[i] = type(items[i]) == "function" and core.spawn(nil, items[i]) or items[i] end
   return conclude(await_all(tasks), collect)
 end
 

@@ -83,6 +83,19 @@ describe("spawn and await", function()
     assert.truthy(problem:match("task_spec.lua:%d+: a task is made of a function, not of a number"))
   end)
 
+  it("takes what can be called, as a program or a model can", function()
+    local twice = setmetatable({}, { __call = function(_, x, more) return x * 2, more end })
+    assert.are.equal(8, (lmopt.spawn(twice, 4):await()))
+    assert.are.same({ 2, 4, 6 }, lmopt.map({ 1, 2, 3 }, twice))
+    local seen = {}
+    lmopt.map({ "a" }, setmetatable({}, { __call = function(_, ...) seen = table.pack(...) end }))
+    assert.are.same({ "a", n = 1 }, seen) -- a place in the list is nothing for a program
+    local model = lmopt.lm(function(request) return request.messages[1].content:upper() end)
+    local replies = lmopt.map({ "x", "y" }, model)
+    assert.are.same({ "X", "Y" }, { replies[1].text, replies[2].text })
+    assert.are.same({ 5 }, lmopt.gather { setmetatable({}, { __call = function() return 5 end }) })
+  end)
+
   it("shows its state", function()
     local t = lmopt.spawn(lmopt.sleep, 0.001)
     assert.are.equal("ready", t:status())
