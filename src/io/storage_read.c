@@ -3,8 +3,7 @@
 **
 ** Some trials are read through the index of each table. When most trials of a
 ** file are wanted, each table is read from its beginning to its end instead,
-** and rows of other studies are passed over: a third of the time, and half
-** of the pages.
+** and rows of other studies are passed over: half of the time.
 */
 #include <math.h>
 #include <stdio.h>
