@@ -53,7 +53,8 @@ end
 -- "37/60 trials", "best 0.3979", "12 s left"
 local function parts(event, remaining)
   local list = {}
-  list[1] = event.total and ("%d/%d trials"):format(event.finished, event.total) or ("%d trials"):format(event.finished)
+  local within = event.total and event.finished <= event.total -- neighbours may add more than we were asked for
+  list[1] = within and ("%d/%d trials"):format(event.finished, event.total) or ("%d trials"):format(event.finished)
   if event.failed and event.failed > 0 then list[#list + 1] = ("%d failed"):format(event.failed) end
   if event.best then list[#list + 1] = "best " .. number(event.best) end
   if event.front then list[#list + 1] = ("%d on the front"):format(event.front) end

@@ -175,3 +175,11 @@ A study that was begun with one job stays at one trial at a time, and says so.
   $ lmopt run bowl.lua --storage two.db --trials 6 --jobs 9 --seed 1 2>&1 | sed -n 2,3p | cut -c1-64
   study 'bowl', minimize, tpe, seed 1, 4 at a time, two.db
   lag 4 (as the study was begun): 4 at a time, not 9; for more, be
+
+What another program runs is counted, and said.
+
+  $ lmopt run bowl.lua --storage three.db --trials 2 --seed 1 >/dev/null 2>&1
+  $ sqlite3 three.db "insert into trials(number, study_id, state, datetime_start) values (2, 1, 'RUNNING', '2026-01-01 00:00:00')"
+  $ lmopt run bowl.lua --storage three.db --trials 4 2>&1 | sed -n 3,4p
+  1 trial is running elsewhere and counted among the 4; run again to do what is left
+  study 'bowl': 3 trials, 3 complete

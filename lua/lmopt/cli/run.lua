@@ -244,6 +244,10 @@ local function conclude(summary, study, counts, finished, given, say, host)
   end
   if reason == "exhausted" then say "every point of the search space has been tried" end
   if reason == "stopped" then say(summary.message or "stopped by the script") end
+  if reason == "done" and given.trials and finished < given.trials and counts.running > 0 then
+    say(("%s running elsewhere and counted among the %d; run again to do what is left"):format(
+      counts.running == 1 and "1 trial is" or counts.running .. " trials are", given.trials))
+  end
   if counts.complete == 0 then
     io.stderr:write(("lmopt: no trial of study '%s' is complete\n"):format(study.name))
     return FAILED
