@@ -76,7 +76,7 @@ BENCH_PROGRAMS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/bench/*
 TEST_HELPERS   := $(sort $(filter-out $(UNIT_TESTS),$(wildcard tests/unit/*.c)))
 TEST_HELPER_OBJECTS := $(TEST_HELPERS:tests/%.c=$(BUILD)/obj/tests/%.o)
 
-.PHONY: all demo deb install-rock uninstall test test-unit test-lua test-cli test-embed test-package test-faults test-gc lint asan format bench interop install clean help force
+.PHONY: all demo deb hosts install-rock uninstall test test-unit test-lua test-cli test-embed test-package test-faults test-gc lint asan format bench interop install clean help force
 
 all: $(BUILD)/lmopt $(BUILD)/liblmopt.a $(BUILD)/lmopt.so ## build/lmopt, build/liblmopt.a, build/lmopt.so
 
@@ -243,6 +243,8 @@ test-cli: $(BUILD)/lmopt | $(BUILD)/.setup-test ## transcripts of the command li
 
 test-faults: $(BUILD)/lmopt | $(BUILD)/.setup-test ## kill -9, full disks, neighbours, Ctrl-C
 	@$(RUN_TESTS) faults
+
+hosts: $(HOST_PROGRAMS) ## the programs of examples/embed and tests/embed that embed lmopt, in build/hosts
 
 test-embed: $(HOST_PROGRAMS) $(BUILD)/lmopt.so ## programs that embed lmopt
 	@$(RUN_TESTS) embed $(HOST_PROGRAMS)

@@ -565,13 +565,24 @@ static bool load_script(lua_State *L, game *g, const options *o) {
     lua_setfield(L, -2, "seed");
     good = lua_pcall(L, 2, 0, 0) == LUA_OK;
   }
-  if (!good) fprintf(stderr, "game: %s\n", luaL_tolstring(L, -1, NULL));
+  if (!good) fprintf(stderr, "game: %s (--script FILE says where game.lua is)\n", luaL_tolstring(L, -1, NULL));
   return good;
 }
 
 static void say_log(void *userdata, lmopt_log_level level, const char *words) {
   (void)userdata;
   if (level == LMOPT_LOG_WARNING) fprintf(stderr, "lmopt: %s\n", words);
+}
+
+static void print_results(const game *g, const timings *t) {
+  const double *last = g->tuned ? g->tuned_to : g->chosen[g->best];
+  printf("%ld frames, %d trials, %d arrows, %d hits (lately %.0f%%)\n", t->count, g->results, g->arrows, g->hits,
+         100 * g->recent);
+  for (int i = 0; g->results > 0 && i < SKILLS; i++) printf("%s%s %.3g", i ? ", " : "best: ", skills[i].name, last[i]);
+  if (g->results > 0) printf("; score %.2f\n", g->tuned ? g->tuned_value : g->scores[g->best]);
+  print_timings("lmopt_step, 1 ms asked:", t->steps, t->count);
+  printf("%-24s worst %.3f ms of the processor's time\n", "", t->worst_processor);
+  print_timings("whole frame:", t->frames, t->count);
 }
 
 static bool run(game *g, const options *o, SDL_Texture *background, SDL_Texture *canvas) {
@@ -585,14 +596,7 @@ static bool run(game *g, const options *o, SDL_Texture *background, SDL_Texture 
   lua_State *L = luaL_newstate();
   bool good = L && lmopt_attach(L, rt) == LMOPT_OK && load_script(L, g, o) && play(g, rt, o, &t, background, canvas);
   if (good && o->screenshot) good = save_screenshot(g, o->screenshot);
-  double *last = g->tuned ? g->tuned_to : g->chosen[g->best];
-  printf("%ld frames, %d trials, %d arrows, %d hits (lately %.0f%%)\n", t.count, g->results, g->arrows, g->hits,
-         100 * g->recent);
-  for (int i = 0; g->results > 0 && i < SKILLS; i++) printf("%s%s %.3g", i ? ", " : "best: ", skills[i].name, last[i]);
-  if (g->results > 0) printf("; score %.2f\n", g->tuned ? g->tuned_value : g->scores[g->best]);
-  print_timings("lmopt_step, 1 ms asked:", t.steps, t.count);
-  printf("%-24s worst %.3f ms of the processor's time\n", "", t.worst_processor);
-  print_timings("whole frame:", t.frames, t.count);
+  if (t.count > 0) print_results(g, &t);
   if (L) lua_close(L);
   lmopt_close(rt);
   free(t.steps);

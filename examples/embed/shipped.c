@@ -48,7 +48,10 @@ static int push_file(lua_State *L, const char *folder, const char *name) {
   char path[4096];
   if (snprintf(path, sizeof path, "%s/%s", folder, name) >= (int)sizeof path) return 0;
   FILE *file = fopen(path, "rb");
-  if (!file) return 0;
+  if (!file) {
+    lua_pushfstring(L, "can't read %s; usage: shipped [FRAMES [MODEL [FOLDER]]]", path);
+    return 0;
+  }
   luaL_Buffer text;
   luaL_buffinit(L, &text);
   size_t size;
@@ -119,8 +122,7 @@ int main(int argc, char **argv) {
   open_libraries(L);
   int good = load_game(L, folder, model) && play(L, rt, frames > 0 ? frames : 1);
   if (!good) {
-    const char *message = lua_gettop(L) ? luaL_tolstring(L, -1, NULL) : NULL;
-    fprintf(stderr, "shipped: %s\n", message ? message : "a file is missing");
+    fprintf(stderr, "shipped: %s\n", lua_gettop(L) ? luaL_tolstring(L, -1, NULL) : "nothing was answered");
   }
   lua_close(L);
   lmopt_close(rt);

@@ -272,14 +272,16 @@ function program_file.save(self, path)
   local text = program_file.dump(self)
   local beside = ("%s.%d.new"):format(path, system.process_id())
   local file, problem = io.open(beside, "wb")
-  if not file then errors.raise("storage", "the program can't be saved: " .. problem) end
+  -- io's reasons begin with the name of the file beside, which is not the one the user knows.
+  local function fail(reason) errors.raise("storage", ("%s can't be written: %s"):format(path, (tostring(reason):gsub("^.*: ", "")))) end
+  if not file then fail(problem) end
   local written, why = file:write(text)
   local closed, why_not_closed = file:close()
   local moved, why_not_moved
   if written and closed then moved, why_not_moved = os.rename(beside, path) end
   if not moved then
     os.remove(beside)
-    errors.raise("storage", "the program can't be saved: " .. tostring(why or why_not_closed or why_not_moved))
+    fail(why or why_not_closed or why_not_moved)
   end
   return self
 end

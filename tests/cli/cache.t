@@ -123,3 +123,9 @@ A file of lmopt's own that is damaged is set aside, one of a newer version is le
   $ sqlite3 "$file" 'pragma user_version; pragma integrity_check'
   7
   ok
+
+A name that is no file is not taken for an empty cache.
+
+  $ lmopt cache clear nosuch.db
+  lmopt: there is no file nosuch.db
+  [1]

@@ -19,7 +19,7 @@ check "make install with DESTDIR and PREFIX" run_make install DESTDIR="$root" PR
   echo ./share/man/man1/lmopt.1
   echo ./share/man/man3/lmopt.3
   echo ./share/zsh/site-functions/_lmopt
-  for file in LICENSE README.md docs/*.md; do echo "./share/doc/lmopt/${file##*/}"; done
+  for file in LICENSE README.md $(find docs examples -type f); do echo "./share/doc/lmopt/$file"; done
   find lua/meta lua/lmopt -name '*.lua' ! -path 'lua/lmopt/cli/*' | sed 's,^,./share/lmopt/,'
 } | LC_ALL=C sort >"$work/expected"
 (cd "$top" && find . -type f | LC_ALL=C sort) >"$work/actual"

@@ -120,6 +120,11 @@ function cache.clear.main(values, _, host)
   local age = values["older-than"] and read_age(values["older-than"])
   local file, path = open(values)
   if not file then return FAILED end
+  if values.FILE and not checked(file:stats()).exists then -- a misspelt name is no empty cache
+    file:close()
+    io.stderr:write(("lmopt: there is no file %s\n"):format(path))
+    return FAILED
+  end
   local entries, bytes = checked(file:clear(age and math.max(system.utc() - age, 1e-9) or 0, values.model))
   file:close()
   host.write(("removed %s (%s) from %s\n"):format(output.count(entries, "reply"):gsub("replys", "replies"), size(bytes), path))
