@@ -109,8 +109,10 @@ typedef enum lmopt_log_level { LMOPT_LOG_DEBUG, LMOPT_LOG_INFO, LMOPT_LOG_WARNIN
 
 /*
 ** Receives what there is to say; `text` lives for the call. It is one line,
-** followed by a traceback where a task failed and nobody awaited it. It may
-** come from the collector of an attached Lua state: it must not call Lua.
+** followed by a traceback where a task failed and nobody awaited it: with
+** never_block that is said in the step in which a task fails that no other task
+** started, else when Lua's collector takes the task. So it must not call Lua.
+** A host without a log hears nothing of such errors.
 */
 typedef void (*lmopt_log_fn)(void *userdata, lmopt_log_level level, const char *text);
 

@@ -469,7 +469,12 @@ function M.optimize(study, objective, options)
   if study._run then errors.misuse("the study is being optimized already", 3) end
   local run = new_run(study, objective, options)
   if core.current() then return run_to_end(run) end
-  return tasks.spawn(run_to_end, run):await()
+  local one = tasks.spawn(run_to_end, run)
+  local ok, result = core.await(one)
+  if ok then return result end
+  local state = one:status()
+  if state == "ready" or state == "waiting" then one:cancel() end -- nobody may wait here: then nothing runs either
+  error(result, 0)
 end
 
 --- See study:stop.

@@ -293,6 +293,29 @@ static void make_report(lm_scheduler *s, lm_task *t) {
   if (lua_pcall(work, 2, 0, 0) != LUA_OK) lua_pop(work, 1);
 }
 
+/* Says that the task failed unless somebody awaited it; once. */
+static void log_report(lm_task *t) {
+  lm_scheduler *s = t->scheduler;
+  if (!t->report || !s->rt) return;
+  char text[4096];
+  if (!t->observed) {
+    snprintf(text, sizeof text, "a task failed, and nobody awaited it: %s", t->report);
+    lm_runtime_log(s->rt, LMOPT_LOG_WARNING, text);
+  }
+  lm_free(lm_runtime_allocator(s->rt), t->report);
+  t->report = NULL;
+}
+
+/*
+** Ends a task whose error is in its place. Whether anybody awaits it is known
+** for sure only when it is collected; but where nobody may wait outside tasks, a
+** task that no other one started has nobody: that is said in the frame it happens.
+*/
+static void end_failed(lm_scheduler *s, lm_task *t) {
+  if (!t->parent && !t->observed && lm_runtime_never_block(s->rt)) log_report(t);
+  end_task(s, t, LM_TASK_FAILED);
+}
+
 /* The error value is on top of the coroutine's stack, and its frames are still there. */
 static void end_badly(lm_scheduler *s, lm_task *t) {
   if (!t->doomed) make_report(s, t);
@@ -304,7 +327,7 @@ static void end_badly(lm_scheduler *s, lm_task *t) {
     if (status == LUA_OK) lua_pushnil(t->co);
     set_value(s, t, t->co);
   }
-  end_task(s, t, LM_TASK_FAILED);
+  end_failed(s, t);
 }
 
 /* Protected: a task yielded what it should not. The stack is: the number of values. */
@@ -331,7 +354,7 @@ static void end_bad_yield(lm_scheduler *s, lm_task *t, int values) {
   t->values = 0;
   lm_close_thread(t->co);
   lua_settop(t->co, 0);
-  end_task(s, t, LM_TASK_FAILED);
+  end_failed(s, t);
 }
 
 /* --- resuming --- */
@@ -489,18 +512,6 @@ static void interrupt_hook(void *thread) {
 }
 
 /* --- opening and closing --- */
-
-static void log_report(lm_task *t) {
-  lm_scheduler *s = t->scheduler;
-  if (!t->report || !s->rt) return;
-  char text[4096];
-  if (!t->observed) {
-    snprintf(text, sizeof text, "a task failed, and nobody awaited it: %s", t->report);
-    lm_runtime_log(s->rt, LMOPT_LOG_WARNING, text);
-  }
-  lm_free(lm_runtime_allocator(s->rt), t->report);
-  t->report = NULL;
-}
 
 static int collect_task(lua_State *L) {
   lm_task *t = lm_check_task(L, 1);

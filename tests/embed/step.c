@@ -62,6 +62,39 @@ static void frames(void) {
   close_host(L);
 }
 
+/* In a game nobody may wait outside tasks: what fails is said in its frame, and what can't be waited for does not run. */
+static void errors_are_said(void) {
+  log_book book = {0};
+  lmopt_config config;
+  lmopt_config_init(&config);
+  config.never_block = 1;
+  config.log = log_line;
+  config.log_userdata = &book;
+  CHECK(lmopt_open(&config, &rt) == LMOPT_OK);
+  lua_State *L = open_state(rt);
+  CHECK(run(L, "collectgarbage('stop') kept = lmopt.spawn(function() error('too early') end)"));
+  CHECK(lmopt_step(rt, 0, 0) == 0);
+  CHECK(book.lines == 1 && strstr(book.last, "too early") != NULL);
+  /* A task that another one started may still be awaited. */
+  CHECK(run(L,
+            "lmopt.spawn(function() local t = lmopt.spawn(function() error('awaited') end)\n"
+            "  lmopt.sleep(0) said = select(2, pcall(t.await, t)) end)"));
+  while (lmopt_step(rt, 0, 0) > 0) continue;
+  CHECK(book.lines == 1 && strstr(global_text(L, "said"), "awaited") != NULL);
+  CHECK(run(L, "kept, n = nil, 0 collectgarbage('restart') collectgarbage()"));
+  CHECK(book.lines == 1); /* said once */
+  CHECK(run(L,
+            "study = lmopt.create_study { seed = 1 }\n"
+            "local function run() return study:optimize(function() n = n + 1 return 1 end, { n_trials = 5 }) end\n"
+            "local ok, e = pcall(run) assert(not ok and e.kind == 'would_block', tostring(e))\n"
+            "ok, e = pcall(run) assert(not ok and e.kind == 'would_block', tostring(e))\n"
+            "lmopt.spawn(run)"));
+  while (lmopt_step(rt, 0, 0) > 0) continue;
+  CHECK(global_number(L, "n") == 5);
+  CHECK(book.lines == 1);
+  close_host(L);
+}
+
 static void budgets(void) {
   lua_State *L = open_host(true);
   CHECK(run(L,
@@ -187,6 +220,7 @@ static void texts(void) {
 
 int main(void) {
   frames();
+  errors_are_said();
   budgets();
   many_sleepers();
   waits();
