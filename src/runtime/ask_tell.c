@@ -112,12 +112,16 @@ static lmopt_status open_inner(lmopt_runtime *rt, const lmopt_study_config *c, l
 }
 
 lmopt_status lmopt_study_open(lmopt_runtime *rt, const lmopt_study_config *config, lmopt_study **out) {
-  if (out) *out = NULL;
-  if (!rt || !out) return LMOPT_MISUSE;
+  if (!rt) return LMOPT_MISUSE;
+  lm_error e;
+  if (!out) {
+    lm_fail(&e, LMOPT_MISUSE, "out is NULL");
+    return lm_runtime_fail(rt, &e);
+  }
+  *out = NULL;
   lmopt_study_config chosen;
   lmopt_study_config_init(&chosen);
   if (config) chosen = *config;
-  lm_error e;
   if (check_config(&chosen, &e) != LMOPT_OK) return lm_runtime_fail(rt, &e);
   /* Everything that can lack memory comes before a file is touched. */
   const lm_allocator *a = lm_runtime_allocator(rt);
@@ -221,9 +225,10 @@ static lmopt_status check_told(const lmopt_study *study, const lmopt_trial *tria
                                const double *values, size_t count, lm_error *e) {
   if (!trial) return lm_fail(e, LMOPT_MISUSE, "the trial is NULL");
   if (trial->study != study) return lm_fail(e, LMOPT_MISUSE, "trial %zu is of another study", trial->number);
-  if (state == LMOPT_FAIL) return LMOPT_OK;
-  if (state != LMOPT_COMPLETE && state != LMOPT_PRUNED)
+  if (state != LMOPT_COMPLETE && state != LMOPT_PRUNED && state != LMOPT_FAIL)
     return lm_fail(e, LMOPT_MISUSE, "a trial ends as LMOPT_COMPLETE, LMOPT_PRUNED or LMOPT_FAIL");
+  if (state == LMOPT_FAIL)
+    return count == 0 ? LMOPT_OK : lm_fail(e, LMOPT_MISUSE, "a trial that failed has no values, not %zu", count);
   if (state == LMOPT_PRUNED && count == 0) return LMOPT_OK;
   size_t wanted = lm_study_trials(study->study)->objectives;
   if (count != wanted || !values)

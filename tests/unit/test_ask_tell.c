@@ -563,7 +563,10 @@ static void test_misuse(void **state) {
   assert_int_equal(lmopt_study_tell(t, trial, LMOPT_COMPLETE, NULL, 0), LMOPT_MISUSE);
   assert_int_equal(lmopt_study_tell(t, trial, LMOPT_COMPLETE, &nan, 1), LMOPT_MISUSE);
   assert_int_equal(lmopt_study_tell(t, trial, LMOPT_WAITING, &x, 1), LMOPT_MISUSE);
+  assert_int_equal(lmopt_study_tell(t, trial, LMOPT_FAIL, &x, 1), LMOPT_MISUSE);
   assert_int_equal(lmopt_study_tell(t, NULL, LMOPT_FAIL, NULL, 0), LMOPT_MISUSE);
+  assert_int_equal(lmopt_study_open(rt, &c, NULL), LMOPT_MISUSE);
+  assert_string_equal(lmopt_errmsg(rt), "out is NULL");
   assert_int_equal(lmopt_study_tell(t, trial, LMOPT_COMPLETE, &x, 1), LMOPT_OK); /* it goes on after all that */
   lmopt_study_close(t);
   lmopt_study_close(NULL);
