@@ -29,7 +29,9 @@ The path says what happens:
                            The model's name may carry faults: "delay:0.1", "status:429", "reset", "text:..."
     /quit                  ends the server
     /script                POST a JSON list of steps ({"status":, "headers":, "body":, "delay":, "fault":});
-                           later requests to /scripted take them in order
+                           later requests to /scripted take them in order; "raw" is a body in hexadecimal, faults are
+                           "reset", "close", "cut" (half of what was promised) and "trickle" (some bytes, then silence)
+    /seen                  how many requests /scripted has had
 """
 
 import gzip
@@ -189,7 +191,11 @@ class Handler(BaseHTTPRequestHandler):
             self.state.steps = json.loads(self.body)
         self.reply(200, b"ok")
 
-    def path_scripted(self):
+    def path_seen(self):
+        self.reply(200, str(self.state.counts.get("scripted", 0)).encode())
+
+    def path_scripted(self, *_rest):
+        self.state.count("scripted")
         with self.state.lock:
             step = self.state.steps.pop(0) if self.state.steps else {"status": 500, "body": "the script is over"}
         time.sleep(step.get("delay", 0))
@@ -197,8 +203,20 @@ class Handler(BaseHTTPRequestHandler):
             self.hang_up(step["fault"] == "reset")
             return
         body = step.get("body", "")
-        body = body if isinstance(body, str) else json.dumps(body)
-        self.reply(step.get("status", 200), body.encode(), list(step.get("headers", {}).items()))
+        body = (body if isinstance(body, str) else json.dumps(body)).encode()
+        if "raw" in step:
+            body = bytes.fromhex(step["raw"])
+        if step.get("fault") in ("cut", "trickle"):
+            self.send_response(200)
+            self.send_header("Content-Length", str(2 * len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+            self.wfile.flush()
+            if step["fault"] == "trickle":
+                time.sleep(5)
+            self.hang_up(False)
+            return
+        self.reply(step.get("status", 200), body, list(step.get("headers", {}).items()))
 
     def chat(self):
         request = json.loads(self.body)

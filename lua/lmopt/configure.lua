@@ -1,10 +1,12 @@
---- What holds for everything in this Lua state: `lmopt.configure{ lm =, concurrency =, cache = }`.
+--- What holds for everything in this Lua state: `lmopt.configure{ lm =, concurrency =, rpm =, tpm =, cache =, budget = }`.
+local budget = require "lmopt.budget"
 local errors = require "lmopt.error"
+local gate = require "lmopt.gate"
 local lm = require "lmopt.lm"
 
 local M = {}
 
-local OPTIONS = { "lm", "concurrency", "cache", "budget" }
+local OPTIONS = { "lm", "concurrency", "rpm", "tpm", "cache", "budget" }
 
 -- The place that `cache` names: false, "memory", or a table with a path.
 local function read_cache(value)
@@ -25,35 +27,58 @@ local function read_cache(value)
   return { path = given.path, max_bytes = most }
 end
 
+local function check_rate(options, name)
+  local value = options[name]
+  if not value then return end
+  if type(value) ~= "number" or not (value > 0) or value == math.huge then
+    errors.misuse(("'%s' of configure must be a positive number, or false for no limit, not %s"):format(name, tostring(value)), 3)
+  end
+end
+
 --- Sets what is given and leaves the rest as it is.
----@param options { lm: table|string|function|nil, concurrency: integer?, cache: false|string|table|nil } `lm`: a handle, or
----  what lmopt.lm takes, or false for none; `concurrency`: how many calls may be on the network at a time (32); `cache`:
----  where replies are kept: "memory" (the default), the path of a file, { path =, max_bytes = }, or false for nowhere
+---@param options { lm: table|string|function|nil, concurrency: integer?, rpm: number|false|nil, tpm: number|false|nil, cache:
+---  false|string|table|nil, budget: table|false|nil } `lm`: a handle, or what lmopt.lm takes, or false for none;
+---  `concurrency`: how many calls may be in flight at each endpoint, at best (32; a server that refuses gets fewer); `rpm`,
+---  `tpm`: requests and tokens a minute at each endpoint for which no handle says it, false for no limit; `cache`: where
+---  replies are kept: "memory" (the default), the path of a file, { path =, max_bytes = }, or false for nowhere; `budget`:
+---  { usd =, calls =, tokens =, seconds = } of all calls from now on, false for none
 function M.configure(options)
   errors.check_type(options, "options", "configure", "table")
   errors.check_options(options, OPTIONS, "configure")
-  if options.budget ~= nil then
-    errors.misuse("'budget' of configure does not exist in this version: no call is counted against a limit", 2)
-  end
+  if options.budget then budget.check(options.budget, "configure", 2) end
   local cache = options.cache
   if cache ~= nil then cache = read_cache(cache) end
   local concurrency = options.concurrency
   if concurrency ~= nil and (math.type(concurrency) ~= "integer" or concurrency < 1) then
     errors.misuse("'concurrency' of configure must be an integer of at least 1, not " .. tostring(concurrency), 2)
   end
+  check_rate(options, "rpm")
+  check_rate(options, "tpm")
   local handle = options.lm
   if handle then handle = lm.new(handle) end
   -- Everything is right: now change.
   if concurrency then lm.set_concurrency(concurrency) end
+  if options.rpm ~= nil or options.tpm ~= nil then
+    gate.set_rates(options.rpm == false and 0 or options.rpm, options.tpm == false and 0 or options.tpm)
+  end
   if cache ~= nil then lm.set_cache(cache) end
+  if options.budget ~= nil then budget.set(options.budget or nil) end
   if handle ~= nil then lm.set_default(handle or nil) end
 end
 
 --- What is set now.
----@return { lm: table|nil, concurrency: integer, cache: false|string } `cache`: false, "memory" or a path
+---@return { lm: table|nil, concurrency: integer, rpm: number|nil, tpm: number|nil, cache: false|string, budget: table|nil }
+---  `cache`: false, "memory" or a path; `budget`: its limits, and `spent = { usd =, calls =, tokens = }`
 function M.configured()
-  local cache = lm.get_cache()
-  return { lm = lm.get_default(), concurrency = lm.get_concurrency(), cache = type(cache) == "table" and cache.path or cache }
+  local cache, ledger, rpm, tpm = lm.get_cache(), budget.get(), gate.get_rates()
+  return {
+    lm = lm.get_default(),
+    concurrency = lm.get_concurrency(),
+    rpm = rpm > 0 and rpm or nil,
+    tpm = tpm > 0 and tpm or nil,
+    cache = type(cache) == "table" and cache.path or cache,
+    budget = ledger and ledger:copy(),
+  }
 end
 
 return M

@@ -46,8 +46,9 @@ local lmopt = {
   error = errors,
 }
 
--- Programs are loaded by those who use them: name -> the module, and the function in it.
+-- Programs and embedders are loaded by those who use them: name -> the module, and the function in it.
 local LAZY = {
+  embedder = { "lmopt.embedder", "new" },
   signature = { "lmopt.signature", "new" },
   example = { "lmopt.example", "new" },
   predict = { "lmopt.predict", "new" },

@@ -58,13 +58,6 @@ end
 
 local NOTHING = { calls = 0, prompt_tokens = 0, completion_tokens = 0, usd = 0.0 }
 
--- What the call certainly cost although it failed, or nil when nobody knows.
-local function certain_cost(problem)
-  if not errors.is(problem) then return nil end
-  if problem.status then return { calls = 1 } end -- the server answered, with no completion
-  return nil
-end
-
 function Journal:stop(message)
   local problem = errors.new("budget", message)
   self.trial:_end(problem)
@@ -106,7 +99,9 @@ end
 ---@param model string for people
 ---@param request string the body that is sent
 ---@param worst table the most it can cost: calls, prompt_tokens, completion_tokens, usd (nil: no price is known)
----@param exchange fun(): string, table, number sends; returns the reply's text, its cost and its seconds
+---@param exchange fun(billing: table): string, table, number sends, as often as it takes; returns the reply's text, its cost
+---  and its seconds. `billing.cost` is what it keeps up to date for the case that it ends without a reply: the cost of the
+---  attempt, nil when nobody knows; it calls `billing.renew()` before another attempt when this one has cost something
 ---@param through (fun(pay: function): string, boolean)|nil the cache: given what lmopt.cache's `ask` takes as `pay`, returns
 ---  the reply, and whether it was `pay` that got it; without one, the call is sent
 ---@return string reply
@@ -125,10 +120,15 @@ function Journal:call(key, model, request, worst, exchange, through)
       errors.raise("budget", ("the budget is in dollars, and the price of '%s' is not known: give price = { input =, output = } "
         .. "(US dollars per million tokens) to lmopt.lm"):format(model))
     end
-    local call = self:reserve(core, { number, key, model, request, worst, nth })
-    calls.in_flight = calls.in_flight + 1
+    local call
+    local function reserve()
+      call = self:reserve(core, { number, key, model, request, worst, nth })
+      calls.in_flight = calls.in_flight + 1
+    end
+    reserve()
     -- The one way out; without a cost the worst case stays.
     local function settle(reply, cost, seconds)
+      if not call then return end -- there is none: the reserve for another attempt was refused
       calls.in_flight = calls.in_flight - 1
       local ok, problem, problem_kind = true, nil, nil
       if cost then ok, problem, problem_kind = core:settle_call(call, reply, cost, seconds) end
@@ -138,7 +138,13 @@ function Journal:call(key, model, request, worst, exchange, through)
       if not ok then errors.raise(problem_kind, problem) end
     end
     local function send()
-      local results = table.pack(pcall(exchange))
+      local billing = {}
+      function billing.renew()
+        settle(nil, billing.cost, 0)
+        call = nil
+        reserve()
+      end
+      local results = table.pack(pcall(exchange, billing))
       if results[1] then
         -- A study that can't store it is this caller's affair: others wait for the reply as well, and it is paid.
         local settled, why = pcall(settle, results[2], results[3], results[4])
@@ -146,7 +152,7 @@ function Journal:call(key, model, request, worst, exchange, through)
         if not settled then failure = why end
         return results[2], results[3].usd
       end
-      settle(nil, certain_cost(results[2]), 0)
+      settle(nil, billing.cost, 0)
       error(results[2], 0)
     end
     if launch then return launch(send, function() settle(nil, NOTHING, 0) end) end

@@ -7,22 +7,35 @@ local usage = {}
 ---@field cached integer calls answered without asking again
 ---@field prompt_tokens integer
 ---@field completion_tokens integer
+---@field cached_tokens integer those of the prompt that the server had in its own cache
+---@field reasoning_tokens integer those of the completion that were reasoning
 ---@field usd number
 ---@field seconds number
----@field billed_usd number
----@field waited_seconds number
+---@field billed_usd number what failed attempts may have cost included
+---@field waited_seconds number in queues and for attempts that failed too
 
-local COUNTS = { "calls", "cached", "prompt_tokens", "completion_tokens" }
+local COUNTS = { "calls", "cached", "prompt_tokens", "completion_tokens", "cached_tokens", "reasoning_tokens" }
+-- What a reply's usage may have besides, where the server tells: parts of prompt_tokens.
+usage.DETAILS = { "cached_prompt_tokens", "cache_write_tokens", "cache_write_1h_tokens" }
 local AMOUNTS = { "usd", "seconds", "billed_usd", "waited_seconds" }
 
 --- A usage of nothing, or a copy of what `from` has (what it lacks is 0).
 ---@param from table|nil
 ---@return lmopt.Usage
 function usage.new(from)
-  local made = {}
-  for _, field in ipairs(COUNTS) do made[field] = 0 end
-  for _, field in ipairs(AMOUNTS) do made[field] = 0.0 end
-  return from and usage.add(made, from) or made
+  from = from or {}
+  return {
+    calls = from.calls or 0,
+    cached = from.cached or 0,
+    prompt_tokens = from.prompt_tokens or 0,
+    completion_tokens = from.completion_tokens or 0,
+    cached_tokens = from.cached_tokens or from.cached_prompt_tokens or 0,
+    reasoning_tokens = from.reasoning_tokens or 0,
+    usd = (from.usd or 0) + 0.0,
+    seconds = (from.seconds or 0) + 0.0,
+    billed_usd = (from.billed_usd or 0) + 0.0,
+    waited_seconds = (from.waited_seconds or 0) + 0.0,
+  }
 end
 
 --- Adds `from` to `into`, and returns `into`. A field that is missing counts as 0.

@@ -97,6 +97,11 @@ function Limiter:pause(now, seconds) end
 ---@param ceiling integer
 function Limiter:set_concurrency(ceiling) end
 
+---What was taken before is still missing.
+---@param rpm number requests a minute; 0: no limit
+---@param tpm number tokens a minute; 0: no limit
+function Limiter:set_rates(rpm, tpm) end
+
 ---@class lmopt.LimiterState
 ---@field waiting integer
 ---@field in_flight integer

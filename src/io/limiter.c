@@ -22,6 +22,13 @@ static lm_rate new_rate(double per_minute, double burst) {
   return rate;
 }
 
+/* The same bucket with another limit: it is full when it would have been. */
+static void change_rate(lm_rate *rate, double per_minute, double burst) {
+  double full_at = rate->full_at;
+  *rate = new_rate(per_minute, burst);
+  if (rate->interval > 0) rate->full_at = full_at;
+}
+
 /* When the bucket holds enough for `units`; for more than it can hold, when it is full. */
 static double rate_ready(const lm_rate *rate, double units) {
   return rate->full_at - (rate->depth - fmin(units, rate->depth)) * rate->interval;
@@ -69,6 +76,7 @@ void lm_limiter_init(lm_limiter *l, const lm_limiter_options *o) {
   lm_limiter fresh = {
       .ceiling = o->concurrency > 1 ? o->concurrency : 1, .paused_until = -INFINITY, .accuracy = 1, .step = 1};
   fresh.window = fresh.ceiling;
+  fresh.burst = o->burst;
   fresh.requests = new_rate(o->rpm, o->burst);
   fresh.tokens = new_rate(o->tpm, o->burst);
   *l = fresh;
@@ -78,6 +86,11 @@ void lm_limiter_set_concurrency(lm_limiter *l, int ceiling) {
   bool at_ceiling = l->window >= l->ceiling;
   l->ceiling = ceiling > 1 ? ceiling : 1;
   if (at_ceiling || l->window > l->ceiling) l->window = l->ceiling;
+}
+
+void lm_limiter_set_rates(lm_limiter *l, double rpm, double tpm) {
+  change_rate(&l->requests, rpm, l->burst);
+  change_rate(&l->tokens, tpm, l->burst);
 }
 
 void lm_limiter_join(lm_limiter *l, lm_ticket *t, double tokens, bool again, double deadline) {

@@ -69,6 +69,7 @@ typedef struct lm_limiter {
   double step;   /* what a full round of good replies adds to it */
   uint64_t epoch;
   lm_rate requests, tokens;
+  double burst;
   double accuracy; /* real over estimated tokens */
   double paused_until;
   double fastest; /* seconds of the quickest good reply; 0: none yet */
@@ -76,7 +77,8 @@ typedef struct lm_limiter {
 } lm_limiter;
 
 void lm_limiter_init(lm_limiter *l, const lm_limiter_options *o);
-void lm_limiter_set_concurrency(lm_limiter *l, int ceiling); /* what is in flight goes on */
+void lm_limiter_set_concurrency(lm_limiter *l, int ceiling);      /* what is in flight goes on */
+void lm_limiter_set_rates(lm_limiter *l, double rpm, double tpm); /* what was taken is still missing; 0: no limit */
 
 /*
 ** Puts a call in the queue. `tokens`: a bound or an estimate of what it will

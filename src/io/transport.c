@@ -26,8 +26,9 @@ struct lm_transport {
   lm_curl curl;
   lm_poller *poller;
   CURLM *multi;
-  double due; /* when libcurl wants to be called though no socket is ready: monotonic seconds; negative: never */
-  bool blind; /* a socket could not be watched: look after all of them now and then */
+  double due;       /* when libcurl wants to be called though no socket is ready: monotonic seconds; negative: never */
+  double quiet_due; /* no call has been silent for too long before this moment; negative: none can be */
+  bool blind;       /* a socket could not be watched: look after all of them now and then */
   lm_http_call *calls;   /* all in flight, the newest first */
   lm_http_call *waiting; /* the oldest that is not started; those before it in `calls` are not either */
   size_t in_flight;
@@ -44,8 +45,11 @@ struct lm_http_call {
   bool added; /* to the multi handle */
   struct curl_slist *headers;
   char *body;
+  size_t body_size, body_sent;
   char where[300]; /* "host:port" for messages */
-  double submitted, connect_timeout, timeout;
+  double submitted, connect_timeout, first_byte_timeout, idle_timeout, timeout;
+  double heard; /* when the last piece of the reply came; 0: none yet */
+  bool quiet;   /* silent for too long */
   lm_http_reply reply;
   char reason[CURL_ERROR_SIZE];
 };
@@ -97,7 +101,7 @@ lmopt_status lm_transport_new(const lm_allocator *a, lm_transport **out, lm_erro
   lm_transport *t = lm_alloc_zeroed(a, sizeof *t);
   if (!t) return lm_fail_memory(e);
   t->allocator = a;
-  t->due = -1;
+  t->due = t->quiet_due = -1;
   lmopt_status status = lm_curl_load(&t->curl, NULL, e);
   if (status == LMOPT_OK) status = lm_poller_new(a, &t->poller, e);
   if (status == LMOPT_OK) status = open_multi(t, e);
@@ -201,13 +205,33 @@ static lmopt_status read_headers(lm_http_call *call, const lm_http_request *requ
   return add_header(call, "Expect:") ? LMOPT_OK : lm_fail_memory(e);
 }
 
+/* --- calls that fall silent --- */
+
+/* When the silence of a call is too long; negative: never. */
+static double silence_due(const lm_http_call *call) {
+  double limit = call->heard > 0 ? call->idle_timeout : call->first_byte_timeout;
+  return limit > 0 ? (call->heard > 0 ? call->heard : call->submitted) + limit : -1;
+}
+
+static double earlier(double a, double b) { return a < 0 || (b >= 0 && b < a) ? b : a; }
+
+static void hear(lm_http_call *call) {
+  if (call->idle_timeout <= 0 && call->first_byte_timeout <= 0) return;
+  bool first = call->heard == 0;
+  call->heard = lm_clock_monotonic();
+  /* Later pieces only move it on: then the moment noted is too early, and looking once too often is all it costs. */
+  if (first) call->transport->quiet_due = earlier(call->transport->quiet_due, silence_due(call));
+}
+
 static size_t receive_body(char *bytes, size_t one, size_t size, void *userdata) {
   lm_http_call *call = userdata;
+  hear(call);
   return lm_buffer_add(&call->reply.body, bytes, size * one) ? size * one : 0;
 }
 
 static size_t receive_header(char *bytes, size_t one, size_t size, void *userdata) {
   lm_http_call *call = userdata;
+  hear(call);
   if (size >= 5 && strncasecmp(bytes, "HTTP/", 5) == 0) {
     lm_buffer_clear(&call->reply.headers); /* of a 100 Continue, say: only the last response counts */
     return size * one;
@@ -238,6 +262,19 @@ static void set_safety(const lm_curl *curl, CURL *easy) {
 #endif
 }
 
+/*
+** Bodies are read from here, not given as CURLOPT_POSTFIELDS: on a connection that was used before and breaks without a
+** reply, libcurl would send those again unasked, and a call could be paid twice without anybody knowing. What it reads
+** from a function that can't go back it sends once.
+*/
+static size_t send_body(char *to, size_t one, size_t count, void *userdata) {
+  lm_http_call *call = userdata;
+  size_t left = call->body_size - call->body_sent, size = one * count < left ? one * count : left;
+  if (size > 0) memcpy(to, call->body + call->body_sent, size);
+  call->body_sent += size;
+  return size;
+}
+
 static void set_method(lm_http_call *call, const lm_http_request *request) {
   const lm_curl *curl = &call->transport->curl;
   CURL *easy = call->easy;
@@ -245,7 +282,8 @@ static void set_method(lm_http_call *call, const lm_http_request *request) {
   if (request->body || strcmp(method, "POST") == 0) {
     curl->easy_setopt(easy, CURLOPT_POST, 1L);
     curl->easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)(request->body ? request->body_size : 0));
-    curl->easy_setopt(easy, CURLOPT_POSTFIELDS, call->body ? call->body : "");
+    curl->easy_setopt(easy, CURLOPT_READFUNCTION, send_body);
+    curl->easy_setopt(easy, CURLOPT_READDATA, call);
     if (strcmp(method, "POST") != 0) curl->easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method);
   } else if (strcmp(method, "HEAD") == 0) {
     curl->easy_setopt(easy, CURLOPT_NOBODY, 1L);
@@ -290,10 +328,12 @@ static lmopt_status prepare(lm_http_call *call, const lm_http_request *request, 
   if (request->body) {
     call->body = lm_copy_bytes(t->allocator, request->body, request->body_size);
     if (!call->body) return lm_fail_memory(e);
+    call->body_size = request->body_size;
   }
   call->easy = take_easy(t);
   if (!call->easy || !set_options(call, request)) return lm_fail_memory(e);
   if (!t->waiting) t->waiting = call;
+  t->quiet_due = earlier(t->quiet_due, silence_due(call));
   return LMOPT_OK;
 }
 
@@ -309,6 +349,8 @@ lmopt_status lm_transport_submit(lm_transport *t, const lm_http_request *request
   call->submitted = lm_clock_monotonic();
   call->connect_timeout = request->connect_timeout > 0 ? request->connect_timeout : default_connect_timeout;
   call->timeout = request->timeout > 0 ? request->timeout : default_timeout;
+  call->first_byte_timeout = request->first_byte_timeout;
+  call->idle_timeout = request->idle_timeout;
   lm_buffer_init(&call->reply.headers, t->allocator, HEADER_LIMIT);
   lm_buffer_init(&call->reply.body, t->allocator, request->response_limit ? request->response_limit : RESPONSE_LIMIT);
   call->next = t->calls;
@@ -335,6 +377,7 @@ static lmopt_status explain_connect(lm_http_call *call, CURLcode code) {
   lm_error *e = &call->reply.error;
   long system_error = 0;
   call->transport->curl.easy_getinfo(call->easy, CURLINFO_OS_ERRNO, &system_error);
+  call->reply.reason = system_error == ECONNREFUSED ? "refused" : "connect";
   if (system_error == ECONNREFUSED) return lm_fail(e, LMOPT_NETWORK, "connection refused by %s", call->where);
   return lm_fail(e, LMOPT_NETWORK, "can't connect to %s: %s", call->where, reason_of(call, code));
 }
@@ -342,7 +385,15 @@ static lmopt_status explain_connect(lm_http_call *call, CURLcode code) {
 static lmopt_status explain_timeout(lm_http_call *call) {
   lm_error *e = &call->reply.error;
   curl_off_t connected = 0;
+  if (call->quiet) {
+    call->reply.reason = call->heard > 0 ? "idle" : "first_byte";
+    if (call->heard > 0)
+      return lm_fail(e, LMOPT_TIMEOUT, "%s fell silent for %g s in the middle of its reply", call->where,
+                     call->idle_timeout);
+    return lm_fail(e, LMOPT_TIMEOUT, "no reply from %s began within %g s", call->where, call->first_byte_timeout);
+  }
   call->transport->curl.easy_getinfo(call->easy, CURLINFO_PRETRANSFER_TIME_T, &connected);
+  if (connected == 0) call->reply.reason = "connect";
   double waited = lm_clock_monotonic() - call->submitted;
   if (connected == 0 && waited < call->timeout)
     return lm_fail(e, LMOPT_TIMEOUT, "no connection to %s within %g s", call->where, call->connect_timeout);
@@ -359,10 +410,14 @@ static lmopt_status explain(lm_http_call *call, CURLcode code) {
     return lm_fail(e, LMOPT_LIMIT, "the reply of %s is longer than %zu bytes", call->where, full->limit);
   switch (code) {
     case CURLE_OUT_OF_MEMORY: return lm_fail_memory(e);
-    case CURLE_COULDNT_RESOLVE_HOST: return lm_fail(e, LMOPT_NETWORK, "can't find the host of %s", call->where);
-    case CURLE_COULDNT_RESOLVE_PROXY: return lm_fail(e, LMOPT_NETWORK, "can't find the proxy for %s", call->where);
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_RESOLVE_PROXY:
+      call->reply.reason = "resolve";
+      return lm_fail(e, LMOPT_NETWORK, "can't find the %s %s",
+                     code == CURLE_COULDNT_RESOLVE_HOST ? "host of" : "proxy for", call->where);
     case CURLE_COULDNT_CONNECT: return explain_connect(call, code);
     case CURLE_OPERATION_TIMEDOUT: return explain_timeout(call);
+    case CURLE_SEND_FAIL_REWIND: /* the connection broke, and it would have to be sent again */
     case CURLE_GOT_NOTHING: return lm_fail(e, LMOPT_NETWORK, "%s closed the connection without a reply", call->where);
     case CURLE_PARTIAL_FILE:
       return lm_fail(e, LMOPT_NETWORK, "%s closed the connection in the middle of its reply", call->where);
@@ -370,7 +425,11 @@ static lmopt_status explain(lm_http_call *call, CURLcode code) {
     case CURLE_SEND_ERROR:
       return lm_fail(e, LMOPT_NETWORK, "the connection to %s broke: %s", call->where, reason_of(call, code));
     case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_ISSUER_ERROR:
     case CURLE_SSL_CONNECT_ERROR:
+      call->reply.reason = code == CURLE_SSL_CONNECT_ERROR ? "connect" : "certificate";
       return lm_fail(e, LMOPT_NETWORK, "TLS with %s failed: %s", call->where, reason_of(call, code));
     default: return lm_fail(e, LMOPT_NETWORK, "the call to %s failed: %s", call->where, reason_of(call, code));
   }
@@ -422,6 +481,28 @@ static void run_timer(lm_transport *t) {
   t->curl.multi_socket_action(t->multi, CURL_SOCKET_TIMEOUT, 0, &running);
 }
 
+static lm_http_call *find_quiet(const lm_transport *t) {
+  lm_http_call *call = t->calls;
+  while (call && !call->quiet) call = call->next;
+  return call;
+}
+
+/* Gives up the calls that were silent for too long; returns how many. */
+static size_t end_quiet(lm_transport *t) {
+  double now = t->quiet_due < 0 ? 0 : lm_clock_monotonic();
+  if (t->quiet_due < 0 || now < t->quiet_due) return 0;
+  t->quiet_due = -1;
+  for (lm_http_call *call = t->calls; call; call = call->next) {
+    double due = silence_due(call);
+    call->quiet = due >= 0 && due <= now;
+    if (!call->quiet) t->quiet_due = earlier(t->quiet_due, due);
+  }
+  size_t ended = 0;
+  for (lm_http_call *call; (call = find_quiet(t)) != NULL; ended++) /* the callback may cancel any other */
+    finish(call, CURLE_OPERATION_TIMEDOUT);
+  return ended;
+}
+
 /*
 ** Starts calls one by one: looking up and connecting many at once would be one
 ** long operation. Returns how many failed.
@@ -469,13 +550,15 @@ static size_t work(lm_transport *t, double budget) {
   run_timer(t);
   if (t->blind) t->curl.multi_perform(t->multi, &running);
   size_t failed = start_waiting(t, deadline);
-  return report(t) + failed;
+  size_t finished = report(t); /* before it is asked who is silent: what has come is no silence */
+  return finished + end_quiet(t) + failed;
 }
 
 int lm_transport_timeout(const lm_transport *t) {
   if (t->waiting) return 0;
-  double left = t->due < 0 ? -1 : ceil((t->due - lm_clock_monotonic()) * 1000);
-  int ms = t->due < 0 ? -1 : left <= 0 ? 0 : left < LONGEST_WAIT_MS ? (int)left : LONGEST_WAIT_MS;
+  double due = t->in_flight > 0 ? earlier(t->due, t->quiet_due) : t->due;
+  double left = due < 0 ? -1 : ceil((due - lm_clock_monotonic()) * 1000);
+  int ms = due < 0 ? -1 : left <= 0 ? 0 : left < LONGEST_WAIT_MS ? (int)left : LONGEST_WAIT_MS;
   return t->blind && t->in_flight > 0 && (ms < 0 || ms > BLIND_WAIT_MS) ? BLIND_WAIT_MS : ms;
 }
 

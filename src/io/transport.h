@@ -28,9 +28,11 @@ typedef struct lm_http_request {
   size_t header_count;
   const char *body; /* NULL: none */
   size_t body_size;
-  double connect_timeout; /* seconds; 0: 10 */
-  double timeout;         /* of the whole call; 0: 600 */
-  size_t response_limit;  /* bytes, after decompression; 0: 64 MiB */
+  double connect_timeout;    /* seconds; 0: 10 */
+  double first_byte_timeout; /* from submission to the first byte of the reply; 0: no limit of its own */
+  double idle_timeout;       /* between two pieces of the reply; 0: no limit of its own */
+  double timeout;            /* of the whole call; 0: 600 */
+  size_t response_limit;     /* bytes, after decompression; 0: 64 MiB */
 } lm_http_request;
 
 typedef struct lm_http_reply {
@@ -41,6 +43,11 @@ typedef struct lm_http_reply {
   lm_buffer body;
   double seconds; /* from submission to the last byte */
   lm_error error; /* when status is not LMOPT_OK: one readable line with host and reason, never a header */
+  /*
+  ** Finer than the status, NULL where there is nothing to add. Nothing was sent: "refused", "resolve" (no such host),
+  ** "connect" (no connection, or not in time), "certificate" (it does not verify). Something was: "first_byte", "idle".
+  */
+  const char *reason;
 } lm_http_reply;
 
 /* The allocator must outlive the transport and all replies. */

@@ -78,8 +78,9 @@ static void read_headers(lua_State *L, lm_http_request *request) {
 }
 
 static int l_request(lua_State *L) {
-  static const char *const names[] = {"url",     "method",          "headers",        "body",
-                                      "timeout", "connect_timeout", "response_limit", NULL};
+  static const char *const names[] = {
+      "url",          "method",         "headers", "body", "timeout", "connect_timeout", "first_byte_timeout",
+      "idle_timeout", "response_limit", NULL};
   lm_http_request request;
   memset(&request, 0, sizeof request);
   lua_settop(L, 1);
@@ -90,6 +91,8 @@ static int l_request(lua_State *L) {
   request.body = lm_option_text(L, 1, "body", NULL, &request.body_size);
   request.timeout = lm_option_number(L, 1, "timeout", 0);
   request.connect_timeout = lm_option_number(L, 1, "connect_timeout", 0);
+  request.first_byte_timeout = lm_option_number(L, 1, "first_byte_timeout", 0);
+  request.idle_timeout = lm_option_number(L, 1, "idle_timeout", 0);
   long long limit = lm_option_integer(L, 1, "response_limit", 0);
   request.response_limit = limit > 0 ? (size_t)limit : 0;
   read_headers(L, &request);

@@ -236,6 +236,15 @@ static int l_set_concurrency(lua_State *L) {
   return 0;
 }
 
+static int l_set_rates(lua_State *L) {
+  lm_limiter *l = check_limiter(L);
+  double rpm = luaL_checknumber(L, 2), tpm = luaL_checknumber(L, 3);
+  luaL_argcheck(L, rpm >= 0 && isfinite(rpm), 2, "not a rate");
+  luaL_argcheck(L, tpm >= 0 && isfinite(tpm), 3, "not a rate");
+  lm_limiter_set_rates(l, rpm, tpm);
+  return 0;
+}
+
 static void set_number(lua_State *L, const char *name, double value) {
   lua_pushnumber(L, value);
   lua_setfield(L, -2, name);
@@ -410,9 +419,9 @@ int lm_open_policy(lua_State *L) {
       {"outcome", l_outcome},           {"advice", l_advice}, {"retry", l_retry}, {"limiter", l_limiter},
       {"event_stream", l_event_stream}, {NULL, NULL}};
   static const luaL_Reg retry_methods[] = {{"failed", l_failed}, {NULL, NULL}};
-  static const luaL_Reg limiter_methods[] = {{"join", l_join},   {"next", l_next},
-                                             {"pause", l_pause}, {"set_concurrency", l_set_concurrency},
-                                             {"state", l_state}, {NULL, NULL}};
+  static const luaL_Reg limiter_methods[] = {
+      {"join", l_join},           {"next", l_next},   {"pause", l_pause}, {"set_concurrency", l_set_concurrency},
+      {"set_rates", l_set_rates}, {"state", l_state}, {NULL, NULL}};
   static const luaL_Reg ticket_methods[] = {{"finish", l_finish}, {"leave", l_leave}, {NULL, NULL}};
   static const luaL_Reg stream_methods[] = {{"feed", l_feed}, {"unfinished", l_unfinished}, {NULL, NULL}};
   new_class(L, retry_metatable, retry_methods, NULL);

@@ -48,7 +48,12 @@ static int push_operation(lua_State *L, const lm_operation *op) {
     e = op->reply->error;
   else
     lm_fail(&e, op->status, "%s", lmopt_strstatus(op->status));
-  return lm_push_failure(L, &e);
+  lm_push_failure(L, &e);
+  if (op->reply && op->reply->reason) {
+    lua_pushstring(L, op->reply->reason);
+    lua_setfield(L, -2, "reason");
+  }
+  return 2;
 }
 
 int lm_wait_push_results(lua_State *L, lm_task *t) {

@@ -41,7 +41,7 @@ def write(text):
 def main(arguments):
     started, load = time.perf_counter(), os.getloadavg()[0]
     rows = [HEADER]
-    for part in (asks.peers, asks.growth, processes.starts, processes.sleepers, processes.opening, processes.utilisation):
+    for part in (asks.peers, asks.growth, processes.starts, processes.sleepers, processes.opening, processes.utilisation, processes.hits):
         rows += part()
     text = (f"`make bench`, {time.strftime('%Y-%m-%d')}, on {machine()}. The load of the machine was {load:.1f} at the start and "
             f"{os.getloadavg()[0]:.1f} at the end; it took {time.perf_counter() - started:.0f} s.\n\n{as_table(rows)}")

@@ -279,7 +279,7 @@ describe("identical calls in flight", function()
   end)
 
   it("fail as one, each with an error of its own", function()
-    local failing = model "unhurried-500"
+    local failing = model("unhurried-500", { max_retries = 0 })
     local replies
     assert.equal(1, count(function() replies = run(failing, 8, "fail") end))
     for i, reply in ipairs(replies) do

@@ -27,6 +27,8 @@ local function model(name, options)
 end
 
 local function fails(name, kind, options)
+  options = options or {}
+  options.max_retries = 0 -- retry_spec.lua is about them
   local ok, problem = pcall(model(name, options), "hello")
   assert.is_false(ok)
   assert.is_true(errors.is(problem), tostring(problem))
@@ -53,7 +55,7 @@ describe("the provider openai", function()
     assert.equal(3, reply.usage.completion_tokens)
     assert.equal(0, reply.usage.usd)
     assert.is_true(reply.usage.seconds >= 0)
-    assert.equal(reply.usage.seconds, reply.usage.waited_seconds)
+    assert.is_true(reply.usage.waited_seconds >= reply.usage.seconds)
   end)
 
   it("passes everything else on, and lets a call override the handle", function()

@@ -304,6 +304,26 @@ static void test_requests_a_minute(void **state) {
   }
 }
 
+static void test_rates_can_be_set(void **state) {
+  (void)state;
+  lm_limiter l = new_limiter(100, 0, 0, 1);
+  lm_ticket t[8];
+  for (int i = 0; i < 8; i++) join(&l, &t[i]);
+  for (int i = 0; i < 3; i++) assert_non_null(start(&l, 0)); /* no limit */
+  lm_limiter_set_rates(&l, 120, 0);                          /* two a second, and two at once after a rest */
+  assert_non_null(start(&l, 0));
+  assert_non_null(start(&l, 0));
+  assert_null(start(&l, 0));
+  assert_true(next_time(&l, 0) == 0.5);
+  lm_limiter_set_rates(&l, 60, 0); /* what was taken is still missing */
+  assert_null(start(&l, 0.5));
+  assert_non_null(start(&l, 1));
+  lm_limiter_set_rates(&l, 0, 0);
+  assert_non_null(start(&l, 1));
+  assert_non_null(start(&l, 1));
+  assert_int_equal(l.in_flight, 8);
+}
+
 static void test_requests_use_the_rate(void **state) {
   (void)state;
   simulation s;
@@ -566,6 +586,7 @@ int main(void) {
       cmocka_unit_test(test_deadlines),
       cmocka_unit_test(test_pause),
       cmocka_unit_test(test_requests_a_minute),
+      cmocka_unit_test(test_rates_can_be_set),
       cmocka_unit_test(test_requests_use_the_rate),
       cmocka_unit_test(test_tokens_a_minute),
       cmocka_unit_test(test_tokens_are_settled),

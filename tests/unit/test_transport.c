@@ -173,6 +173,44 @@ static void test_limits(void **state) {
   assert_failure(&o, LMOPT_LIMIT, "is longer than");
 }
 
+/* Limits on silence: before the first byte, and between two pieces. */
+static void assert_silences(const char *base) {
+  outcome o = call(base, "/delay/5", (lm_http_request){.first_byte_timeout = 0.1});
+  assert_string_equal(o.reply.reason, "first_byte");
+  assert_failure(&o, LMOPT_TIMEOUT, "began within 0.1 s");
+  o = call(base, "/trickle/3/5", (lm_http_request){.first_byte_timeout = 30, .idle_timeout = 0.1});
+  assert_string_equal(o.reply.reason, "idle");
+  assert_failure(&o, LMOPT_TIMEOUT, "fell silent for 0.1 s in the middle of its reply");
+  /* All of it takes longer than either, no silence does. */
+  o = call(base, "/trickle/12/0.1", (lm_http_request){.first_byte_timeout = 1.1, .idle_timeout = 1});
+  assert_int_equal(o.reply.status, LMOPT_OK);
+  assert_int_equal(o.reply.body.size, 12);
+  assert_null(o.reply.reason);
+  lm_http_reply_free(&o.reply);
+}
+
+/* A connection that was used before and breaks: what was sent is not sent again, for it may have been paid for. */
+static void test_sent_once(void **state) {
+  const server *s = *state;
+  lm_transport *t = open_transport();
+  char url[120];
+  static const char *const paths[] = {"/script", "/scripted", "/seen"};
+  static const char script[] = "[{\"fault\": \"reset\"}, {\"body\": \"twice\"}]";
+  for (int i = 0; i < 3; i++) {
+    outcome o = {0};
+    lm_http_call *started;
+    lm_error e;
+    snprintf(url, sizeof url, "%s%s", s->base, paths[i]);
+    lm_http_request request = {.url = url, .body = script, .body_size = strlen(script)};
+    assert_int_equal(lm_transport_submit(t, &request, take, &o, &started, &e), LMOPT_OK);
+    while (lm_transport_pump(t, 1000, -1, 0) > 0) continue;
+    assert_int_equal(o.reply.status, i == 1 ? LMOPT_NETWORK : LMOPT_OK);
+    if (i == 2) assert_string_equal(lm_buffer_text(&o.reply.body), "1");
+    lm_http_reply_free(&o.reply);
+  }
+  lm_transport_free(t);
+}
+
 static void test_faults(void **state) {
   server *s = *state;
   outcome o = call(s->base, "/reset", (lm_http_request){0});
@@ -187,9 +225,12 @@ static void test_faults(void **state) {
   assert_failure(&o, LMOPT_TIMEOUT, "no reply from 127.0.0.1:");
   o = call(s->base, "/trickle/400/0.05", (lm_http_request){.timeout = 2});
   assert_failure(&o, LMOPT_TIMEOUT, "was not complete within 2 s");
+  assert_silences(s->base);
   o = call("http://127.0.0.1:9", "/", (lm_http_request){0});
+  assert_string_equal(o.reply.reason, "refused");
   assert_failure(&o, LMOPT_NETWORK, "connection refused by 127.0.0.1:9");
   o = call("http://name.invalid", "/", (lm_http_request){0});
+  assert_string_equal(o.reply.reason, "resolve");
   assert_failure(&o, LMOPT_NETWORK, "can't find the host of name.invalid:80");
   char tls[64];
   snprintf(tls, sizeof tls, "https%s", s->base + 4);
@@ -391,10 +432,10 @@ static void test_no_library(void **state) {
 int main(void) {
   signal(SIGPIPE, SIG_IGN);
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_replies),   cmocka_unit_test(test_no_redirects), cmocka_unit_test(test_limits),
-      cmocka_unit_test(test_faults),    cmocka_unit_test(test_misuse),       cmocka_unit_test(test_many),
-      cmocka_unit_test(test_cancel),    cmocka_unit_test(test_wake),         cmocka_unit_test(test_budget),
-      cmocka_unit_test(test_callbacks), cmocka_unit_test(test_no_library),
+      cmocka_unit_test(test_replies), cmocka_unit_test(test_no_redirects), cmocka_unit_test(test_limits),
+      cmocka_unit_test(test_faults),  cmocka_unit_test(test_sent_once),    cmocka_unit_test(test_misuse),
+      cmocka_unit_test(test_many),    cmocka_unit_test(test_cancel),       cmocka_unit_test(test_wake),
+      cmocka_unit_test(test_budget),  cmocka_unit_test(test_callbacks),    cmocka_unit_test(test_no_library),
   };
   return cmocka_run_group_tests(tests, start_server, stop_server);
 }

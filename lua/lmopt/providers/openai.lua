@@ -1,161 +1,315 @@
---- The provider `openai`: chat completions, as OpenAI and every server that speaks its language answer them
--- (vLLM, llama.cpp, Groq, OpenRouter, ...). The format: https://platform.openai.com/docs/api-reference/chat
+--- The provider `openai`: chat completions, as OpenAI and every server that speaks its language answer them, responses
+-- (`api = "responses"`), and embeddings. Formats: https://platform.openai.com/docs/api-reference
+--
+-- Other servers' differences are in compatible.lua, which makes its providers with `openai.variant`.
 local errors = require "lmopt.error"
-local json = require "lmopt.json"
+local support = require "lmopt.providers.support"
+local task = require "lmopt.core.task"
 
-local openai = {
-  base_url = "https://api.openai.com/v1",
-  base_url_env = "OPENAI_BASE_URL",
-  api_key_env = "OPENAI_API_KEY",
-  -- What OpenAI, vLLM and llama.cpp know; anything else is passed on too.
-  options = {
-    "temperature", "max_tokens", "max_completion_tokens", "top_p", "top_k", "min_p", "min_tokens", "stop",
-    "stop_token_ids", "seed", "n", "best_of", "response_format", "frequency_penalty", "presence_penalty",
-    "repetition_penalty", "repeat_penalty", "logit_bias", "logprobs", "top_logprobs", "user", "tools", "tool_choice",
-    "parallel_tool_calls", "reasoning_effort", "service_tier", "store", "metadata", "verbosity", "modalities",
-    "prediction", "grammar", "json_schema", "guided_json", "guided_choice", "guided_regex", "guided_grammar",
-    "chat_template_kwargs", "ignore_eos", "cache_prompt",
-  },
+local openai = {}
+
+-- What OpenAI, vLLM and llama.cpp know; anything else is passed on too.
+local OPTIONS = {
+  "temperature", "max_tokens", "max_completion_tokens", "top_p", "top_k", "min_p", "min_tokens", "stop",
+  "stop_token_ids", "seed", "n", "best_of", "response_format", "frequency_penalty", "presence_penalty",
+  "repetition_penalty", "repeat_penalty", "logit_bias", "logprobs", "top_logprobs", "user", "tools", "tool_choice",
+  "parallel_tool_calls", "reasoning_effort", "service_tier", "store", "metadata", "verbosity", "modalities",
+  "prediction", "grammar", "json_schema", "guided_json", "guided_choice", "guided_regex", "guided_grammar",
+  "structured_outputs", "chat_template_kwargs", "ignore_eos", "cache_prompt", "prompt_cache_key", "safety_identifier",
+  "dimensions", "encoding_format", "api",
 }
+local KEYS = { "model", "messages", "role", "content" }
 
---- Turns a request into an HTTP request. Every key of the request goes into the body; `model` is the handle's.
----@param lm table the handle: `model`, `base_url`
----@param request table `messages` and options
----@param key string|nil the API key
----@return table http { url, headers, body }
-function openai.request(lm, request, key)
-  local body = { model = lm.model }
-  for name, value in pairs(request) do body[name] = value end
-  local headers = { "Content-Type: application/json", "Accept: application/json" }
-  if key then headers[#headers + 1] = "Authorization: Bearer " .. key end
-  local ok, text = pcall(json.encode, body, { keys = { "model", "messages", "role", "content" } })
-  if not ok then errors.misuse("the request cannot be sent: " .. text) end
-  return { url = lm.base_url:gsub("/+$", "") .. "/chat/completions", headers = headers, body = text }
-end
+-- --- requests ---
 
--- The server's own words about what went wrong, in any of the shapes in use:
--- {"error": {"message", "type", "code"}}, {"object": "error", "message"}, {"error": "text"},
--- {"detail": "text" | [{"msg"}]}.
-local function read_error(body)
-  local value = json.decode(body)
-  if type(value) ~= "table" then return nil end
-  local inner = value.error
-  if type(inner) == "string" then return { message = inner } end
-  if type(inner) == "table" then
-    return { message = inner.message, code = tostring(inner.code or "") .. " " .. tostring(inner.type or "") }
-  end
-  if value.object == "error" or (value.message and not value.choices) then
-    return { message = value.message, code = tostring(value.code or "") .. " " .. tostring(value.type or "") }
-  end
-  local detail = value.detail
-  if type(detail) == "table" and type(detail[1]) == "table" then detail = detail[1].msg end
-  return type(detail) == "string" and { message = detail } or nil
-end
+--- The header with the key, in a list.
+---@param key string|nil
+---@return string[]|nil
+function openai.authorization(key) return key and { "Authorization: Bearer " .. key } or nil end
 
-local CONTEXT_WORDS = {
-  "context_length", "context length", "context window", "exceed_context_size", "context size",
-  "maximum context", "too many tokens", "prompt is too long",
-}
-
-local function is_about_context(text)
-  text = text:lower()
-  for _, words in ipairs(CONTEXT_WORDS) do
-    if text:find(words, 1, true) then return true end
-  end
-  return false
-end
-
-local KINDS = { [401] = "auth", [403] = "auth", [408] = "timeout", [429] = "rate_limit", [504] = "timeout" }
-
-local function raise_status(lm, status, body)
-  local found = read_error(body)
-  local message = found and type(found.message) == "string" and found.message or body
-  if not message:find "%S" then message = "(an empty answer)" end
-  local kind = KINDS[status]
-  if not kind then
-    local about = message .. " " .. (found and found.code or "")
-    if is_about_context(about) then
-      kind = "context_length"
-    else
-      kind = about:find("content_filter", 1, true) and "refused" or "bad_response"
+-- What other vendors want back of their own answers means nothing here.
+local function own_messages(messages)
+  local own, changed = {}, false
+  for i, message in ipairs(messages) do
+    own[i] = message
+    if message.native ~= nil then
+      own[i], changed = support.copy(message), true
+      own[i].native = nil
     end
   end
-  errors.raise(kind, ("%s answered %d: %s"):format(lm.name, status, message), { status = status })
+  return changed and own or messages
 end
 
-local function bad_response(lm, response, what)
-  errors.raise("bad_response", ("%s gave %s: %s"):format(lm.name, what, response.body), { status = response.status })
+--- Says once for each handle what was left out of its requests, and why.
+---@param lm table
+---@param what string
+function openai.say_once(lm, what)
+  local told = lm.told or {}
+  lm.told = told
+  if told[what] then return end
+  told[what] = true
+  task.log("info", ("%s: %s"):format(lm.name, what))
 end
 
--- A count of tokens; nil when the server says nothing that could be one.
-local function count(value)
-  return type(value) == "number" and value >= 0 and math.tointeger(value) or nil
-end
-
--- A message's text is a string, or a list of parts.
-local function text_of(message)
-  local content = message.content
-  if type(content) ~= "table" then return type(content) == "string" and content or nil end
-  local parts = {}
-  for _, part in ipairs(content) do
-    if type(part) == "table" and type(part.text) == "string" then parts[#parts + 1] = part.text end
+-- OpenAI's reasoning models know max_completion_tokens only; while they reason they sample as they will.
+local function adapt(lm, body)
+  local model = lm.model
+  if not model:match "^o%d" and not model:match "^gpt%-[5-9]" then return end
+  if body.max_tokens ~= nil then
+    if body.max_completion_tokens == nil then body.max_completion_tokens = body.max_tokens end
+    body.max_tokens = nil
   end
-  return #parts > 0 and table.concat(parts) or nil
+  local reasons = model:match "^o%d" or model:match "^gpt%-5$" or model:match "^gpt%-5%-[^c]"
+  local effort = body.reasoning_effort
+  if effort ~= nil then reasons = effort ~= "none" end
+  if not reasons then return end
+  for _, name in ipairs { "temperature", "top_p" } do
+    if body[name] ~= nil and body[name] ~= 1 then
+      body[name] = nil
+      openai.say_once(lm, ("a reasoning model takes no %s; it is left out"):format(name))
+    end
+  end
 end
+
+local function chat_request(lm, request, key, differences)
+  local body = support.copy(request)
+  body.model, body.api, body.messages = lm.model, nil, own_messages(request.messages)
+  if body.stream then
+    body.stream = true
+    if body.stream_options == nil and differences.stream_usage ~= false then body.stream_options = { include_usage = true } end
+  else
+    body.stream = nil
+  end
+  differences.adapt(lm, body)
+  local message = support.post(lm, "/chat/completions", body, openai.authorization(key), KEYS)
+  message.max_tokens = tonumber(body.max_completion_tokens) or tonumber(body.max_tokens)
+  return message
+end
+
+-- --- replies ---
+
+-- The text of a reasoning model's thinking, as vLLM, DeepSeek, Groq and OpenRouter give it.
+local function reasoning_of(message)
+  return support.string(message, "reasoning_content") or support.string(message, "reasoning")
+end
+
+-- Mistral's thinking stands among the parts of the content.
+local function thinking_parts(content)
+  local texts = {}
+  for _, part in ipairs(type(content) == "table" and content or {}) do
+    if type(part) == "table" and part.type == "thinking" then texts[#texts + 1] = support.text(part.thinking) end
+  end
+  return #texts > 0 and table.concat(texts) or nil
+end
+
+local LENGTH = { length = true, model_length = true }
 
 local function read_choice(lm, response, choice)
   local message = type(choice) == "table" and choice.message
-  if type(message) ~= "table" then bad_response(lm, response, "a choice without a message") end
+  if type(message) ~= "table" then support.bad_response(lm, response, "a choice without a message") end
+  if type(choice.error) == "table" then support.raise_inner(lm, response, choice) end
   local reason = type(choice.finish_reason) == "string" and choice.finish_reason or nil
-  if type(message.refusal) == "string" and message.refusal ~= "" then
-    errors.raise("refused", ("%s refused: %s"):format(lm.name, message.refusal), { status = response.status })
-  end
-  local text = text_of(message)
+  if LENGTH[reason] then reason = "length" end
+  if support.string(message, "refusal") then support.refused(lm, response, message.refusal) end
+  local text = support.text(message.content)
+  local calls = support.objects(message, "tool_calls")
+  if #calls == 0 then calls = nil end
   if reason == "content_filter" and (text or "") == "" then
-    errors.raise("refused", lm.name .. " refused: its content filter stopped the answer", { status = response.status })
+    support.refused(lm, response, "its content filter stopped the answer")
   end
-  if reason == "length" and (text or "") == "" then
-    local message_text = lm.name .. " reached its token limit before the first word of an answer; raise max_tokens"
-    errors.raise("truncated", message_text, { status = response.status })
-  end
-  local calls = type(message.tool_calls) == "table" and #message.tool_calls > 0 and message.tool_calls or nil
-  if not text and not calls then bad_response(lm, response, "a message without content") end
-  return text or "", reason, calls
-end
-
---- Turns an HTTP response into a reply, or raises an error table.
----@param lm table the handle
----@param response table { status, body }
----@return table reply
-function openai.reply(lm, response)
-  if response.status < 200 or response.status > 299 then raise_status(lm, response.status, response.body) end
-  local value, problem = json.decode(response.body)
-  if type(value) ~= "table" then
-    bad_response(lm, response, problem and "an answer that is not JSON (" .. problem .. ")" or "JSON that is no object")
-  end
-  if type(value.choices) ~= "table" or value.choices[1] == nil then
-    local found = read_error(response.body) -- some gateways report failures with status 200
-    if found and type(found.message) == "string" then
-      local kind = is_about_context(found.message .. " " .. (found.code or "")) and "context_length" or "bad_response"
-      errors.raise(kind, ("%s answered: %s"):format(lm.name, found.message), { status = response.status })
-    end
-    bad_response(lm, response, "an answer without choices")
-  end
-  local text, reason, calls = read_choice(lm, response, value.choices[1])
-  local texts
-  if #value.choices > 1 then
-    texts = {}
-    for i, choice in ipairs(value.choices) do texts[i] = (read_choice(lm, response, choice)) end
-  end
-  local usage = type(value.usage) == "table" and value.usage or {}
+  if reason == "length" and (text or "") == "" and not calls then support.truncated(lm, response) end
+  if not text and not calls then support.bad_response(lm, response, "a message without content") end
+  local logprobs = support.object(choice, "logprobs").content
   return {
-    text = text,
-    texts = texts,
-    tool_calls = calls,
-    finish_reason = reason,
-    model = type(value.model) == "string" and value.model or lm.model,
-    usage = { prompt_tokens = count(usage.prompt_tokens), completion_tokens = count(usage.completion_tokens) },
+    text = text or "", finish_reason = reason, tool_calls = calls,
+    reasoning = reasoning_of(message) or thinking_parts(message.content),
+    logprobs = type(logprobs) == "table" and logprobs or nil,
   }
 end
 
-return openai
+-- Cached and reasoning tokens are parts of the prompt's and the completion's.
+local function read_usage(used)
+  local prompt, completion = support.object(used, "prompt_tokens_details"), support.object(used, "completion_tokens_details")
+  return {
+    prompt_tokens = support.count(used.prompt_tokens),
+    completion_tokens = support.count(used.completion_tokens),
+    cached_tokens = support.count(prompt.cached_tokens) or support.count(used.prompt_cache_hit_tokens),
+    cache_write_tokens = support.count(prompt.cache_write_tokens),
+    reasoning_tokens = support.count(completion.reasoning_tokens),
+  }
+end
+
+local function read_completion(lm, response, value, differences)
+  local choices = support.object(value, "choices")
+  if choices[1] == nil then
+    local found = support.read_error(value) -- some gateways report failures with status 200
+    if found and found.message then support.raise_inner(lm, response, value) end
+    support.bad_response(lm, response, "an answer without choices")
+  end
+  local reply = read_choice(lm, response, choices[1])
+  if #choices > 1 then
+    reply.texts = {}
+    for i, choice in ipairs(choices) do reply.texts[i] = read_choice(lm, response, choice).text end
+  end
+  reply.model = support.string(value, "model") or lm.model
+  reply.usage = read_usage(support.object(value, "usage"))
+  if differences.read_cost then reply.usage.usd = differences.read_cost(support.object(value, "usage")) end
+  return reply
+end
+
+-- --- streams: the events are gathered into the answer that would have come at once ---
+
+local function gather(into, name, piece)
+  if type(piece) == "string" then into[name] = (into[name] or "") .. piece end
+end
+
+local function gather_calls(message, pieces)
+  for position, piece in ipairs(pieces) do
+    message.tool_calls = message.tool_calls or {}
+    local index = support.place(piece, position)
+    while #message.tool_calls < index do
+      message.tool_calls[#message.tool_calls + 1] = { type = "function", ["function"] = { name = "", arguments = "" } }
+    end
+    local call, made = message.tool_calls[index], support.object(piece, "function")
+    if type(piece.id) == "string" then call.id = piece.id end
+    gather(call["function"], "name", made.name)
+    gather(call["function"], "arguments", made.arguments)
+  end
+end
+
+local function chat_stream(lm, state, event)
+  if event.data == "[DONE]" then
+    state.done = true
+    return nil
+  end
+  local value = support.read_event(lm, event)
+  if type(value.error) == "table" or type(value.error) == "string" then support.raise_inner(lm, nil, value) end
+  local whole = state.value or { choices = {} }
+  state.value = whole
+  if support.string(value, "model") then whole.model = value.model end
+  if type(value.usage) == "table" then whole.usage = value.usage end
+  local delta
+  for position, piece in ipairs(support.objects(value, "choices")) do
+    local index = support.place(piece, position)
+    while #whole.choices < index do whole.choices[#whole.choices + 1] = { message = {} } end
+    local choice, made = whole.choices[index], support.object(piece, "delta")
+    local text = support.text(made.content)
+    gather(choice.message, "content", text)
+    gather(choice.message, "refusal", made.refusal)
+    gather(choice.message, "reasoning_content", reasoning_of(made))
+    gather_calls(choice.message, support.objects(made, "tool_calls"))
+    for _, one in ipairs(support.objects(support.object(piece, "logprobs"), "content")) do
+      choice.logprobs = choice.logprobs or { content = {} }
+      table.insert(choice.logprobs.content, one)
+    end
+    if type(piece.finish_reason) == "string" then choice.finish_reason = piece.finish_reason end
+    if index == 1 and text and text ~= "" then delta = text end
+  end
+  return delta
+end
+
+local function chat_stream_end(lm, state, response, differences)
+  local whole = state.value
+  if not whole or #whole.choices == 0 then support.cut_off(lm) end
+  for _, choice in ipairs(whole.choices) do
+    if not choice.finish_reason then support.cut_off(lm) end
+  end
+  return read_completion(lm, support.gathered(response, whole), whole, differences)
+end
+
+-- --- embeddings ---
+
+local function embed_request(lm, texts, request, key)
+  local body = support.copy(request)
+  body.model, body.input, body.api = lm.model, texts, nil
+  if body.encoding_format == nil then body.encoding_format = "float" end
+  return support.post(lm, "/embeddings", body, openai.authorization(key), { "model", "input" })
+end
+
+local function embed_reply(lm, response, texts)
+  local value = support.read(lm, response)
+  local vectors = {}
+  for position, item in ipairs(support.objects(value, "data")) do
+    local index = (support.count(item.index) or position - 1) + 1 -- the order of the list is not promised
+    vectors[index] = type(item.embedding) == "table" and item.embedding or nil
+  end
+  if #vectors ~= #texts then support.bad_response(lm, response, ("%d embeddings for %d texts"):format(#vectors, #texts)) end
+  return {
+    vectors = vectors,
+    model = support.string(value, "model") or lm.model,
+    usage = { prompt_tokens = support.count(support.object(value, "usage").prompt_tokens), completion_tokens = 0 },
+  }
+end
+
+-- --- providers ---
+
+-- Which of the two ways to ask. OpenAI answers its largest and its coding models through responses only.
+local function uses_responses(lm, request, by_model)
+  local api = request.api
+  if api ~= nil and api ~= "chat" and api ~= "responses" then
+    errors.misuse(("'api' must be \"chat\" or \"responses\", not '%s'"):format(tostring(api)))
+  end
+  if api then return api == "responses" end
+  local model = lm.model
+  return by_model and lm.default_url == true
+    and (model:match "^o%d.*%-pro" or model:match "^gpt%-.*%-pro" or model:find("codex", 1, true)
+      or model:find("deep-research", 1, true)) ~= nil
+end
+
+--- A provider for a server that speaks OpenAI's language in its own way.
+---@param differences table the provider's fields (base_url, api_key_env, options, ...), and: `adapt(lm, body)` changes a body
+---  before it is sent; `responses`: true, it has that way too, or "by model", it
+---  answers some models only so; `embeddings = false`: it has none; `read_cost(usage)` gives
+---  the dollars that an answer's usage tells; `stream_usage = false`: stream_options is not known
+---@return table provider
+function openai.variant(differences)
+  differences.adapt = differences.adapt or function() end
+  local function responses() return require "lmopt.providers.openai_responses" end
+  local provider = support.copy(differences)
+  provider.adapt, provider.responses, provider.embeddings, provider.read_cost, provider.stream_usage = nil, nil, nil, nil, nil
+  provider.options = differences.options or OPTIONS
+  local function through_responses(lm, request)
+    return differences.responses and uses_responses(lm, request, differences.responses == "by model")
+  end
+
+  --- Turns a request into an HTTP request. Every key of the request goes into the body; `model` is the handle's.
+  function provider.request(lm, request, key)
+    if through_responses(lm, request) then return responses().request(lm, request, key) end
+    if request.api ~= nil and request.api ~= "chat" then errors.misuse(lm.name .. " has no api '" .. tostring(request.api) .. "'") end
+    return chat_request(lm, request, key, differences)
+  end
+
+  --- Turns an HTTP response into a reply, or raises an error table.
+  function provider.reply(lm, response, request)
+    local value = support.read(lm, response)
+    if request and through_responses(lm, request) then return responses().read(lm, response, value) end
+    return read_completion(lm, response, value, differences)
+  end
+
+  function provider.stream(lm, state, event, request)
+    if request and through_responses(lm, request) then return responses().stream(lm, state, event) end
+    return chat_stream(lm, state, event)
+  end
+
+  function provider.stream_end(lm, state, response, request)
+    if request and through_responses(lm, request) then return responses().stream_end(lm, state, response) end
+    return chat_stream_end(lm, state, response, differences)
+  end
+
+  if differences.embeddings ~= false then
+    provider.embed_request, provider.embed_reply = embed_request, embed_reply
+    provider.embed_batch, provider.embed_bytes = 256, 250000 -- a request may have 2048 texts, and 300,000 tokens
+  end
+  return provider
+end
+
+openai.provider = openai.variant {
+  base_url = "https://api.openai.com/v1",
+  base_url_env = "OPENAI_BASE_URL",
+  api_key_env = "OPENAI_API_KEY",
+  adapt = adapt,
+  responses = "by model",
+}
+
+-- The module is the provider, too: `setmetatable({...}, { __index = require "lmopt.providers.openai" })`.
+return setmetatable(openai, { __index = openai.provider })

@@ -1,0 +1,332 @@
+--- A call over the network, from a handle and a request to a reply.
+--
+-- It passes, in this order: the study's journal (a reply that an interrupted trial had is not paid again), the cache,
+-- identical calls in flight, the budgets, the endpoint's queue, HTTP, and back to the queue when it failed and trying
+-- again makes sense (src/io/retry.h says when). Each attempt that may have been billed is reserved before it is sent and
+-- settled after. A reply is always a copy of what is kept.
+local budget = require "lmopt.budget"
+local errors = require "lmopt.error"
+local http = require "lmopt.core.http"
+local policy = require "lmopt.core.policy"
+local providers = require "lmopt.providers"
+local redact = require "lmopt.redact"
+local replies = require "lmopt.reply"
+local system = require "lmopt.core.system"
+local task = require "lmopt.core.task"
+
+local client = {}
+
+-- What a reply is assumed to need when nobody says max_tokens.
+local UNKNOWN_COMPLETION_TOKENS = 4096
+local LONGEST_ATTEMPT = 600 -- seconds, as in src/io/transport.h
+-- Failures before anything was sent, by the reason that the transport gives.
+local NOTHING_SENT = { refused = true, resolve = true, connect = true, certificate = true }
+-- Refusals: the server did no work.
+local REFUSED = { [429] = true, [503] = true, [529] = true }
+-- A gateway that gave up waiting: what is behind it may have done the work.
+local UNCERTAIN = { [408] = true, [504] = true }
+local ONE_CALL = { calls = 1, prompt_tokens = 0, completion_tokens = 0, usd = 0.0 }
+
+local cache -- lmopt.cache, when it is needed
+local cache_place = "memory" -- what lmopt.configure sets
+local calls_that_failed = 0
+
+--- Sets where replies are kept: false, "memory", or { path =, max_bytes =, ours = }. Nothing is opened before a call.
+function client.set_cache(place)
+  cache_place = place
+  if cache then cache.close() end
+end
+
+--- Where replies are kept.
+function client.get_cache() return cache_place end
+
+--- The cache for a call, or nil.
+---@param handle table
+---@param sample table what the call says of it
+---@return lmopt.CacheFile|nil
+function client.open_cache(handle, sample)
+  if not cache_place or handle.cache == false or sample.cache == false then return nil end
+  cache = cache or require "lmopt.cache"
+  return cache.open(cache_place)
+end
+
+-- --- what a call may cost ---
+
+-- The most a call can cost: a token has at least one byte, and each answer at most max_tokens.
+local function worst_cost(handle, request, message)
+  local each = message.max_tokens or tonumber(request.max_completion_tokens) or tonumber(request.max_tokens)
+  local body, completion = message.body, math.ceil((each or UNKNOWN_COMPLETION_TOKENS) * math.max(1, tonumber(request.n) or 1))
+  local price = replies.price(handle)
+  return { calls = 1, prompt_tokens = #body, completion_tokens = completion,
+    usd = price and require("lmopt.providers.prices").bound(price, #body, completion, body:find("cache_control", 1, true) ~= nil) }
+end
+
+-- What a call is settled with. What the server does not say counts as the worst case: a budget is not cheated by silence.
+local function settled_cost(handle, reply, worst)
+  local cost = {}
+  for name, value in pairs(reply.usage or {}) do cost[name] = value end
+  cost.calls = 1
+  cost.prompt_tokens = cost.prompt_tokens or worst.prompt_tokens
+  cost.completion_tokens = cost.completion_tokens or worst.completion_tokens
+  cost.usd = replies.cost(handle, cost) or 0.0
+  return cost
+end
+
+-- What an attempt certainly cost that ended without a reply, or nil when nobody knows.
+local function failed_cost(response, problem)
+  if not response then
+    return (NOTHING_SENT[problem.reason] or problem.kind == "misuse" or problem.kind == "would_block") and budget.NOTHING or nil
+  end
+  local status = response.status
+  if status >= 200 and status <= 299 or UNCERTAIN[status] then return nil end -- an answer that can't be read is paid for
+  return REFUSED[status] and budget.NOTHING or ONE_CALL
+end
+
+-- A budget is a hard stop only when no reply can be longer than what was reserved for it.
+local function limit_reply(handle, provider, request, ledgers)
+  if provider.limits_reply or request.max_tokens or request.max_completion_tokens then return end
+  local journal = task.context().journal
+  if not (journal and journal:limits_tokens()) and not budget.limits_tokens(ledgers) then return end
+  request.max_tokens = UNKNOWN_COMPLETION_TOKENS
+  if handle.told_limit then return end
+  handle.told_limit = true
+  task.log("info", ("%s: no max_tokens is given; under a budget it is %d"):format(handle.name, UNKNOWN_COMPLETION_TOKENS))
+end
+
+-- --- one attempt ---
+
+-- Raises what ends the call for good.
+local function give_up(call, problem, why, advised)
+  if task.now() >= call.run_deadline then budget.stop "the budget is spent: its time is over" end
+  local more = {}
+  if why == "patience" then
+    more[#more + 1] = advised and ("the server asks to wait %.0f s"):format(advised) or "it went on for too long"
+  elseif why == "deadline" then
+    more[#more + 1] = "there is no time for another attempt"
+  end
+  if call.attempts > 1 then
+    problem.attempts = call.attempts
+    more[#more + 1] = ("after %d attempts"):format(call.attempts)
+  end
+  if #more > 0 then problem.message = ("%s (%s)"):format(redact.line(problem.message, call.key), table.concat(more, ", ")) end
+  error(problem, 0)
+end
+
+local function too_late(call)
+  if call.run_deadline <= call.deadline then budget.stop "the budget is spent: its time is over" end
+  local text = "%s: its turn would come too late for the deadline of %g s"
+  give_up(call, errors.new("timeout", text:format(call.handle.name, call.deadline - call.started)), nil)
+end
+
+-- The number that the limiter and the retries go by, of how an attempt ended.
+local function outcome_of(response, problem)
+  if response then return policy.outcome(response.status) end
+  if problem.reason == "certificate" then return "fault" end
+  if problem.reason == "connect" then return "transient" end -- in time or not, it has not been paid for
+  return policy.outcome(problem.kind)
+end
+
+-- Whether and when to try again, after a failure: seconds or nil, why not, and what the server asked for.
+local function judge(call, outcome, response, problem, now)
+  local advised, again
+  if response then advised, again = policy.advice(response.headers, system.utc()) end
+  if problem.again ~= nil then again = problem.again end -- the provider has read it in the body
+  advised = advised or problem.wait
+  if outcome == "rate_limit" and response.body:find("insufficient_quota", 1, true) then again = false end
+  if call.handle.max_retries == 0 then again = false end
+  local state = call.gate.limiter:state()
+  -- Nobody was ever there: more likely a wrong address than a server that is just being started.
+  if not state.answered and (problem.reason == "refused" or problem.reason == "resolve") then again = false end
+  if not call.retry then
+    calls_that_failed = calls_that_failed + 1
+    local most = call.handle.max_retries
+    call.retry = policy.retry { attempts = most and most + 1, seed = system.process_id(), number = calls_that_failed }
+  end
+  local wait, why = call.retry:failed(outcome, now,
+    { wait = advised, again = again, deadline = call.deadline, needs = state.fastest })
+  if again == false then advised = nil end
+  return wait, why, advised
+end
+
+-- Ends an attempt without a reply: returns the seconds to wait before the next, or raises.
+local function fail_attempt(call, place, response, problem)
+  local now, handle = task.now(), call.handle
+  if not errors.is(problem) then error(problem, 0) end -- misuse, or a mistake in the provider
+  if not response and problem.kind ~= "network" and problem.kind ~= "timeout" then error(problem, 0) end
+  if problem.reason == "refused" then
+    problem.message = ("%s: no server listens at base_url '%s'; start it, or set base_url to where it is"):format(
+      problem.message, handle.base_url)
+  end
+  local outcome = outcome_of(response, problem)
+  local wait, why, advised = judge(call, outcome, response, problem, now)
+  local refused = outcome == "rate_limit"
+  local pause = (refused and (wait or advised)) or (outcome == "overload" and advised) or 0
+  local nothing_used = response and REFUSED[response.status] or NOTHING_SENT[problem.reason]
+  place:finish(outcome, now, nothing_used and 0 or nil, nil, pause)
+  if not wait then give_up(call, problem, why, advised) end
+  if not refused then return wait end
+  call.gate:tell_pause(handle.name, pause)
+  return 0 -- the pause of the queue does the waiting
+end
+
+local function seconds_left(call, now)
+  local most = call.handle.timeout or LONGEST_ATTEMPT
+  return math.max(math.min(most, call.deadline - now), 0.001)
+end
+
+-- What a response says: the provider's reply. Raises when there is none.
+local function read_response(call, response)
+  if response.status >= 200 and response.status <= 299 then
+    return call.provider.reply(call.handle, response, call.request)
+  end
+  error((call.provider.error or require("lmopt.providers.support").error)(call.handle, response), 0)
+end
+
+-- Sends once. Returns the reply's text, its cost and its seconds; or nil and how long to wait before the next attempt.
+local function try(call, billing, again)
+  local handle, message = call.handle, call.message
+  local reserve <close> = budget.reserve(call.ledgers, call.worst, handle.name)
+  local place <close> = call.gate:enter(call.tokens, again, call.deadline)
+  if not place:wait() then too_late(call) end
+  billing.cost = nil -- from here on nobody knows, until there is an answer
+  if reserve then reserve.cost = nil end
+  local ok, response = http.request {
+    url = message.url,
+    method = message.method or "POST",
+    headers = message.headers,
+    body = message.body,
+    timeout = seconds_left(call, task.now()),
+    connect_timeout = handle.connect_timeout,
+    first_byte_timeout = handle.first_byte_timeout,
+    idle_timeout = handle.idle_timeout,
+  }
+  local read, reply = false, response
+  if ok then read, reply = pcall(read_response, call, response) end
+  local cost
+  if read then
+    cost = settled_cost(handle, reply, call.worst)
+  elseif errors.is(reply) then
+    cost = failed_cost(ok and response or nil, reply)
+  end
+  billing.cost = cost
+  if reserve then reserve.cost = cost end
+  if not read then return nil, fail_attempt(call, place, ok and response or nil, reply) end
+  local used = reply.usage or {}
+  place:finish("good", task.now(), used.prompt_tokens and used.completion_tokens and used.prompt_tokens + used.completion_tokens,
+    response.seconds)
+  return replies.write(handle, reply, response.seconds, call.key), cost, response.seconds
+end
+
+-- Sends until there is an answer, or no sense in going on. `billing` is the journal's: `cost`, what an attempt has to be
+-- settled with (nil: the worst case), and `renew`, to be called between two attempts when there is something to settle.
+local function exchange(call, billing)
+  local again = false
+  billing.cost = budget.NOTHING
+  call.attempts, call.lost_usd = 0, 0.0
+  while true do
+    call.attempts = call.attempts + 1
+    local text, cost_or_wait, seconds = try(call, billing, again)
+    if text then return text, cost_or_wait, seconds end
+    if billing.cost == nil then call.lost_usd = call.lost_usd + (call.worst.usd or 0) end
+    if billing.cost ~= budget.NOTHING then
+      if billing.renew then billing.renew() end
+      billing.cost = budget.NOTHING
+    end
+    if cost_or_wait > 0 then
+      local ok, problem = task.sleep(cost_or_wait)
+      if not ok then error(problem, 0) end
+    end
+    again = true
+  end
+end
+
+-- --- one call ---
+
+local function require_key(handle, provider, key)
+  if key or not handle.default_url or not provider.api_key_env or provider.api_key_optional then return end
+  local text = "no API key for %s: set %s in the environment, or api_key in the options of lmopt.lm "
+    .. "(a local server needs base_url instead)"
+  errors.raise("auth", text:format(handle.name, table.concat(providers.key_names(provider), " or ")))
+end
+
+-- What the request is known by; `endpoint` may have a login or a key in it, the result has none.
+local function id_of(handle, provider, message, rollout, key)
+  cache = cache or require "lmopt.cache"
+  local endpoint = redact.login(message.url)
+  if key then endpoint = redact.key(endpoint, key) end
+  return cache.key(handle.provider, endpoint, provider.api_version or "", message.body, rollout)
+end
+
+local function new_call(handle, provider, request, sample, secret)
+  local own = budget.ledgers(secret.ledger)
+  limit_reply(handle, provider, request, own)
+  local message = redact.call(secret.key, provider.request, handle, request, secret.key)
+  local worst = worst_cost(handle, request, message)
+  local now = task.now()
+  local seconds = sample.deadline or handle.deadline
+  local run_deadline = budget.deadline(own)
+  return {
+    handle = handle, provider = provider, request = request, message = message, key = secret.key, gate = secret.gate,
+    ledgers = own, worst = worst, tokens = worst.prompt_tokens + worst.completion_tokens, started = now,
+    run_deadline = run_deadline, deadline = math.min(run_deadline, seconds and now + seconds or math.huge),
+    attempts = 1, lost_usd = 0.0,
+  }
+end
+
+--- Asks a model over the network.
+---@async
+---@param handle table
+---@param provider table
+---@param request table
+---@param sample table what the call says of itself: `cache`, `rollout`, `deadline`
+---@param secret { key: string|nil, gate: lmopt.Gate, ledger: lmopt.Ledger|nil }
+---@return table reply
+---@return string|nil id what the cache knows it by
+---@return string text
+function client.call(handle, provider, request, sample, secret)
+  local key = secret.key
+  local store = client.open_cache(handle, sample)
+  if not store then require_key(handle, provider, key) end
+  local call = new_call(handle, provider, request, sample, secret)
+  local id = id_of(handle, provider, call.message, sample.rollout or handle.rollout, key)
+  local was_sent, joined = false, false
+  local function send(billing)
+    if not store then was_sent = true end
+    return redact.call(key, exchange, call, billing or {})
+  end
+  local through
+  if store then
+    function through(pay)
+      local text
+      text, was_sent, joined = cache.ask(store, id, handle.name, key or "", function(launch)
+        require_key(handle, provider, key)
+        return pay(launch)
+      end)
+      return text, was_sent
+    end
+  end
+  local journal = task.context().journal
+  local text
+  if journal then
+    text = journal:call(id, handle.name, call.message.body, call.worst, send, through)
+  elseif through then
+    text = through(function(launch)
+      return launch(function()
+        local reply, cost = send()
+        return reply, cost.usd
+      end, function() end)
+    end)
+  else
+    text = send()
+  end
+  local ok, reply = pcall(replies.read, text)
+  if not ok then
+    if store then store:forget(id) end
+    error(reply, 0)
+  end
+  local waited = task.now() - call.started
+  if was_sent then return replies.mark_sent(reply, call.attempts, call.lost_usd, waited), store and id, text end
+  return replies.mark_cached(reply, joined and waited or 0.0), store and id, text
+end
+
+return client

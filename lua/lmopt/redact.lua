@@ -1,0 +1,50 @@
+--- Takes out of texts what nobody may see: keys, and logins in addresses.
+local errors = require "lmopt.error"
+
+local redact = {}
+
+local MESSAGE_LENGTH = 300
+
+--- Takes "user:password@" out of addresses.
+---@param text string
+---@return string
+function redact.login(text) return (text:gsub("//[^/@%s]*@", "//")) end
+
+--- Replaces every occurrence of a key.
+---@param text string
+---@param key string
+---@return string
+function redact.key(text, key)
+  return (text:gsub(key:gsub("%p", "%%%0"), "[key]"))
+end
+
+--- One short line without keys and logins, of a text that may be a server's echo.
+---@param text string
+---@param key string|nil
+---@return string
+function redact.line(text, key)
+  if key and #key >= 3 then text = redact.key(text, key) end
+  text = redact.login(text):gsub("[%s%c]+", " "):match "^ ?(.-) ?$"
+  if #text <= MESSAGE_LENGTH then return text end
+  local stop = MESSAGE_LENGTH
+  while stop > 0 and text:byte(stop + 1) >= 0x80 and text:byte(stop + 1) < 0xC0 do stop = stop - 1 end
+  return text:sub(1, stop) .. "..."
+end
+
+--- Calls a function; an error leaves with a clean message.
+---@param key string|nil
+---@param fn function
+---@return any ... what it returns
+function redact.call(key, fn, ...)
+  local results = table.pack(pcall(fn, ...))
+  if results[1] then return table.unpack(results, 2, results.n) end
+  local problem = results[2]
+  if errors.is(problem) then
+    problem.message = redact.line(tostring(problem.message), key)
+  elseif type(problem) == "string" and key then
+    problem = redact.key(problem, key)
+  end
+  error(problem, 0)
+end
+
+return redact

@@ -1,0 +1,128 @@
+--- Replies, as they are kept (a text) and as callers get them (a table of their own).
+local errors = require "lmopt.error"
+local json = require "lmopt.json"
+local redact = require "lmopt.redact"
+local usage = require "lmopt.usage"
+
+local M = {}
+
+local known_prices = setmetatable({}, { __mode = "k" }) -- handle -> price, or false
+
+--- What the user says a model costs, or what its vendor asks for at its own address; nil when nobody knows.
+---@param handle table
+---@return table|nil price see providers/prices.lua
+function M.price(handle)
+  local price = known_prices[handle]
+  if price == nil then
+    price = handle.price or handle.default_url and require("lmopt.providers.prices").find(handle.provider, handle.model) or false
+    known_prices[handle] = price
+  end
+  return price or nil
+end
+
+--- What a call has cost, or nil where no price is known.
+---@param handle table
+---@param used table with prompt_tokens and completion_tokens; `usd` counts, where the server says it
+---@return number|nil usd
+function M.cost(handle, used)
+  local price = M.price(handle)
+  return used.usd or price and require("lmopt.providers.prices").cost(price, used) or nil
+end
+
+--- The text that is kept of a provider's reply, without the key.
+---@param handle table
+---@param made table the reply
+---@param seconds number
+---@param key string|nil
+---@return string
+function M.write(handle, made, seconds, key)
+  local used, kept = {}, {}
+  for name, value in pairs(made.usage or {}) do used[name] = value end
+  used.prompt_tokens, used.completion_tokens = used.prompt_tokens or 0, used.completion_tokens or 0
+  used.usd, used.seconds = M.cost(handle, used) or 0.0, seconds
+  for name, value in pairs(made) do kept[name] = value end
+  kept.cached, kept.model, kept.usage = nil, made.model or handle.model, used
+  local text = json.encode(kept)
+  if key and #key >= 8 then text = redact.key(text, json.encode(key):sub(2, -2)) end
+  return text
+end
+
+--- The reply that stands in a text.
+---@param text string
+---@return table reply
+function M.read(text)
+  local reply, problem = json.decode(text)
+  if type(reply) ~= "table" or type(reply.text) ~= "string" or type(reply.usage) ~= "table" then
+    errors.raise("bad_response", "a stored reply cannot be read" .. (problem and ": " .. problem or ""))
+  end
+  local stored = reply.usage
+  reply.usage = usage.new(stored)
+  for _, name in ipairs(usage.DETAILS) do reply.usage[name] = stored[name] end
+  return reply
+end
+
+--- Says of a reply that it was sent for now.
+---@param reply table
+---@param attempts integer
+---@param lost_usd number what failed attempts may have cost
+---@param waited number
+---@return table reply
+function M.mark_sent(reply, attempts, lost_usd, waited)
+  local used = reply.usage
+  used.calls, used.cached = 1, 0
+  used.billed_usd, used.waited_seconds = used.usd + lost_usd, waited
+  reply.cached, reply.attempts = false, attempts
+  return reply
+end
+
+--- Says of a reply that it was there, or that another one's call got it.
+---@param reply table
+---@param waited number
+---@return table reply
+function M.mark_cached(reply, waited)
+  local used = reply.usage
+  used.calls, used.cached = 1, 1
+  used.billed_usd, used.waited_seconds = 0.0, waited
+  reply.cached = true
+  return reply
+end
+
+local function copy(value)
+  if type(value) ~= "table" then return value end
+  local made = {}
+  for name, item in pairs(value) do made[name] = copy(item) end
+  return made
+end
+
+--- A copy of a reply that was marked as cached.
+---@param reply table
+---@param extras table|false the names of what it has besides what every reply has; in `usage`, what its usage has
+---@return table
+function M.copy(reply, extras)
+  local used = reply.usage
+  local made = {
+    text = reply.text,
+    finish_reason = reply.finish_reason,
+    model = reply.model,
+    cached = true,
+    usage = {
+      calls = 1,
+      cached = 1,
+      prompt_tokens = used.prompt_tokens,
+      completion_tokens = used.completion_tokens,
+      cached_tokens = used.cached_tokens,
+      reasoning_tokens = used.reasoning_tokens,
+      usd = used.usd,
+      seconds = used.seconds,
+      billed_usd = 0.0,
+      waited_seconds = 0.0,
+    },
+  }
+  if extras then
+    for _, name in ipairs(extras) do made[name] = copy(reply[name]) end
+    for _, name in ipairs(extras.usage) do made.usage[name] = used[name] end
+  end
+  return made
+end
+
+return M
