@@ -32,11 +32,18 @@ local function fail(state, at, what)
   error({ at = at, what = what, cut = in_last_word }, 0)
 end
 
+-- The place after a comment. That there is no more end of one is found out once: the text may be long.
+local function comment_end(state, at)
+  if state.unended or sub(state.text, at, at + 1) ~= "/*" then return nil end
+  local _, stop = find(state.text, "*/", at + 2, true)
+  state.unended = not stop
+  return stop and stop + 1
+end
+
 local function skip(state, at)
   at = find(state.text, "[^ \t\r\n]", at) or #state.text + 1
   while state.tolerant do
-    local stop = match(state.text, "^//[^\n]*()", at) or match(state.text, "^/%*.-%*/()", at)
-      or match(state.text, "^\xC2\xA0()", at)
+    local stop = match(state.text, "^//[^\n]*()", at) or comment_end(state, at) or match(state.text, "^\xC2\xA0()", at)
     if not stop then break end
     at = find(state.text, "[^ \t\r\n]", stop) or #state.text + 1
   end
@@ -200,6 +207,7 @@ end
 ---@return boolean ok
 ---@return any value the value (`lmopt.null` for null); else what is wrong, with its place
 ---@return boolean|integer|nil cut when not ok: the text ends too early; when ok: the place after the value
+---@return integer? at when not ok: the byte where it went wrong
 function reader.read(text, options)
   local tolerant = options and options.tolerant or false
   local state = { text = text, tolerant = tolerant, quotes = tolerant and TOLERANT_QUOTES or STRICT_QUOTES }
@@ -211,7 +219,7 @@ function reader.read(text, options)
   end)
   if ok then return true, value, stop end
   if type(value) ~= "table" or not value.what then error(value, 0) end
-  return false, ("%s at %s"):format(value.what, place_of(text, value.at)), value.cut
+  return false, ("%s at %s"):format(value.what, place_of(text, value.at)), value.cut, value.at
 end
 
 return reader

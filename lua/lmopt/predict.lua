@@ -33,6 +33,11 @@ local REQUEST_NAMES = {
   "temperature", "max_tokens", "max_completion_tokens", "top_p", "top_k", "seed", "stop", "presence_penalty",
   "frequency_penalty", "reasoning_effort",
 }
+-- Where calls go, with which key, and what they may take: no part of a program, which others may have written.
+local IS_OF_MODEL = {
+  base_url = true, api_key = true, timeout = true, connect_timeout = true, first_byte_timeout = true, idle_timeout = true,
+  max_retries = true, rpm = true, tpm = true, budget = true, price = true, name = true,
+}
 local POLICIES = { retry = 1, fail = 0 } -- how many more calls
 
 local Predictor = { __name = "lmopt.predictor" }
@@ -59,6 +64,9 @@ local function check_request_option(name, value, known, what)
   if type(name) ~= "string" then errors.misuse(("the options of %s have names; found [%s]"):format(what, tostring(name))) end
   if name == "messages" or name == "model" then
     errors.misuse(("'%s' is no option of %s: it is made by the %s"):format(name, what, name == "model" and "lm" or "adapter"))
+  end
+  if IS_OF_MODEL[name] then
+    errors.misuse(("'%s' is no option of %s: it belongs to the model, lmopt.lm(spec, options)"):format(name, what))
   end
   for _, list in ipairs { known, REQUEST_NAMES } do
     for _, one in ipairs(list) do
@@ -158,7 +166,12 @@ function setters.frozen(self, value, what)
 end
 function setters.options(self, value, what)
   errors.check_type(value, "options", what, "table")
-  for _, name in ipairs(sorted_names(value, what)) do check_request_option(name, value[name], OWN_OPTIONS, what) end
+  for _, name in ipairs(sorted_names(value, what)) do
+    for _, own in ipairs(OWN_OPTIONS) do
+      if name == own then errors.misuse(("'%s' in the options of %s is a field of the predictor"):format(name, what)) end
+    end
+    check_request_option(name, value[name], OWN_OPTIONS, what)
+  end
   self._options = program.copy_data(value)
 end
 

@@ -20,6 +20,7 @@ local values = require "lmopt.values"
 local program_file = {}
 
 local FORMAT, VERSION = "lmopt.program", 1
+local NAMES_SHOWN = 10
 local TOP_KEYS = { "format", "version", "predictors" }
 local KEYS = { "signature", "instructions", "fields", "demos", "options", "adapter", "on_parse_error", "frozen" }
 
@@ -39,15 +40,13 @@ end
 
 -- --- dump ---
 
--- JSON is UTF-8; other bytes would come back as something else.
-local function check_text(value, path)
-  if type(value) == "string" then
-    if not utf8.len(value) then errors.misuse(("dump: %s is not UTF-8"):format(path)) end
-  elseif type(value) == "table" then
-    for key, item in next, value do
-      check_text(key, path)
-      check_text(item, path .. "." .. tostring(key))
-    end
+-- The first text that is not UTF-8, or nil. JSON is; other bytes would come back as something else.
+local function wrong_text(value, path)
+  if type(value) == "string" then return not utf8.len(value) and path or nil end
+  if type(value) ~= "table" then return nil end
+  for _, key in ipairs(sorted_keys(value)) do
+    local wrong = wrong_text(key, "a key of " .. path) or wrong_text(value[key], path .. "." .. tostring(key))
+    if wrong then return wrong end
   end
 end
 
@@ -99,7 +98,8 @@ function program_file.dump(self)
     end
   end
   for _, entry in ipairs(predictors) do add(entry.name) end
-  check_text(state, "the program")
+  local wrong = wrong_text(state, "the program")
+  if wrong then errors.misuse(("dump: %s is not UTF-8"):format(wrong)) end
   return json.encode(state, { indent = 2, keys = order }) .. "\n"
 end
 
@@ -202,6 +202,12 @@ local function restored(one, state, path)
   return made
 end
 
+-- Why a state can't be dumped (cycles, functions, keys of two kinds, infinite numbers), or nil.
+local function unwritable(state)
+  local ok, problem = pcall(json.encode, state)
+  return not ok and errors.text(problem):gsub("^json%.encode: ", "") or nil
+end
+
 local function read_state(given)
   if type(given) == "string" then
     local ok, state, cut = json_reader.read((given:gsub("^\xEF\xBB\xBF", "")))
@@ -209,6 +215,9 @@ local function read_state(given)
     given = state
   elseif type(given) ~= "table" then
     errors.misuse("restore expects the text of a saved program, or the table that it says, not a " .. type(given))
+  else
+    local problem = unwritable(given)
+    if problem then errors.misuse("restore: the table is no saved program: " .. problem) end
   end
   if type(given) ~= "table" or given.format ~= FORMAT then
     refuse('this is no saved program: "format" is not "%s"', FORMAT)
@@ -218,7 +227,16 @@ local function read_state(given)
     refuse("the program was saved by a newer lmopt (version %d of the format; this one reads up to %d)", given.version, VERSION)
   end
   check_kind(given.predictors, "table", '"predictors"')
+  local problem, wrong = unwritable(given), wrong_text(given, "the program")
+  if problem then refuse("the program could not be saved again: %s", problem) end
+  if wrong then refuse("%s is not UTF-8", wrong) end
   return given
+end
+
+local function listed(names)
+  if #names == 0 then return "none" end
+  local more = #names > NAMES_SHOWN and ", ..." or ""
+  return table.concat(names, ", ", 1, math.min(#names, NAMES_SHOWN)) .. more
 end
 
 ---Takes a saved state.
@@ -230,7 +248,9 @@ function program_file.restore(self, given)
   local predictors, names, changes = self:predictors(), {}, {}
   for i, entry in ipairs(predictors) do
     names[i] = entry.name
-    if state.predictors[entry.name] == nil then refuse("the file has no predictor '%s'", entry.name) end
+    if state.predictors[entry.name] == nil then
+      refuse("the file has no predictor '%s'; it has %s", entry.name, listed(sorted_keys(state.predictors)))
+    end
   end
   local is_ours = set_of(names)
   for _, name in ipairs(sorted_keys(state.predictors)) do

@@ -7,6 +7,7 @@
 -- A signature never changes; its methods give new ones. Fields are known by name everywhere: in prompts, replies, saved
 -- programs and edits.
 local errors = require "lmopt.error"
+local pattern = require "lmopt.pattern"
 local types = require "lmopt.types"
 local values = require "lmopt.values"
 
@@ -20,6 +21,7 @@ local signature = {}
 ---@field max number? largest value
 ---@field max_length integer? characters of a text, items of a list
 ---@field pattern string? a Lua pattern that a text must match
+---@field pattern_limit integer? bytes of the longest text that it is tried on
 
 ---@class lmopt.Signature
 ---@field inputs lmopt.Field[] in order
@@ -105,7 +107,7 @@ local function read_both(parser)
 end
 
 local function raise_problem(what, text, problem)
-  errors.misuse(("%s: column %d of \"%s\": %s"):format(what, problem.column, text, problem.what))
+  errors.misuse(("%s: column %d of \"%s\": %s"):format(what, problem.column, types.around(text, problem.at), problem.what))
 end
 
 ---Reads a list of fields, as they stand on one side: "question, notes: list[string]".
@@ -172,8 +174,8 @@ local function check_field_options(field, options, what)
   end
   if options.pattern ~= nil then
     if kind ~= "string" then misuse("'pattern' is for text, not for %s", types.text(field.type)) end
-    local ok = type(options.pattern) == "string" and pcall(string.find, "", options.pattern)
-    if not ok then misuse "'pattern' must be a Lua pattern" end
+    local limit, problem = pattern.limit(options.pattern)
+    if not limit then misuse("'pattern' %s", problem) end
   end
 end
 
@@ -192,6 +194,7 @@ function signature.with_options(field, options, what)
   for _, name in ipairs(FIELD_OPTIONS) do checked[name] = made[name] end
   for key, value in pairs(options) do checked[key] = value end -- unknown ones too, to be refused
   check_field_options(field, checked, what)
+  made.pattern_limit = made.pattern and pattern.limit(made.pattern)
   return made
 end
 

@@ -24,6 +24,7 @@ local PLAIN = {
 }
 local NAMES = { "string", "str", "number", "float", "integer", "int", "boolean", "bool", "json", "dict", "list", "literal" }
 local DEPTH_MAX = 32
+local NAME_LENGTH, WORD_LENGTH, SHOWN_LENGTH = 200, 40, 80 -- bytes: of a name; of a word and of a text in an error
 -- What a model writes where an optional value is absent.
 local NONE = { null = true, none = true, ["nil"] = true }
 
@@ -40,7 +41,35 @@ end
 
 function Parser:fail(what, at)
   local before = self.text:sub(1, (at or self.at) - 1)
-  error({ column = (utf8.len(before) or #before) + 1, what = what }, 0)
+  error({ column = (utf8.len(before) or #before) + 1, at = at or self.at, what = what }, 0)
+end
+
+-- The place of the character that the byte at `at` belongs to; where it is of none, some byte before.
+local function character_at(text, at)
+  for start = at, math.max(at - 3, 1), -1 do
+    if (text:byte(start) or 0) & 0xC0 ~= 0x80 then return start end
+  end
+  return at
+end
+
+---What stands around a place of a text, on one line of at most 80 bytes.
+---@param text string
+---@param at integer a byte of the text
+---@return string
+function types.around(text, at)
+  if #text > SHOWN_LENGTH then
+    local length = SHOWN_LENGTH - 9 -- dots on both sides, and a character that begins before
+    local start = math.max(1, math.min(at - length // 2, #text - length + 1))
+    local stop = start + length
+    local before, after = start > 1 and "..." or "", stop <= #text and "..." or ""
+    text = before .. text:sub(character_at(text, start), character_at(text, stop) - 1) .. after
+  end
+  return (text:gsub("%c", " "))
+end
+
+-- The beginning of a word that may be of any length.
+local function shortened(word)
+  return #word <= WORD_LENGTH and word or word:sub(1, character_at(word, WORD_LENGTH + 1) - 1) .. "..."
 end
 
 function Parser:skip() self.at = self.text:find("%S", self.at) or #self.text + 1 end
@@ -57,7 +86,7 @@ end
 function Parser:next_shown()
   self:skip()
   local shown = self.text:match("^[%w_]+", self.at) or self.text:match("^" .. utf8.charpattern, self.at)
-  return shown and shown ~= "" and "'" .. shown .. "'" or "the end"
+  return shown and shown ~= "" and "'" .. shortened(shown) .. "'" or "the end"
 end
 
 function Parser:expect(token, where)
@@ -70,6 +99,7 @@ function Parser:name(what)
   self:skip()
   local name = self.text:match("^[%a_][%w_]*", self.at)
   if not name then self:fail(("expected the name of %s, found %s"):format(what, self:next_shown())) end
+  if #name > NAME_LENGTH then self:fail(("a name has at most %d bytes, not %d"):format(NAME_LENGTH, #name)) end
   self.at = self.at + #name
   return name
 end
@@ -146,7 +176,7 @@ function Parser:literal()
   local members, seen = {}, {}
   repeat
     local text, at = self:member()
-    if seen[text] then self:fail(("the member '%s' is there twice"):format(text), at) end
+    if seen[text] then self:fail(("the member '%s' is there twice"):format(shortened(text)), at) end
     seen[text] = true
     members[#members + 1] = text
   until not self:take ","
@@ -182,7 +212,7 @@ function Parser:base_type()
   if kind == "list" then return self:list() end
   if kind == "literal" then return self:literal() end
   if PLAIN[kind] then return { kind = PLAIN[kind], optional = false } end
-  self:fail(("there is no type '%s'%s"):format(word, errors.hint(word, NAMES)), at)
+  self:fail(("there is no type '%s'%s"):format(shortened(word), errors.hint(word, NAMES)), at)
 end
 
 function Parser:type()
@@ -206,7 +236,7 @@ end
 
 ---Runs a parser's function to the end of its text.
 ---@return any result nil when the text is wrong
----@return { column: integer, what: string }? problem
+---@return { column: integer, at: integer, what: string }? problem `at`: the byte that `column` is the character of
 function types.protect(parser, fn)
   local ok, result = pcall(function()
     local value = fn(parser)

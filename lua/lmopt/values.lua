@@ -5,6 +5,7 @@
 local errors = require "lmopt.error"
 local json = require "lmopt.json"
 local json_reader = require "lmopt.json_reader"
+local pattern = require "lmopt.pattern"
 local types = require "lmopt.types"
 
 local array, encode, null = json.array, json.encode, json.null
@@ -13,6 +14,8 @@ local values = {}
 
 -- No number, truth value or member of a literal is longer.
 local SCALAR_LENGTH = 4096
+-- Nothing else runs while a value is read: longer JSON in one field is refused.
+local STRUCTURE_LENGTH = 1 << 20
 
 local function described(value)
   local kind = type(value)
@@ -351,13 +354,18 @@ end
 
 -- JSON as models write it. Returns ok, value, repaired; or false, what is wrong, cut.
 local function read_json(text)
-  local ok, value = json_reader.read(text)
+  local ok, value, _, at = json_reader.read(text)
   if ok then return true, value, false end
+  local start = text:find "[%[{]"
+  -- A structure that was read to the end of the text: reading tolerantly would come to the same.
+  if start and at > #text and not text:find "^[^%[{]" then return false, value, true end
   local body = without_fence(text)
-  ok, value = json_reader.read(body, { tolerant = true })
-  if ok then return true, value, true end
-  local start = body:find "[%[{]" -- there may be words around it
-  if not start then return false, value, false end
+  start = body:find "[%[{]" -- there may be words around it
+  if not start or body:find "^%s*[^%[{%s]" then
+    ok, value = json_reader.read(body, { tolerant = true })
+    if ok then return true, value, true end
+    if not start then return false, value, false end
+  end
   local found, inner, cut = json_reader.read(body, { tolerant = true, start = start, rest = true })
   return found, inner, found or cut
 end
@@ -408,6 +416,9 @@ function values.read(text, one, path, name)
   end
   if kind == "list" or kind == "record" or kind == "json" then
     if text == "" then return false, path .. " is empty", false end
+    if #text > STRUCTURE_LENGTH then
+      return false, ("%s must have at most %d bytes of JSON, not %d"):format(path, STRUCTURE_LENGTH, #text), false
+    end
     return read_structure(text, one, path, name)
   end
   if #text > SCALAR_LENGTH then return false, wrong(path, one, ("a text of %d bytes"):format(#text)), false end
@@ -431,6 +442,16 @@ local function length_of(value)
   return utf8.len(value) or #value, "characters"
 end
 
+-- What is wrong with a text by its field's pattern, or nil.
+local function mismatch(value, field, path)
+  local limit = field.pattern_limit or pattern.limit(field.pattern) or 0
+  local must = ("%s must match the Lua pattern %s"):format(path, field.pattern)
+  if #value > limit then return ("%s, which is tried on at most %d bytes, not on %d"):format(must, limit, #value) end
+  local ok, found = pcall(string.find, value, field.pattern)
+  if not ok then return ("%s, which can't be tried: %s"):format(must, errors.text(found)) end
+  if not found then return ("%s, and %s does not"):format(must, described(value)) end
+end
+
 ---What is wrong with a value (of the right type) by the constraints of its field, or nil.
 ---@param value any
 ---@param field table with min, max, pattern, max_length
@@ -446,9 +467,7 @@ function values.violates(value, field, path)
       return ("%s must have at most %d %s, not %d"):format(path, field.max_length, unit, length)
     end
   end
-  if field.pattern and not value:find(field.pattern) then
-    return ("%s must match the Lua pattern %s, and %s does not"):format(path, field.pattern, described(value))
-  end
+  return field.pattern and mismatch(value, field, path)
 end
 
 ---The constraints of a field in words, or nil.

@@ -1,5 +1,6 @@
 local lmopt = require "lmopt"
 local chat = require "lmopt.adapters.chat"
+local values = require "lmopt.values"
 
 local null = lmopt.null
 -- A hook (tests/aggressive_gc.lua) makes everything some hundred times slower.
@@ -342,6 +343,50 @@ function random_value(one)
   if one.optional and random(1, 3) == 1 then return nil end
   return VALUES[one.kind](one)
 end
+
+describe("a reply that is too much", function()
+  it("has more JSON in a field than is read", function()
+    for _, kind in ipairs { "json", "list[integer]", "{x: integer}" } do
+      local text = "[" .. ("1,"):rep(600000)
+      local _, problem = parse("q -> a: " .. kind, marked { { "a", text } }, "stop")
+      assert.equal("parse", problem.kind)
+      assert.matches("'a' must have at most 1048576 bytes of JSON, not 1200001", problem.message, 1, true)
+    end
+    local found = parse("q -> a: json", marked { { "a", "[" .. (" "):rep((1 << 20) - 3) .. "1]" } }, "stop")
+    assert.same({ a = { 1 } }, found)
+  end)
+
+  it("says a field again and again", function()
+    local fields = {}
+    for i = 1, 64 do fields[i] = { "a", "x" } end
+    fields[65] = { "a", "5" }
+    local _, problem = parse("q -> a: integer", marked(fields), "stop")
+    assert.equal("parse", problem.kind)
+    fields[64] = { "a", "6" }
+    assert.same({ a = 6 }, (parse("q -> a: integer", marked(fields), "stop")))
+  end)
+
+  it("is longer than a pattern is tried on", function()
+    local signature = lmopt.signature("q -> a", { fields = { a = { pattern = ".-.-.-x" } } })
+    local _, problem = chat.parse(signature, marked { { "a", ("a"):rep(400) } }, { finish_reason = "stop" })
+    assert.equal("parse", problem.kind)
+    assert.matches("'a' must match the Lua pattern .-.-.-x, which is tried on at most", problem.message, 1, true)
+  end)
+
+  it("is read once where it ends too early", function()
+    local reader, reads = require "lmopt.json_reader", 0
+    local read = reader.read
+    reader.read = function(...)
+      reads = reads + 1
+      return read(...)
+    end
+    local ok, _, cut = values.read('[{"a": [1, 2], "b": "x', lmopt.signature("q -> a: json").fields.a.type, "'a'", "a")
+    reader.read = read
+    assert.is_false(ok)
+    assert.is_true(cut)
+    assert.equal(1, reads)
+  end)
+end)
 
 describe("for random signatures and values", function()
   it("what is written is read back the same, types included", function()

@@ -66,6 +66,21 @@ describe("reading JSON tolerantly", function()
     assert.equal(text, lmopt.json.encode(tolerant(text)))
   end)
 
+  it("looks for the end of a comment once", function()
+    local text = ("[/*,"):rep(100000)
+    local finds, find = 0, string.find
+    string.find = function(...) -- luacheck: ignore
+      finds = finds + (select(2, ...) == "*/" and 1 or 0)
+      return find(...)
+    end
+    package.loaded["lmopt.json_reader"] = nil
+    local fresh = require "lmopt.json_reader"
+    string.find, package.loaded["lmopt.json_reader"] = find, reader -- luacheck: ignore
+    assert.is_false((fresh.read(text, { tolerant = true })))
+    assert.equal(1, finds)
+    assert.same({ 1, 2, 3 }, read("[/* a */1,/**/2 /***/,/*/*/3]", { tolerant = true }))
+  end)
+
   it("ends on anything", function()
     local random, alphabet = 12345, "[]{}\",:'\\ab1-.e \n\xE2\x80\x9C\x9D/*"
     for _ = 1, 3000 do

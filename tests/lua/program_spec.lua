@@ -242,6 +242,67 @@ describe("a saved program", function()
     assert.matches("predictor 'answer'.signature can't be read: .*column", change('"signature": "question', '"signature": "5question'))
   end)
 
+  it("redirects no call and carries no key", function()
+    local program = lmopt.predict "a -> b"
+    local function with_options(options)
+      return { format = "lmopt.program", version = 1, predictors = { self = { options = options } } }
+    end
+    for name, value in pairs { base_url = "http://127.0.0.1:9", api_key = "secret-key", timeout = -1, connect_timeout = 1,
+      first_byte_timeout = 1, idle_timeout = 1, max_retries = 0, rpm = 1, tpm = 1, budget = { usd = 1 },
+      price = { input = 0, output = 0 }, name = "x" } do
+      local message = refused(program, with_options { [name] = value })
+      assert.matches("predictor 'self'.options: '" .. name .. "' ", message, 1, true)
+      assert.matches("belongs to the model", message, 1, true)
+      assert.is_nil(message:find("secret", 1, true))
+      assert.matches("'" .. name .. "' .*belongs to the model", message_of(lmopt.predict, "a -> b", { [name] = value }))
+    end
+    for _, name in ipairs { "lm", "demos", "adapter", "on_parse_error" } do
+      assert.matches("'" .. name .. "' .*is a field of the predictor", refused(program, with_options { [name] = "offline" }))
+    end
+    assert.same({ rollout = 3, cache = false, deadline = 5 },
+      program:restore(with_options { rollout = 3, cache = false, deadline = 5 }).options)
+  end)
+
+  it("is text and data all through", function()
+    local saved = tuned():dump()
+    for from, place in pairs { ["Search"] = "predictors.query.instructions", ['"version": 1,'] = "a key of the program",
+      ['"temperature"'] = "a key of the program.predictors.query.options" } do
+      local text, count = saved:gsub(from, from == '"version": 1,' and '%0 "\xFF": 1,' or from:sub(1, 3) .. "\xFF" .. from:sub(4), 1)
+      assert.equal(1, count)
+      assert.matches(place .. ".* is not UTF%-8", refused(multi_hop(), text))
+    end
+    local function state(extra)
+      local made = { format = "lmopt.program", version = 1, predictors = { self = {} } }
+      for key, value in pairs(extra) do made[key] = value end
+      return made
+    end
+    local program = lmopt.predict "a -> b"
+    local before = program:dump()
+    local cycle = {}
+    cycle.inner = { cycle }
+    for _, wrong in ipairs { state { extra = cycle }, state { predictors = cycle }, state { extra = print }, state { extra = { [{}] = 1 } },
+      state { predictors = { "x", self = {} } }, state { extra = 0 / 0 } } do
+      local message = message_of(program.restore, program, wrong)
+      assert.matches("program_spec.lua:%d+: restore: the table is no saved program: ", message)
+      assert.is_nil(message:find "stack overflow")
+    end
+    assert.matches("no saved program: a cycle at extra%.inner", message_of(program.restore, program, state { extra = cycle }))
+    assert.matches("not UTF%-8", refused(program, state { extra = { "\xFF" } }))
+    assert.matches("could not be saved again: an infinite number at extra",
+      refused(program, '{"format": "lmopt.program", "version": 1, "predictors": {"self": {}}, "extra": 1e999}'))
+    assert.equal(before, program:dump())
+  end)
+
+  it("of another shape is told by what it has", function()
+    assert.equal("the file has no predictor 'answer'; it has self", refused(multi_hop(), lmopt.predict("a -> b"):dump()))
+    assert.equal("the file has no predictor 'self'; it has answer, query", refused(lmopt.predict "a -> b", multi_hop():dump()))
+    assert.equal("the file has no predictor 'self'; it has none",
+      refused(lmopt.predict "a -> b", '{"format": "lmopt.program", "version": 1, "predictors": {}}'))
+    local many = { format = "lmopt.program", version = 1, predictors = {} }
+    for i = 1, 50 do many.predictors[("p%02d"):format(i)] = {} end
+    assert.matches("it has p01, p02, .*, p10, %.%.%.$", refused(lmopt.predict "a -> b", many))
+  end)
+
   it("that is no saved program is refused", function()
     local saved = tuned():dump()
     for _, text in ipairs { "", "null", "[]", "{}", "return {}", '{"format": "x"}', "\27Lua", saved .. "x", ("["):rep(1000) } do

@@ -1,4 +1,5 @@
 local lmopt = require "lmopt"
+local values = require "lmopt.values"
 
 local function message_of(fn, ...)
   local ok, problem = pcall(fn, ...)
@@ -112,6 +113,108 @@ describe("the table form", function()
     assert.matches("'instructions' of lmopt.signature are empty", wrong("a -> b", { instructions = " " }))
     assert.matches("expects a text", wrong(nil))
     assert.matches("expects a text", wrong(5))
+  end)
+end)
+
+describe("the pattern of a field", function()
+  local function with_pattern(pattern) return lmopt.signature("q -> a", { fields = { a = { pattern = pattern } } }) end
+
+  it("is checked where it is given", function()
+    for pattern, problem in pairs {
+      ["a["] = "']' is missing", ["["] = "']' is missing", ["[]"] = "']' is missing", ["[^]"] = "']' is missing",
+      ["[a%"] = "']' is missing", ["[%]"] = "']' is missing", ["a%"] = "it ends with '%'",
+      ["%w+%f"] = "'[' is missing after '%f'", ["x%b"] = "two characters are missing after '%b'",
+      ["x%bx"] = "two characters are missing after '%b'", ["a(b"] = "')' is missing", ["ab)"] = "a ')' where nothing is open",
+      ["x%1"] = "'%1' has no capture", ["(a%1)"] = "'%1' has no capture", ["%0"] = "'%0' has no capture",
+      [("(a)"):rep(40)] = "more than 32 captures",
+      [("a?"):rep(300) .. "b"] = "more than 150 repetitions and captures", [("a"):rep(2000)] = "it has more than 1000 bytes",
+    } do
+      local message = message_of(with_pattern, pattern)
+      assert.matches("the field 'a': 'pattern' must be a Lua pattern: " .. problem, message, 1, true)
+      assert.matches("signature_spec.lua:", message, 1, true)
+    end
+    assert.matches("must be a text", message_of(with_pattern, 5))
+  end)
+
+  it("may be any other, and never raises when it is tried", function()
+    local good = { "", "^", "$", "^$", "a$b", "[]]", "[^]]", "[a-]", "[%]]", "[%w_-]+", "()a()", "(a)(b)%2%1", "(a(b))%2",
+      "%f[%w]%w+", "%b()",
+      "^%s*(.-)%s*$", "^%d+%-%d+%-%d+T%d+:%d+:%d+$", "\0", "[\0-\31]", "-", "^*a", "%%", "a?b?c?", "(%d+)", ("(a)"):rep(32) }
+    for _, pattern in ipairs(good) do
+      local field = with_pattern(pattern).fields.a
+      for _, text in ipairs { "", "a", "ab", "abab", "(x)", "2024-01-01T10:20:30", "]%\0", ("a"):rep(60) } do
+        local problem = values.violates(text, field, "'a'")
+        assert.equal(not text:find(pattern), problem ~= nil, pattern)
+        assert.is_nil(problem and problem:find("can't be", 1, true), pattern)
+      end
+    end
+  end)
+
+  it("agrees with Lua about what a pattern is", function()
+    local random, alphabet = 4711, "ab%%%[[]]^$()*+-?.fb12w"
+    for _ = 1, 4000 do
+      local bytes = {}
+      for i = 1, 1 + random % 9 do
+        random = (random * 1103515245 + 12345) % 0x80000000
+        bytes[i] = alphabet:byte((random >> 8) % #alphabet + 1)
+      end
+      local pattern = string.char(table.unpack(bytes))
+      if pcall(with_pattern, pattern) then
+        for _, text in ipairs { "", "a", "ab", "aabbab12", "[]()$^", "w%f[b]" } do
+          assert.is_true((pcall(string.find, text, pattern)), pattern)
+        end
+      end
+    end
+  end)
+
+  it("is refused when it could take ages", function()
+    for _, pattern in ipairs { ("a?"):rep(100) .. "b", ("a*"):rep(30) .. "b", (".-"):rep(12) .. "x", ("a-"):rep(7) .. "b" } do
+      assert.matches("the field 'a': 'pattern' has too many repetitions", message_of(with_pattern, pattern), 1, true)
+    end
+  end)
+
+  it("is tried on texts of a length that it gets done with", function()
+    local field = with_pattern(".-.-.-x").fields.a
+    assert.matches("'a' must match the Lua pattern .-.-.-x, which is tried on at most %d+ bytes, not on 400",
+      values.violates(("a"):rep(400), field, "'a'"))
+    assert.is_nil(values.violates(("a"):rep(60) .. "x", field, "'a'"))
+    for pattern, length in pairs { ["^%d+$"] = 100000, ["^%d%d%d%d%-%d%d"] = 100000, ["%u"] = 100000, ["^%d+%-%d+%-%d+$"] = 100000,
+      ["%d+$"] = 3000, ["^%s*(.-)%s*$"] = 400, ["^[%w._-]+@[%w.-]+%.%a+$"] = 3000 } do
+      local problem = values.violates(("1"):rep(length), with_pattern(pattern).fields.a, "'a'")
+      assert.is_nil(problem and problem:find "tried on")
+    end
+    local edited = lmopt.signature("q -> a"):with_field("a", { pattern = "^(.-)(.-)(.-)x" }):with_field("a", { desc = "d" })
+    assert.matches("tried on at most", values.violates(("a"):rep(5000), edited.fields.a, "'a'"))
+  end)
+end)
+
+describe("a long wrong text", function()
+  local function short(text, column, what)
+    local message = message_of(lmopt.signature, text)
+    assert.is_true(#message < 400, #message .. " bytes")
+    assert.matches("column " .. column .. " of", message, 1, true)
+    assert.matches(what, message, 1, true)
+    return message
+  end
+
+  it("is shown around the place", function()
+    local message = short("first" .. (", x"):rep(100000) .. " -> b", 11, "'x' is there twice")
+    assert.matches('column 11 of "first, x, x.-%.%.%."', message)
+    message = short((" "):rep(5000000) .. "a b -> c", 5000003, "expected '->'")
+    assert.matches(' a b %-> c": ', message)
+    short("a -> b: " .. ("list["):rep(1000000), 169, "nested more than 32 deep")
+    message = short(("ä"):rep(1000), 1, "expected the name")
+    assert.is_truthy(utf8.len(message))
+    assert.is_truthy(utf8.len((short("a: literal[" .. ("ä"):rep(1000) .. ", " .. ("ö"):rep(100) .. "\"", 1114, "expected ']'"))))
+    short("a: " .. ("x"):rep(100000) .. " -> b", 4, "there is no type 'xxx")
+    short("a -> b " .. ("x"):rep(100000), 8, "unexpected 'xxx")
+    short("a -> b: literal[" .. ("x"):rep(100000) .. "," .. ("x"):rep(100000) .. "]", 100018, "is there twice")
+  end)
+
+  it("is not a name", function()
+    assert.equal(("n"):rep(200), lmopt.signature(("n"):rep(200) .. " -> b").inputs[1].name)
+    short(("n"):rep(201) .. " -> b", 1, "a name has at most 200 bytes, not 201")
+    short("a -> b: {" .. ("n"):rep(1000000) .. "}", 10, "a name has at most 200 bytes, not 1000000")
   end)
 end)
 

@@ -17,6 +17,7 @@ local COMPLETED = "[[ ## completed ## ]]"
 local NOT_GIVEN = "(not given in this example)"
 local INCOMPLETE = "In this example some fields are not given.\n\n"
 local EXCERPT_LENGTH, RETRY_LENGTH = 160, 4000
+local CANDIDATES_MAX = 64 -- a reply that says a field again and again is read no longer
 
 -- A line that names a field. Models indent it, quote it, or set it in bold.
 local DECORATION = "[ \t*>#_`]*"
@@ -201,7 +202,7 @@ local function candidates_of(signature, sections)
       end
     elseif list then
       local text = trim(section.text)
-      if text ~= layout_note(signature.fields[name]) then
+      if text ~= layout_note(signature.fields[name]) and #list < CANDIDATES_MAX then
         list[#list + 1] = unescape(text)
         some = true
       end
