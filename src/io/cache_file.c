@@ -22,19 +22,25 @@ enum { PAUSE = 30 /* seconds after a failure */, SMALLEST_DATABASE = 512 };
 
 enum { TOLD_BUSY = 1, TOLD_FULL = 2, TOLD_READ_ONLY = 4, TOLD_ERROR = 8 };
 
-/* The triggers keep the sum right whoever deletes, and however. `reply` is last: scans never touch it. */
+/* The triggers keep the sum right whoever deletes, and however. */
+#define ADDED "CREATE TRIGGER added AFTER INSERT ON replies BEGIN UPDATE counters SET bytes = bytes + new.size; END"
+#define REMOVED "CREATE TRIGGER removed AFTER DELETE ON replies BEGIN UPDATE counters SET bytes = bytes - old.size; END"
+
+/* `reply` is last: scans never touch it. */
 static const char *const tables =
     "CREATE TABLE replies (id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, model TEXT NOT NULL, size INTEGER NOT "
     "NULL, "
     "usd REAL NOT NULL, made REAL NOT NULL, used REAL NOT NULL, seal INTEGER NOT NULL, reply TEXT NOT NULL);"
     "CREATE INDEX replies_used ON replies (used);"
     "CREATE TABLE counters (since REAL NOT NULL, bytes INTEGER NOT NULL, hits INTEGER NOT NULL, saved_usd REAL NOT "
-    "NULL);"
-    "CREATE TRIGGER added AFTER INSERT ON replies BEGIN UPDATE counters SET bytes = bytes + new.size; END;"
-    "CREATE TRIGGER removed AFTER DELETE ON replies BEGIN UPDATE counters SET bytes = bytes - old.size; END;"
+    "NULL);" ADDED ";" REMOVED
+    ";"
     "PRAGMA application_id = " APPLICATION_ID
     ";"
     "PRAGMA user_version = " VERSION ";";
+
+static const char *const count_triggers =
+    "SELECT count(*) FROM sqlite_schema WHERE type = 'trigger' AND sql NOT IN ('" ADDED "', '" REMOVED "')";
 
 static const char *const texts[LM_CACHE_SQL_COUNT] = {
     [LM_CACHE_FIND] = "SELECT id, reply, seal, usd, used FROM replies WHERE key = ?1",
@@ -272,19 +278,22 @@ static int fill(lm_cache *c) {
 
 /* Whose database is it? Fills one that is empty. */
 static int recognise(lm_cache *c, bool *foreign, bool *newer) {
-  long long id = 0, version = 0, there = 0, wanted = 0;
+  long long id = 0, version = 0, there = 0, wanted = 0, triggers = 0;
   int result = ask_number(c, "SELECT " APPLICATION_ID, &wanted);
   if (result == SQLITE_OK) result = ask_number(c, "PRAGMA application_id", &id);
   c->recognised = result == SQLITE_OK && id == wanted;
   if (result == SQLITE_OK) result = ask_number(c, "SELECT count(*) FROM sqlite_schema", &there);
-  if (result == SQLITE_OK && there == 0 && id == 0) {
-    result = fill(c);
+  if (result == SQLITE_OK && !c->recognised) {
+    if (there == 0 && id == 0) result = fill(c);
+    /* Again, also when it was not we: another process may have filled it between the two looks. */
     if (result == SQLITE_OK) result = ask_number(c, "PRAGMA application_id", &id);
     c->recognised = result == SQLITE_OK && id == wanted;
   }
   if (result == SQLITE_OK) result = ask_number(c, "PRAGMA user_version", &version);
+  /* A trigger of others would run with whatever we write, for as long as it likes. */
+  if (result == SQLITE_OK && id == wanted && version <= 1) result = ask_number(c, count_triggers, &triggers);
   if (result != SQLITE_OK) return result;
-  *foreign = id != wanted;
+  *foreign = id != wanted || triggers > 0;
   *newer = !*foreign && version > 1;
   if (*foreign || *newer) return SQLITE_OK;
   return execute(c, "PRAGMA synchronous = NORMAL; PRAGMA cache_size = -4096; PRAGMA trusted_schema = OFF");

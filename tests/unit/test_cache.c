@@ -488,6 +488,19 @@ static void test_refused(void **state) {
   lm_cache_free(c);
   run_sql(b->path, "PRAGMA user_version = 2; PRAGMA journal_mode = DELETE");
   check_refused(b, "was made by a newer version of lmopt");
+  /* A trigger of others, even under a name of ours, would run with every reply. */
+  static const char *const triggers[] = {
+      "CREATE TRIGGER other AFTER INSERT ON replies BEGIN DELETE FROM counters; END",
+      "DROP TRIGGER added; CREATE TRIGGER added AFTER INSERT ON replies BEGIN DELETE FROM counters; END"};
+  for (int i = 0; i < 2; i++) {
+    unlink(b->path);
+    c = plain(b);
+    put(c, "a", "reply a");
+    lm_cache_free(c);
+    run_sql(b->path, "PRAGMA journal_mode = DELETE");
+    run_sql(b->path, triggers[i]);
+    check_refused(b, "is a database of something else");
+  }
   unlink(b->path);
   mkdir(b->path, 0700);
   c = plain(b);
