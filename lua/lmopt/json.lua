@@ -19,7 +19,7 @@ json.array = core.array
 
 --- Writes a value as JSON. Raises, naming the place (`user.list[3]`), on what JSON cannot say: functions, cycles, lists
 --- with holes, tables with both kinds of keys, more than 128 levels, NaN and infinities.
---- Bytes that are not UTF-8 become U+FFFD.
+--- Bytes that are not UTF-8 become U+FFFD, or raise too with `utf8 = "error"`.
 ---@param value any nil excepted; write `lmopt.null`
 ---@param options lmopt.json.options? `indent`: spaces a level, else one line; `keys`: these first, in this order, in
 ---  every object; `nan = "literal"` writes NaN, Infinity and -Infinity as Python does

@@ -5,6 +5,8 @@ local json = require "lmopt.json"
 
 local M = {}
 
+local STORED = { utf8 = "error" } -- what is stored is what was given
+
 ---@class lmopt.Record
 ---@field number integer? absent in one that was created
 ---@field state "complete"|"pruned"|"failed"|"running"|"waiting"
@@ -53,12 +55,12 @@ end
 
 --- A list of {key, JSON text}; misuse when a value can't be written.
 ---@param map table<string, any>
----@param options? table of lmopt.json.encode
+---@param options? table of lmopt.json.encode; the default refuses texts that are not UTF-8
 function M.encode_pairs(map, options)
   local list = M.sorted_pairs(map)
   for _, pair in ipairs(list) do
     if type(pair[1]) ~= "string" then errors.misuse(("attributes have names; found [%s]"):format(tostring(pair[1])), 3) end
-    local ok, text = pcall(json.encode, pair[2], options)
+    local ok, text = pcall(json.encode, pair[2], options or STORED)
     if not ok then errors.misuse(("the attribute '%s' can't be stored: %s"):format(pair[1], errors.text(text)), 3) end
     pair[2] = text
   end
@@ -76,6 +78,7 @@ function M.encode_params(params)
     if not fits and not (kind == "number" and value - value == 0) then
       return nil, ("the value of '%s' must be a string, a finite number, a boolean or lmopt.null"):format(name)
     end
+    if kind == "string" and not utf8.len(value) then return nil, ("the value of '%s' is not UTF-8"):format(name) end
     pair[2] = json.encode(value)
   end
   return list
@@ -291,7 +294,7 @@ function M.add(study, record)
     for i, pair in ipairs(M.sorted_pairs(record.constraints)) do names[i], list[i] = pair[1], pair[2] end
     system.constraints, system["lmopt:constraint_names"] = list, names
   end
-  local literal = { nan = "literal" } -- what came from a file may go to one
+  local literal = { nan = "literal", utf8 = "error" } -- what came from a file may go to one
   return study._core:add(record.state, values, params, reports, M.encode_pairs(record.user_attrs, literal),
     M.encode_pairs(system, literal), record.datetime_start, record.datetime_complete)
 end

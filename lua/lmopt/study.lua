@@ -352,7 +352,7 @@ end
 function methods:set_user_attr(key, value)
   if type(key) ~= "string" then errors.misuse("'key' of set_user_attr must be a text, not " .. type(key)) end
   if key:find("\0", 1, true) then errors.misuse "'key' of set_user_attr has a zero byte in it" end
-  local encoded, text = pcall(json.encode, value)
+  local encoded, text = pcall(json.encode, value, { utf8 = "error" })
   if not encoded then errors.misuse(("'value' of set_user_attr '%s' can't be stored: %s"):format(key, errors.text(text))) end
   local ok, message, kind = self._core:set_attribute(nil, true, key, text)
   if not ok then fail(message, kind) end
@@ -366,6 +366,7 @@ function methods:set_metric_names(names)
   end
   for _, name in ipairs(names) do
     if type(name) ~= "string" then errors.misuse("the names of set_metric_names must be texts") end
+    if not utf8.len(name) then errors.misuse("a name of set_metric_names is not UTF-8") end
   end
   local text = json.encode(json.array(table.move(names, 1, #names, 1, {})))
   for _, key in ipairs { "study:metric_names", "dashboard:objective_names" } do

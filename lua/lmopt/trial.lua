@@ -292,7 +292,7 @@ function methods:set_user_attr(key, value, text)
   if key:find("\0", 1, true) then errors.misuse "'key' of set_user_attr has a zero byte in it" end
   if not text then
     local ok
-    ok, text = pcall(json.encode, value)
+    ok, text = pcall(json.encode, value, { utf8 = "error" })
     if not ok then errors.misuse(("'value' of set_user_attr '%s' can't be stored: %s"):format(key, errors.text(text))) end
   end
   local ok, message, kind = self._core:set_attribute(self._number, true, key, text)

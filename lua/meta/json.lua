@@ -10,6 +10,7 @@ local json = {}
 ---@field keys string[]? these keys first, in this order, in every object; the rest sorted
 ---@field sort true? keys are always sorted; there to be said
 ---@field nan "error"|"literal"|nil what to do with NaN and infinities; "literal" writes them as Python does
+---@field utf8 "error"|"replace"|nil what to do with bytes that are not UTF-8; they become U+FFFD unless it is "error"
 
 --- Writes a value as JSON, or raises naming the place.
 ---@param value any

@@ -43,6 +43,11 @@ bool lm_buffer_add_text(lm_buffer *b, const char *text) { return lm_buffer_add(b
 
 bool lm_buffer_add_char(lm_buffer *b, char c) { return lm_buffer_add(b, &c, 1); }
 
+lmopt_status lm_buffer_fail(const lm_buffer *b, const char *what, lm_error *e) {
+  if (b->status != LMOPT_LIMIT) return lm_fail_memory(e);
+  return lm_fail(e, LMOPT_MISUSE, "%s: longer than %zu MiB", what, b->limit >> 20);
+}
+
 const char *lm_buffer_text(const lm_buffer *b) { return b->data ? b->data : ""; }
 
 /* Length of the UTF-8 sequence at `s`, or 0 when it is none (overlong, surrogate, cut). */
@@ -60,6 +65,13 @@ static size_t utf8_length(const unsigned char *s, size_t left) {
   if (s[0] == 0xF0 && s[1] < 0x90) return 0;
   if (s[0] == 0xF4 && s[1] > 0x8F) return 0;
   return length;
+}
+
+size_t lm_utf8_prefix(const char *text, size_t size) {
+  const unsigned char *s = (const unsigned char *)text;
+  size_t i = 0;
+  for (size_t length = 1; i < size && length; i += length) length = utf8_length(s + i, size - i);
+  return i;
 }
 
 static void add_escaped(lm_buffer *b, unsigned char c) {

@@ -23,6 +23,11 @@ bool lm_buffer_add(lm_buffer *b, const void *bytes, size_t size);
 bool lm_buffer_add_text(lm_buffer *b, const char *text);
 bool lm_buffer_add_char(lm_buffer *b, char c);
 const char *lm_buffer_text(const lm_buffer *b); /* "" while empty; valid until the next append */
+/* Why appending failed: LMOPT_MISUSE, "<what>: longer than 16 MiB" (its limit), or LMOPT_NO_MEMORY. */
+lmopt_status lm_buffer_fail(const lm_buffer *b, const char *what, lm_error *e);
+
+/* How many bytes at the beginning are UTF-8; overlong forms, surrogates and what is cut off are not. */
+size_t lm_utf8_prefix(const char *text, size_t size);
 
 /*
 ** JSON fragments. Strings are quoted and escaped; bytes that are not UTF-8

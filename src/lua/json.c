@@ -39,7 +39,7 @@ typedef struct writer {
   lm_buffer text;
   int indent; /* spaces a level; 0: all on one line */
   int ranks;  /* stack index of the table of declared keys -> place, or 0 */
-  bool nan_literal;
+  bool nan_literal, utf8_error;
   int depth;
   step path[DEPTH_MAX];
 } writer;
@@ -92,6 +92,11 @@ static int fail(lua_State *L, const writer *w, const char *what) {
   if (w->depth == 0) return luaL_error(L, "json.encode: %s", what);
   push_path(L, w);
   return luaL_error(L, "json.encode: %s at %s", what, lua_tostring(L, -1));
+}
+
+static void write_text(lua_State *L, writer *w, const char *text, size_t size) {
+  if (w->utf8_error && lm_utf8_prefix(text, size) < size) fail(L, w, "text that is not UTF-8");
+  lm_buffer_add_json_string(&w->text, text, size);
 }
 
 static void check_buffer(lua_State *L, const writer *w) {
@@ -147,7 +152,7 @@ static void write_object(lua_State *L, writer *w, int table, size_t count) {
   for (size_t i = 0; i < found; i++) {
     if (i) lm_buffer_add_char(&w->text, ',');
     break_line(w);
-    lm_buffer_add_json_string(&w->text, keys[i].text, keys[i].size);
+    write_text(L, w, keys[i].text, keys[i].size);
     lm_buffer_add_text(&w->text, w->indent ? ": " : ":");
     place->key = keys[i].text;
     lua_pushlstring(L, keys[i].text, keys[i].size);
@@ -252,7 +257,7 @@ static void write_value(lua_State *L, writer *w) {
     case LUA_TBOOLEAN: lm_buffer_add_text(&w->text, lua_toboolean(L, -1) ? "true" : "false"); break;
     case LUA_TSTRING:
       text = lua_tolstring(L, -1, &size);
-      lm_buffer_add_json_string(&w->text, text, size);
+      write_text(L, w, text, size);
       break;
     case LUA_TLIGHTUSERDATA:
       if (lua_touserdata(L, -1)) fail(L, w, "a light userdata other than lmopt.null");
@@ -277,11 +282,12 @@ static void push_ranks(lua_State *L, int keys) {
 }
 
 static void check_option_name(lua_State *L) {
-  static const char *const known[] = {"indent", "sort", "keys", "nan"};
+  static const char *const known[] = {"indent", "sort", "keys", "nan", "utf8"};
   if (lua_type(L, -1) != LUA_TSTRING) luaL_argerror(L, 2, "options have names");
   for (size_t i = 0; i < sizeof known / sizeof *known; i++)
     if (strcmp(lua_tostring(L, -1), known[i]) == 0) return;
-  luaL_argerror(L, 2, lua_pushfstring(L, "unknown option '%s' (known: indent, sort, keys, nan)", lua_tostring(L, -1)));
+  luaL_argerror(L, 2,
+                lua_pushfstring(L, "unknown option '%s' (known: indent, sort, keys, nan, utf8)", lua_tostring(L, -1)));
 }
 
 /* Reads the options at index 2 into `w`; leaves the table of ranks, or nil, at index 3. */
@@ -310,6 +316,11 @@ static void read_options(lua_State *L, writer *w) {
   luaL_argcheck(L, nan && (strcmp(nan, "error") == 0 || strcmp(nan, "literal") == 0), 2,
                 "'nan' must be \"error\" or \"literal\"");
   w->nan_literal = strcmp(nan, "literal") == 0;
+  lua_getfield(L, 2, "utf8");
+  const char *utf8 = lua_isnil(L, -1) ? "replace" : lua_tostring(L, -1);
+  luaL_argcheck(L, utf8 && (strcmp(utf8, "error") == 0 || strcmp(utf8, "replace") == 0), 2,
+                "'utf8' must be \"error\" or \"replace\"");
+  w->utf8_error = strcmp(utf8, "error") == 0;
   w->indent = (int)indent;
   lua_getfield(L, 2, "keys");
   if (!lua_isnil(L, -1)) {

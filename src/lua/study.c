@@ -221,6 +221,12 @@ static bool read_choices(lua_State *L, int index, lm_distribution *d, lm_error *
   for (size_t i = 0; i < d->count; i++) {
     if (i) lm_buffer_add_text(text, ", ");
     lua_rawgeti(L, index, (lua_Integer)i + 1);
+    size_t size = 0;
+    const char *bytes = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &size) : "";
+    if (lm_utf8_prefix(bytes, size) < size) {
+      lm_fail(e, LMOPT_MISUSE, "choice %zu is not UTF-8", i + 1);
+      return false;
+    }
     if (!add_choice(L, -1, text)) {
       lm_fail(e, LMOPT_MISUSE, "choice %zu is %s: a choice is a string, a finite number, a boolean or lmopt.null",
               i + 1, lua_type(L, -1) == LUA_TNUMBER ? "not finite" : luaL_typename(L, -1));
@@ -229,7 +235,7 @@ static bool read_choices(lua_State *L, int index, lm_distribution *d, lm_error *
     lua_pop(L, 1);
   }
   if (!lm_buffer_add_char(text, ']')) {
-    lm_fail_memory(e);
+    lm_buffer_fail(text, "the choices together", e);
     return false;
   }
   d->choices = text->data;

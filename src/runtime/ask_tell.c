@@ -265,6 +265,10 @@ static lmopt_status write_param(const lmopt_param *p, lm_buffer *text, lm_error 
   }
   if (!p->text && !isfinite(p->number))
     return lm_fail(e, LMOPT_MISUSE, "the value of '%.100s' to enqueue is not a finite number", p->name);
+  if (p->text) {
+    lmopt_status status = lm_study_check_utf8("an enqueued value", p->text, e);
+    if (status != LMOPT_OK) return status;
+  }
   lm_buffer_clear(text);
   bool written;
   if (p->text)
@@ -273,7 +277,7 @@ static lmopt_status write_param(const lmopt_param *p, lm_buffer *text, lm_error 
     written = lm_buffer_add_json_integer(text, (long long)p->number);
   else
     written = lm_buffer_add_json_double(text, p->number);
-  return written ? LMOPT_OK : lm_fail_memory(e);
+  return written ? LMOPT_OK : lm_buffer_fail(text, "an enqueued value", e);
 }
 
 static lmopt_status enqueue(lmopt_study *study, const lmopt_param *params, size_t count, size_t *number, lm_error *e) {

@@ -85,10 +85,12 @@ static lmopt_status write_choices(const char *const *choices, size_t count, lm_b
   if (!choices || count == 0) return lm_fail(e, LMOPT_MISUSE, "there are no choices");
   for (size_t i = 0; i < count; i++) {
     if (!choices[i]) return lm_fail(e, LMOPT_MISUSE, "choice %zu is NULL", i);
+    lmopt_status status = lm_study_check_utf8("a choice", choices[i], e);
+    if (status != LMOPT_OK) return status;
     lm_buffer_add_text(text, i ? ", " : "[");
     lm_buffer_add_json_string(text, choices[i], strlen(choices[i]));
   }
-  return lm_buffer_add_char(text, ']') ? LMOPT_OK : lm_fail_memory(e);
+  return lm_buffer_add_char(text, ']') ? LMOPT_OK : lm_buffer_fail(text, "the choices together", e);
 }
 
 lmopt_status lmopt_trial_choice(lmopt_trial *trial, const char *name, const char *const *choices, size_t count,
@@ -153,6 +155,8 @@ lmopt_status lmopt_trial_set_user_attr(lmopt_trial *trial, const char *key, cons
   lm_buffer json;
   lm_buffer_init(&json, lm_study_allocator(study), 1 << 24);
   lmopt_status status = check_name(key, "attribute", &e);
+  if (status == LMOPT_OK) status = lm_study_check_utf8("the key of an attribute", key, &e);
+  if (status == LMOPT_OK) status = lm_study_check_utf8("the text of an attribute", text, &e);
   if (status == LMOPT_OK && !lm_buffer_add_json_string(&json, text, strlen(text)))
     status = json.status == LMOPT_LIMIT
                  ? lm_fail(&e, LMOPT_MISUSE, "the text of attribute '%.100s' is longer than 16 MiB", key)

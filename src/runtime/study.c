@@ -75,6 +75,7 @@ typedef struct lm_staged {
 typedef struct lm_sync {
   lm_study *study;
   lm_error *error;
+  lm_id only; /* the one trial that is read again; 0: those after the last one known */
   lm_staged *staged;
   size_t count, capacity;
   double *values; /* count x objectives */
@@ -114,13 +115,13 @@ static lmopt_status visit_trial(void *userdata, const lm_stored_trial *t) {
   lm_sync *sync = userdata;
   lm_study *study = sync->study;
   size_t objectives = study->trials->objectives, number = (size_t)t->number;
-  if (t->number < 0 || number > study->trials->count)
-    return lm_fail(sync->error, LMOPT_STORAGE, "study '%s' in %s has no trial %zu, but a trial %lld", study->name,
-                   lm_storage_path(study->storage), study->trials->count, t->number);
+  lmopt_status fits = sync->only ? lm_study_check_same(study, t->trial, t->number, sync->error)
+                                 : lm_study_check_new(study, t->trial, t->number, sync->error);
+  if (fits != LMOPT_OK) return fits;
   if (!lm_grow(study->allocator, &sync->staged, &sync->capacity, sync->count + 1, sizeof *sync->staged) ||
       !lm_grow(study->allocator, &sync->values, &sync->value_capacity, (sync->count + 1) * objectives, sizeof(double)))
     return lm_fail_memory(sync->error);
-  if (number == study->trials->count) {
+  if (!sync->only) {
     lmopt_status status = lm_study_append(study, LM_WAITING, t->trial, sync->error);
     if (status != LMOPT_OK) return status;
   } else {
@@ -242,7 +243,7 @@ static void forget_since(lm_study *study, size_t known) {
 /* Reads the trials after the last one known, or the one trial `id`. */
 static lmopt_status read_trials(lm_study *study, lm_id id, lm_error *e) {
   size_t known = study->trials->count;
-  lm_sync sync = {.study = study, .error = e};
+  lm_sync sync = {.study = study, .error = e, .only = id};
   lm_trial_visitor visitor = visitor_template;
   visitor.userdata = &sync;
   lmopt_status status = id ? lm_storage_read_trial(study->storage, id, &visitor, e)
@@ -463,6 +464,7 @@ lmopt_status lm_study_open(lmopt_runtime *rt, const lm_study_options *o, lm_stud
   if (lm_runtime_closed(rt)) return lm_fail(e, LMOPT_MISUSE, "the runtime is closed");
   if (o->objectives > MOST_OBJECTIVES)
     return lm_fail(e, LMOPT_MISUSE, "a study has at most %d directions", MOST_OBJECTIVES);
+  if (lm_study_check_utf8("the name of the study", o->name, e) != LMOPT_OK) return LMOPT_MISUSE;
   const lm_allocator *a = lm_runtime_allocator(rt);
   lm_study *study = lm_alloc_zeroed(a, sizeof *study);
   if (!study) return lm_fail_memory(e);
@@ -583,6 +585,7 @@ lmopt_status lm_study_check_running(lm_study *study, size_t number, lm_error *e)
 
 lmopt_status lm_study_set_attribute(lm_study *study, bool user, const char *key, const char *json, lm_error *e) {
   lmopt_status status = lm_study_check(study, true, e);
+  if (status == LMOPT_OK) status = lm_study_check_attribute(key, json, e);
   if (status == LMOPT_OK && study->storage)
     status = lm_storage_set_attribute(study->storage, user ? LM_STUDY_USER : LM_STUDY_SYSTEM, study->id, key, json, e);
   if (status == LMOPT_OK) status = lm_pairs_set(study->allocator, user ? &study->user : &study->system, key, json, e);

@@ -168,6 +168,9 @@ typedef struct lm_trial_record {
 } lm_trial_record;
 lmopt_status lm_study_add(lm_study *study, const lm_trial_record *record, size_t *number, lm_error *e);
 
+/* LMOPT_MISUSE unless `text` is UTF-8; `what` says whose text, "the name of a parameter". */
+lmopt_status lm_study_check_utf8(const char *what, const char *text, lm_error *e);
+
 /* External value (a JSON scalar) to internal: the number, or the index of the equal choice. False: it is none. */
 bool lm_distribution_find(const lm_distribution *d, const char *json, double *internal);
 /* Internal value to JSON text of the external one. */

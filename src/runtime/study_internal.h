@@ -51,12 +51,19 @@ struct lm_study {
 lmopt_status lm_study_check(lm_study *study, bool write, lm_error *e);
 /* LMOPT_MISUSE unless `number` is a trial that runs here, and the study may be written. */
 lmopt_status lm_study_check_running(lm_study *study, size_t number, lm_error *e);
+/* LMOPT_STORAGE unless the trial that the file just took in follows those that are known: numbers are places in memory. */
+lmopt_status lm_study_check_new(const lm_study *study, lm_id id, long long given, lm_error *e);
+/* The same for one that is read again: it is where it was. */
+lmopt_status lm_study_check_same(const lm_study *study, lm_id id, long long number, lm_error *e);
 /* Adds a row with its info; the caller makes it live or unfinished. */
 lmopt_status lm_study_append(lm_study *study, lm_state state, lm_id id, lm_error *e);
 void lm_study_remove_last(lm_study *study);
 lmopt_status lm_study_add_unfinished(lm_study *study, size_t number, lm_error *e);
 lm_live_trial *lm_live_trial_new(const lm_allocator *a);
 void lm_live_trial_free(const lm_allocator *a, lm_live_trial *live);
+/* lm_study_check_utf8 of an attribute's key and its JSON, and of choices. */
+lmopt_status lm_study_check_attribute(const char *key, const char *json, lm_error *e);
+lmopt_status lm_study_check_choices(const char *parameter, const char *choices, lm_error *e);
 /* Ends the transaction that is open: commits it, or after a failure (of the commit too) takes everything back. */
 lmopt_status lm_study_commit(lm_study *study, lmopt_status status, lm_error *e);
 /* Writes the pending parts inside a transaction that is open. */

@@ -62,7 +62,7 @@ static lmopt_status read_relative_kind(lm_study *study, size_t number, bool inte
     snprintf(key, sizeof key, "%s%d", internal ? internal_key : relative_key, chunk);
     const char *json = lm_pairs_get(system, key);
     if (!json) break;
-    if (!lm_json_unquote(json, &text)) status = lm_fail_memory(e);
+    if (!lm_json_unquote(json, &text)) status = lm_buffer_fail(&text, "the parameters of a trial together", e);
   }
   lm_restore restore = {study, number, internal, e};
   if (status == LMOPT_OK && text.size)
@@ -88,7 +88,8 @@ static lmopt_status place_on_axes(lm_study *study, size_t number, lm_error *e) {
     lm_distribution axis = {LM_CATEGORICAL, false, 0, 0, 1, 0, study->axes.items[i].json};
     lm_assignment a = {column, NULL, 0};
     lm_buffer_clear(&json);
-    if (!lm_distribution_external(d, column->values[number], &json)) status = lm_fail_memory(e);
+    if (!lm_distribution_external(d, column->values[number], &json))
+      status = json.status == LMOPT_OK ? LMOPT_OK : lm_buffer_fail(&json, "a value of a trial", e);
     if (status == LMOPT_OK && lm_distribution_find(&axis, lm_buffer_text(&json), &a.value))
       status = lm_assignments_add(study->allocator, &trials->rows[number].relative, a, e);
   }
@@ -129,9 +130,10 @@ static lmopt_status write_chunks(lm_study *study, lm_id trial, lm_trial_info *in
   lm_buffer chunk;
   lm_buffer_init(&chunk, study->allocator, 1 << 16);
   lmopt_status status = object->status;
+  if (status != LMOPT_OK) return lm_buffer_fail(object, "the parameters of a trial together", e);
   for (size_t at = 0, part = 0; at < object->size && status == LMOPT_OK; part++) {
     size_t size = object->size - at < CHUNK ? object->size - at : CHUNK;
-    while (at + size < object->size && (object->data[at + size] & 0xC0) == 0x80) size--;
+    while (size > CHUNK - 4 && at + size < object->size && (object->data[at + size] & 0xC0) == 0x80) size--;
     char key[48];
     snprintf(key, sizeof key, "%s%zu", prefix, part);
     lm_buffer_clear(&chunk);

@@ -42,6 +42,7 @@ lmopt_status lm_study_set_constraint(lm_study *study, size_t number, const char 
       live->constraints[i] = value;
       return LMOPT_OK;
     }
+  if (lm_study_check_utf8("the name of a constraint", name, e) != LMOPT_OK) return LMOPT_MISUSE;
   size_t count = live->constraint_count + 1;
   char *copy = lm_copy_text(study->allocator, name);
   if (!copy || !lm_grow(study->allocator, &live->constraint_names, &live->name_capacity, count, sizeof(char *)) ||
@@ -70,6 +71,7 @@ lmopt_status lm_study_set_trial_attribute(lm_study *study, size_t number, bool u
   lm_trial_info *info = &study->infos[number];
   lm_live_trial *live = info->live;
   if (!live) return lm_study_check_running(study, number, e);
+  if (lm_study_check_attribute(key, json, e) != LMOPT_OK) return LMOPT_MISUSE;
   if (study->storage && !lm_grow(study->allocator, &live->attributes, &live->attribute_capacity,
                                  live->attribute_count + 1, sizeof *live->attributes))
     return lm_fail_memory(e);
@@ -93,8 +95,10 @@ static lmopt_status attach_constraints(lm_study *study, size_t number, lm_error 
     lm_buffer_add_text(&names, i ? ", " : "[");
     lm_buffer_add_json_string(&names, live->constraint_names[i], strlen(live->constraint_names[i]));
   }
-  lmopt_status status =
-      lm_buffer_add_char(&values, ']') && lm_buffer_add_char(&names, ']') ? LMOPT_OK : lm_fail_memory(e);
+  lmopt_status status = LMOPT_OK;
+  if (!lm_buffer_add_char(&values, ']')) status = lm_buffer_fail(&values, "the values of the constraints", e);
+  if (status == LMOPT_OK && !lm_buffer_add_char(&names, ']'))
+    status = lm_buffer_fail(&names, "the names of the constraints", e);
   if (status == LMOPT_OK) status = lm_study_set_trial_attribute(study, number, false, "constraints", values.data, e);
   if (status == LMOPT_OK)
     status = lm_study_set_trial_attribute(study, number, false, "lmopt:constraint_names", names.data, e);
@@ -166,6 +170,13 @@ static lmopt_status copy_pairs(lm_study *study, lm_pairs *to, const lm_pairs *fr
   return status;
 }
 
+static lmopt_status check_pairs(const lm_pairs *pairs, lm_error *e) {
+  lmopt_status status = LMOPT_OK;
+  for (size_t i = 0; i < pairs->count && status == LMOPT_OK; i++)
+    status = lm_study_check_attribute(pairs->items[i].key, pairs->items[i].json, e);
+  return status;
+}
+
 static lmopt_status write_pairs(lm_study *study, lm_id id, lm_scope scope, const lm_pairs *pairs, lm_error *e) {
   lmopt_status status = LMOPT_OK;
   for (size_t i = 0; i < pairs->count && status == LMOPT_OK; i++)
@@ -226,6 +237,7 @@ static lmopt_status add_record(lm_study *study, const lm_trial_record *r, size_t
   status = lm_study_sync(study, e);
   long long given = (long long)study->trials->count;
   if (status == LMOPT_OK && study->storage) status = store_record(study, r, &id, &given, e);
+  if (status == LMOPT_OK) status = lm_study_check_new(study, id, given, e);
   if (status == LMOPT_OK) status = remember_record(study, r, id, (size_t)given, e);
   bool remembered = status == LMOPT_OK;
   if (study->storage) status = lm_study_commit(study, status, e);
@@ -242,6 +254,15 @@ lmopt_status lm_study_add(lm_study *study, const lm_trial_record *record, size_t
   lmopt_status status = lm_study_check(study, true, e);
   if (status != LMOPT_OK) return status;
   if (record->state == LM_RUNNING) return lm_fail(e, LMOPT_MISUSE, "a trial can't be added while it is running");
+  status = check_pairs(&record->user, e);
+  if (status == LMOPT_OK) status = check_pairs(&record->system, e);
+  for (size_t i = 0; i < record->param_count && status == LMOPT_OK; i++) {
+    const struct lm_record_param *p = &record->params[i];
+    status = lm_study_check_utf8("the name of a parameter", p->name, e);
+    if (status == LMOPT_OK && p->distribution.kind == LM_CATEGORICAL)
+      status = lm_study_check_choices(p->name, p->distribution.choices, e);
+  }
+  if (status != LMOPT_OK) return status;
   for (size_t i = 0; i < record->param_count; i++) {
     const lm_column *column = lm_trials_column(study->trials, record->params[i].name, false);
     lm_error why;
@@ -256,6 +277,12 @@ lmopt_status lm_study_add(lm_study *study, const lm_trial_record *record, size_t
 lmopt_status lm_study_enqueue(lm_study *study, const lm_pairs *params, const lm_pairs *user, const lm_pairs *system,
                               size_t *number, lm_error *e) {
   lmopt_status status = lm_study_check(study, true, e);
+  for (size_t i = 0; i < params->count && status == LMOPT_OK; i++) {
+    status = lm_study_check_utf8("the name of a parameter", params->items[i].key, e);
+    if (status == LMOPT_OK) status = lm_study_check_utf8("an enqueued value", params->items[i].json, e);
+  }
+  if (status == LMOPT_OK) status = check_pairs(user, e);
+  if (status == LMOPT_OK) status = check_pairs(system, e);
   if (status != LMOPT_OK) return status;
   lm_buffer text;
   lm_buffer_init(&text, study->allocator, 1 << 24);
@@ -271,7 +298,7 @@ lmopt_status lm_study_enqueue(lm_study *study, const lm_pairs *params, const lm_
   record.state = LM_WAITING;
   record.start = record.complete = NAN;
   record.user = *user;
-  if (!lm_buffer_add_char(&text, '}')) status = lm_fail_memory(e);
+  if (!lm_buffer_add_char(&text, '}')) status = lm_buffer_fail(&text, "the enqueued values together", e);
   if (status == LMOPT_OK)
     status = lm_pairs_set(study->allocator, &record.system, "fixed_params", lm_buffer_text(&text), e);
   if (status == LMOPT_OK) status = copy_pairs(study, &record.system, system, e);

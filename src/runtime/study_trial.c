@@ -159,6 +159,23 @@ static lmopt_status claim(lm_study *study, size_t number, lm_error *e) {
   return status;
 }
 
+lmopt_status lm_study_check_same(const lm_study *study, lm_id id, long long number, lm_error *e) {
+  if (number >= 0 && (size_t)number < study->trials->count && study->infos[number].id == id) return LMOPT_OK;
+  return lm_fail(e, LMOPT_STORAGE,
+                 "the trial numbers of the study '%s' in %s were changed by another program: one became %lld; open the "
+                 "study again",
+                 study->name, lm_storage_path(study->storage), number);
+}
+
+lmopt_status lm_study_check_new(const lm_study *study, lm_id id, long long given, lm_error *e) {
+  size_t expected = study->trials->count;
+  if (given >= 0 && (size_t)given == expected && (!study->storage || id > study->last_id)) return LMOPT_OK;
+  return lm_fail(e, LMOPT_STORAGE,
+                 "the trial numbers of the study '%s' in %s were changed by another program: trial %zu should come "
+                 "next, not %lld; open the study again",
+                 study->name, lm_storage_path(study->storage), expected, given);
+}
+
 /* A new trial; on failure the row is gone again. */
 static lmopt_status begin_new(lm_study *study, size_t number, lm_error *e) {
   lm_assignments relative = {NULL, 0, 0};
@@ -167,9 +184,7 @@ static lmopt_status begin_new(lm_study *study, size_t number, lm_error *e) {
   lmopt_status status = draw_relative(study, number, &relative, e);
   if (status == LMOPT_OK && study->storage)
     status = lm_storage_insert_trial(study->storage, study->id, LM_RUNNING, NULL, NULL, &id, &given, e);
-  if (status == LMOPT_OK && (size_t)given != number)
-    status =
-        lm_fail(e, LMOPT_STORAGE, "the study '%s' gave number %lld where %zu was expected", study->name, given, number);
+  if (status == LMOPT_OK) status = lm_study_check_new(study, id, given, e);
   if (status == LMOPT_OK) status = lm_study_append(study, LM_RUNNING, id, e);
   if (status != LMOPT_OK) {
     lm_assignments_free(study->allocator, &relative);
@@ -244,7 +259,9 @@ static lmopt_status resolve(lm_study *study, size_t number, const char *name, co
                             lm_column **column, const lm_distribution **interned, lm_error *e) {
   lmopt_status status = lm_study_check_running(study, number, e);
   if (status != LMOPT_OK) return status;
-  *column = lm_trials_column(study->trials, name, true);
+  *column = lm_trials_column(study->trials, name, false);
+  if (!*column && lm_study_check_utf8("the name of a parameter", name, e) != LMOPT_OK) return LMOPT_MISUSE;
+  if (!*column) *column = lm_trials_column(study->trials, name, true);
   if (!*column) return lm_fail_memory(e);
   const lm_distribution *latest = (*column)->latest;
   if (latest && lm_distribution_equal(latest, d)) {
@@ -254,6 +271,7 @@ static lmopt_status resolve(lm_study *study, size_t number, const char *name, co
   lm_error why;
   if (latest && lm_distribution_compatible(latest, d, &why) != LMOPT_OK)
     return lm_fail(e, LMOPT_MISUSE, "parameter '%s' does not fit the study's earlier trials: %s", name, why.text);
+  if (d->kind == LM_CATEGORICAL && lm_study_check_choices(name, d->choices, e) != LMOPT_OK) return LMOPT_MISUSE;
   *interned = lm_trials_intern(study->trials, d);
   if (*interned) return LMOPT_OK;
   lm_fail_memory(e);
@@ -271,7 +289,7 @@ static lmopt_status axis_value(lm_study *study, const lm_assignment *a, const lm
   if (values && lm_distribution_external(&axis, a->value, &json))
     *found = lm_distribution_find(d, lm_buffer_text(&json), internal) && lm_distribution_contains(d, *internal);
   if (json.status != LMOPT_OK)
-    status = lm_fail_memory(e);
+    status = lm_buffer_fail(&json, "a value of the sampler", e);
   else if (!*found)
     status =
         lm_fail(e, LMOPT_MISUSE, "the sampler was given %s for '%s', which is not what the objective suggests from",

@@ -1,5 +1,6 @@
 /* Key-value lists, and the two faces of a parameter's value. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/number.h"
@@ -42,6 +43,26 @@ void lm_pairs_free(const lm_allocator *a, lm_pairs *pairs) {
   }
   lm_free(a, pairs->items);
   memset(pairs, 0, sizeof *pairs);
+}
+
+lmopt_status lm_study_check_utf8(const char *what, const char *text, lm_error *e) {
+  size_t size = strlen(text), good = lm_utf8_prefix(text, size);
+  if (good == size) return LMOPT_OK;
+  return lm_fail(e, LMOPT_MISUSE, "%s is not UTF-8: byte %zu is 0x%02X", what, good + 1, (unsigned char)text[good]);
+}
+
+lmopt_status lm_study_check_attribute(const char *key, const char *json, lm_error *e) {
+  lmopt_status status = lm_study_check_utf8("the key of an attribute", key, e);
+  if (status != LMOPT_OK) return status;
+  char what[120];
+  snprintf(what, sizeof what, "the value of the attribute '%.80s'", key);
+  return lm_study_check_utf8(what, json, e);
+}
+
+lmopt_status lm_study_check_choices(const char *parameter, const char *choices, lm_error *e) {
+  char what[120];
+  snprintf(what, sizeof what, "a choice of the parameter '%.80s'", parameter);
+  return lm_study_check_utf8(what, choices, e);
 }
 
 /* The next element of a flat JSON array of scalars; *rest moves on. False at the end. */

@@ -8,6 +8,7 @@
 ** by parameter, as the objective asks.
 */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "search/draw.h"
@@ -36,10 +37,24 @@ static size_t new_node(tree *t, double value) {
   return t->count++;
 }
 
+/* More values than this can't be counted one by one in a double. */
+#define MOST_VALUES 0x1p53
+
 /* How many values a parameter has; 0: a continuous one. */
 static double value_count(const lm_distribution *d) {
   if (d->kind == LM_CATEGORICAL) return (double)d->count;
   return d->step > 0 ? floor((d->high - d->low) / d->step + 0.5) + 1 : 0;
+}
+
+/* LMOPT_MISUSE: more values than can be counted, or so close together that doubles run into one another. */
+static lmopt_status check_walkable(const lm_column *column, const lm_distribution *d, lm_error *e) {
+  double largest = fmax(fabs(d->low), fabs(d->high));
+  if (value_count(d) <= MOST_VALUES && !(d->kind == LM_FLOAT && d->step > 0 && d->step < largest * 0x1p-50))
+    return LMOPT_OK;
+  return lm_fail(e, LMOPT_MISUSE,
+                 "brute_force can't walk the parameter '%.200s': it takes at most 2^53 values, and a step of at least "
+                 "2^-50 of the largest; give it a larger step or a smaller range, or take another sampler",
+                 column->name);
 }
 
 static double value_at(const lm_distribution *d, double index) {
@@ -48,9 +63,7 @@ static double value_at(const lm_distribution *d, double index) {
   return x < d->high ? x : d->high;
 }
 
-static bool same_value(const lm_distribution *d, double a, double b) {
-  return d->step > 0 ? fabs(a - b) < d->step / 4 : a == b;
-}
+static bool same_value(const lm_distribution *d, double a, double b) { return a == b || fabs(a - b) < d->step / 4; }
 
 /* Follows one value, making its node if need be. Another parameter than the node knows ends the path: NONE - 1. */
 static lmopt_status follow(tree *t, size_t *at, lm_column *column, const lm_distribution *d, double value, bool *fits) {
@@ -131,8 +144,8 @@ static bool is_fixed(const lm_view *view, const lm_column *column) {
   return view->fixed && lm_assignments_find(view->fixed, column);
 }
 
-static lmopt_status add_row(tree *t, const lm_view *view, size_t row, path *p) {
-  if (row_path(t->allocator, view, row, p)) return LMOPT_NO_MEMORY;
+static lmopt_status add_row(tree *t, const lm_view *view, size_t row, path *p, lm_error *e) {
+  if (row_path(t->allocator, view, row, p)) return lm_fail_memory(e);
   size_t at = 0;
   for (size_t i = 0; i < p->count; i++) {
     const step *s = &p->items[i];
@@ -142,8 +155,9 @@ static lmopt_status add_row(tree *t, const lm_view *view, size_t row, path *p) {
       if (lm_assignments_find(view->fixed, s->column)->value != s->value) return LMOPT_OK;
       continue;
     }
+    if (check_walkable(s->column, s->distribution, e)) return LMOPT_MISUSE;
     bool fits;
-    if (follow(t, &at, s->column, s->distribution, s->value, &fits)) return LMOPT_NO_MEMORY;
+    if (follow(t, &at, s->column, s->distribution, s->value, &fits)) return lm_fail_memory(e);
     if (!fits) return LMOPT_OK; /* an objective that is not a function of its parameters */
   }
   if (lm_view_state(view, row) == LM_RUNNING) {
@@ -178,12 +192,12 @@ static void count_leaves(tree *t) {
   }
 }
 
-static lmopt_status build(const lm_allocator *a, const lm_view *view, tree *t) {
+static lmopt_status build(const lm_allocator *a, const lm_view *view, tree *t, lm_error *e) {
   *t = (tree){.allocator = a};
   path p = {0};
-  lmopt_status status = new_node(t, 0) == NONE ? LMOPT_NO_MEMORY : LMOPT_OK;
+  lmopt_status status = new_node(t, 0) == NONE ? lm_fail_memory(e) : LMOPT_OK;
   for (size_t row = 0, rows = lm_view_count(view); row < rows && !status; row++) {
-    if (lm_view_state(view, row) != LM_WAITING) status = add_row(t, view, row, &p);
+    if (lm_view_state(view, row) != LM_WAITING) status = add_row(t, view, row, &p, e);
   }
   lm_free(a, p.items);
   if (status) {
@@ -197,20 +211,40 @@ static lmopt_status build(const lm_allocator *a, const lm_view *view, tree *t) {
 
 /* --- choosing --- */
 
-/* The index-th value of the node's parameter that no child has. */
-static double untried_value(const tree *t, const node *n, double index) {
-  double values = value_count(n->distribution);
-  for (double k = 0; k < values; k++) {
-    double value = value_at(n->distribution, k);
-    size_t c = n->child;
-    while (c != NONE && !same_value(n->distribution, t->nodes[c].value, value)) c = t->nodes[c].sibling;
-    if (c == NONE && index-- < 1) return value;
+static int compare_doubles(const void *left, const void *right) {
+  double a = *(const double *)left, b = *(const double *)right;
+  return (a > b) - (a < b);
+}
+
+/* The places of the values that the children of `n` have; in no order, some perhaps twice. */
+static size_t list_taken(const tree *t, const node *n, double *taken) {
+  const lm_distribution *d = n->distribution;
+  size_t count = 0;
+  for (size_t c = n->child; c != NONE; c = t->nodes[c].sibling) {
+    double value = t->nodes[c].value;
+    double place = d->kind == LM_CATEGORICAL ? value : floor((value - d->low) / d->step + 0.5);
+    if (place >= 0 && place < value_count(d) && same_value(d, value_at(d, place), value)) taken[count++] = place;
   }
-  return n->distribution->low;
+  return count;
+}
+
+/* The index-th value of the node's parameter that no child has: in time of the children, however many values. */
+static lmopt_status untried_value(const tree *t, const node *n, double index, double *value) {
+  size_t children = 0;
+  for (size_t c = n->child; c != NONE; c = t->nodes[c].sibling) children++;
+  double *taken = lm_alloc(t->allocator, (children + 1) * sizeof *taken);
+  if (!taken) return LMOPT_NO_MEMORY;
+  size_t count = list_taken(t, n, taken);
+  qsort(taken, count, sizeof *taken, compare_doubles);
+  for (size_t i = 0; i < count && taken[i] <= index; i++)
+    if (i == 0 || taken[i] != taken[i - 1]) index++;
+  lm_free(t->allocator, taken);
+  *value = index < value_count(n->distribution) ? value_at(n->distribution, index) : n->distribution->low;
+  return LMOPT_OK;
 }
 
 /* Chooses a value below `n`; *next is its node, or NONE when nobody has been there. */
-static double choose(const tree *t, const node *n, bool avoid_running, lm_rng *rng, size_t *next) {
+static lmopt_status choose(const tree *t, const node *n, bool avoid_running, lm_rng *rng, size_t *next, double *value) {
   double total = 0, expandable = 0, untried = value_count(n->distribution);
   for (size_t c = n->child; c != NONE; c = t->nodes[c].sibling) {
     const node *child = &t->nodes[c];
@@ -229,11 +263,12 @@ static double choose(const tree *t, const node *n, bool avoid_running, lm_rng *r
     if (!(leaves > 0)) continue;
     *next = c;
     u -= 0.5 * leaves / total + 0.5 / expandable;
-    if (u < 0) return t->nodes[c].value;
+    *value = t->nodes[c].value;
+    if (u < 0) return LMOPT_OK;
   }
-  if (untried < 1) return t->nodes[*next].value; /* u was next to 1 */
+  if (untried < 1) return LMOPT_OK; /* u was next to 1 */
   *next = NONE;
-  return untried_value(t, n, (double)lm_rng_below(rng, (uint64_t)untried));
+  return untried_value(t, n, (double)lm_rng_below(rng, (uint64_t)untried), value);
 }
 
 static lmopt_status walk(const lm_sampler *s, const lm_view *view, const tree *t, lm_assignments *out) {
@@ -241,7 +276,8 @@ static lmopt_status walk(const lm_sampler *s, const lm_view *view, const tree *t
   bool avoid_running = t->nodes[0].free > 0;
   for (size_t at = 0; at != NONE && t->nodes[at].column;) {
     const node *n = &t->nodes[at];
-    double value = choose(t, n, avoid_running, &rng, &at);
+    double value = n->distribution->low;
+    if (choose(t, n, avoid_running, &rng, &at, &value)) return LMOPT_NO_MEMORY;
     lm_assignment item = {n->column, n->distribution, value};
     if (lm_assignments_add(s->allocator, out, item, NULL)) return LMOPT_NO_MEMORY;
   }
@@ -250,9 +286,9 @@ static lmopt_status walk(const lm_sampler *s, const lm_view *view, const tree *t
 
 static lmopt_status sample_relative(lm_sampler *s, const lm_view *view, lm_assignments *out, lm_error *e) {
   tree t;
-  if (build(s->allocator, view, &t)) return lm_fail_memory(e);
+  lmopt_status status = build(s->allocator, view, &t, e);
+  if (status) return status;
   const node *root = &t.nodes[0];
-  lmopt_status status = LMOPT_OK;
   if (!(root->open > 0)) {
     status = lm_fail(e, LMOPT_EXHAUSTED, "every combination has been tried");
   } else if (root->column && !(root->free > 0) && !view->settled) {
@@ -270,6 +306,7 @@ static lmopt_status sample_independent(lm_sampler *s, const lm_view *view, lm_co
   double values = value_count(distribution);
   if (values == 0)
     return lm_fail(e, LMOPT_MISUSE, "brute_force needs a step for the float parameter '%.200s'", column->name);
+  if (check_walkable(column, distribution, e)) return LMOPT_MISUSE;
   lm_rng rng = lm_draw_stream(view, column);
   *internal = value_at(distribution, (double)lm_rng_below(&rng, (uint64_t)values));
   return LMOPT_OK;
@@ -277,7 +314,7 @@ static lmopt_status sample_independent(lm_sampler *s, const lm_view *view, lm_co
 
 static bool exhausted(lm_sampler *s, const lm_view *view) {
   tree t;
-  if (build(s->allocator, view, &t)) return false;
+  if (build(s->allocator, view, &t, NULL)) return false;
   bool none = !(t.nodes[0].open > 0);
   lm_free(s->allocator, t.nodes);
   return none;

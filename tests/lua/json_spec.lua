@@ -47,6 +47,17 @@ describe("json.encode", function()
     assert.equal([["\"\\\n\u0000\u001f/é�"]], json.encode "\"\\\n\0\31/é\xff")
   end)
 
+  it("refuses bytes that are not UTF-8 when it is told to", function()
+    assert.equal('{"a":["é"]}', json.encode({ a = { "é" } }, { utf8 = "error" }))
+    for _, value in ipairs { "\xff", { a = { "\xed\xa0\x80" } }, { ["\xc3"] = 1 } } do
+      local ok, message = pcall(json.encode, value, { utf8 = "error" })
+      assert.is_false(ok)
+      assert.is_truthy(message:find("text that is not UTF-8", 1, true))
+      assert.is_string(json.encode(value, { utf8 = "replace" }))
+    end
+    assert.is_false(pcall(json.encode, 1, { utf8 = "strict" }))
+  end)
+
   it("indents", function()
     assert.equal('{\n  "a": [\n    1,\n    {\n      "b": {}\n    }\n  ],\n  "c": []\n}',
       json.encode({ a = { 1, { b = {} } }, c = json.array {} }, { indent = 2 }))

@@ -195,6 +195,20 @@ describe("the brute force sampler", function()
     local trial = study:ask()
     misuse(function() trial:suggest_float("x", 0, 1) end, "suggest_float of 'x'", "step")
   end)
+
+  it("refuses more values than can be counted, and takes a great many", function()
+    local study = lmopt.create_study { seed = 1, sampler = "brute_force" }
+    local trial = study:ask()
+    misuse(function() trial:suggest_float("x", 0, 1, { step = 1e-300 }) end, "suggest_float of 'x'", "can't walk")
+    local seen = {}
+    local wide = lmopt.create_study { seed = 1, lag = 1, sampler = "brute_force" }
+    wide:optimize(function(t)
+      local n = t:suggest_int("n", 1, 2 ^ 50)
+      assert.is_nil(seen[n])
+      seen[n] = true
+      return 0
+    end, { n_trials = 30 })
+  end)
 end)
 
 describe("the partial_fixed sampler", function()

@@ -311,6 +311,91 @@ static void brute_force_needs_steps(void **state) {
   lm_trials_free(t);
 }
 
+/* Runs brute force over one parameter for `count` trials; `values` is what they got. */
+static void walk_one(const lm_distribution *d, uint64_t seed, double *values, int count) {
+  lm_trials *t = one_objective();
+  lm_sampler *s = lm_sampler_brute_force(&memory);
+  lm_column *column = lm_trials_column(t, "x", true);
+  const lm_distribution *interned = lm_trials_intern(t, d);
+  for (int i = 0; i < count; i++) {
+    assert_int_equal(lm_trials_append(t, LM_RUNNING, NULL), LMOPT_OK);
+    lm_view view = view_of(t, 1, seed);
+    lm_assignments out = {0};
+    assert_int_equal(s->class->sample_relative(s, &view, &out, NULL), LMOPT_OK);
+    if (out.count)
+      values[i] = out.items[0].value;
+    else
+      assert_int_equal(s->class->sample_independent(s, &view, column, interned, &values[i], NULL), LMOPT_OK);
+    assert_int_equal(lm_trials_set_param(t, (size_t)i, column, interned, values[i], NULL), LMOPT_OK);
+    lm_assignments_free(&memory, &out);
+    double value = 0;
+    lm_trials_finish(t, (size_t)i, LM_COMPLETE, &value);
+  }
+  lm_sampler_free(s);
+  lm_trials_free(t);
+}
+
+/* The order of a study that is stored must not change: these are what the first version drew. */
+static void brute_force_order(void **state) {
+  (void)state;
+  static const lm_distribution integer = {.kind = LM_INTEGER, .low = -2, .high = 25, .step = 3},
+                               number = {.kind = LM_FLOAT, .low = 0.1, .high = 0.8, .step = 0.1};
+  static const double integers[] = {16, 19, -2, 25, 4, 1, 22, 10, 7, 13},
+                      numbers[] = {0.8, 0.4, 0.7, 0.5, 0.1, 0.6, 0.2, 0.3};
+  double values[10];
+  walk_one(&integer, 5, values, 10);
+  for (int i = 0; i < 10; i++) assert_true(values[i] == integers[i]);
+  walk_one(&number, 7, values, 8);
+  for (int i = 0; i < 8; i++) assert_true(fabs(values[i] - numbers[i]) < 1e-12);
+}
+
+/* 2^53 values: were they walked one by one, this would never end. */
+static void brute_force_wide(void **state) {
+  (void)state;
+  static const lm_distribution wide = {.kind = LM_INTEGER, .low = 1, .high = 0x1p53, .step = 1};
+  enum { TRIALS = 60 };
+  double values[TRIALS];
+  walk_one(&wide, 1, values, TRIALS);
+  for (int i = 0; i < TRIALS; i++) {
+    assert_true(lm_distribution_contains(&wide, values[i]));
+    for (int k = 0; k < i; k++) assert_true(values[k] != values[i]);
+  }
+}
+
+/* More values than can be counted, or than doubles can tell apart, are refused: in the trial, and among those tried. */
+static void brute_force_too_many(void **state) {
+  (void)state;
+  static const lm_distribution many[] = {
+      {.kind = LM_FLOAT, .low = 0, .high = 1, .step = 1e-300},
+      {.kind = LM_FLOAT, .low = -1e300, .high = 1e300, .step = 5e-324}, /* infinitely many, for a double */
+      {.kind = LM_FLOAT, .low = 1e16, .high = 1e16 + 4, .step = 1},
+      {.kind = LM_INTEGER, .low = -0x1p53, .high = 0x1p53, .step = 1}};
+  for (size_t i = 0; i < sizeof many / sizeof many[0]; i++) {
+    lm_trials *t = one_objective();
+    lm_sampler *s = lm_sampler_brute_force(&memory);
+    lm_column *column = lm_trials_column(t, "x", true);
+    const lm_distribution *d = lm_trials_intern(t, &many[i]);
+    assert_int_equal(lm_trials_append(t, LM_RUNNING, NULL), LMOPT_OK);
+    lm_view view = view_of(t, 1, 0);
+    lm_error e = {0};
+    double value = 0;
+    assert_int_equal(s->class->sample_independent(s, &view, column, d, &value, &e), LMOPT_MISUSE);
+    assert_non_null(strstr(e.text, "brute_force can't walk the parameter 'x'"));
+    assert_int_equal(lm_trials_set_param(t, 0, column, d, many[i].low, NULL), LMOPT_OK);
+    lm_trials_finish(t, 0, LM_COMPLETE, &value);
+    assert_int_equal(lm_trials_append(t, LM_RUNNING, NULL), LMOPT_OK);
+    view = view_of(t, 1, 0);
+    lm_assignments out = {0};
+    e.text[0] = '\0';
+    assert_int_equal(s->class->sample_relative(s, &view, &out, &e), LMOPT_MISUSE);
+    assert_non_null(strstr(e.text, "brute_force can't walk the parameter 'x'"));
+    assert_false(s->class->exhausted(s, &view));
+    lm_assignments_free(&memory, &out);
+    lm_sampler_free(s);
+    lm_trials_free(t);
+  }
+}
+
 /* --- partial fixed --- */
 
 static void partial_fixed(void **state) {
@@ -435,6 +520,9 @@ int main(void) {
       cmocka_unit_test(brute_force_once_each),
       cmocka_unit_test(brute_force_in_parallel),
       cmocka_unit_test(brute_force_needs_steps),
+      cmocka_unit_test(brute_force_order),
+      cmocka_unit_test(brute_force_wide),
+      cmocka_unit_test(brute_force_too_many),
       cmocka_unit_test(partial_fixed),
       cmocka_unit_test(partial_brute_force),
       cmocka_unit_test(failing_memory),
