@@ -221,21 +221,22 @@ LMOPT_API int luaopen_lmopt(struct lua_State *L);
 ** milliseconds of the processor's time, median and worst of many (the disk comes
 ** on top; docs/embedding.md has the whole table, the machine and the command):
 **
-**   the first tpe ask, 10 parameters, 1,000 trials; 10,000     0.7, 10    12
-**     the later ones                                         0.1, 0.4     1
-**   the first tpe ask, 30 parameters, 10,000 trials                34    34
-**     the later ones                                              1.5     2
-**   a study made in a new file; in a file that is there      5.4, 3.4     7
-**   a study of 1,000 trials opened; of 10,000                   7, 49    62
-**   a file closed after 2,000 tells                                 9    10
-**   the studies of a file with 10,000 trials listed                 7    10
-**   tell, in a file with a rollback journal (Optuna's are)        1.1     2
-**   study.trials, 1,000 trials; 10,000                        26, 192   229
-**   10,000 trials written as CSV                                1,032 1,229
-**   collectgarbage(), 10,000 trials in Lua tables                  21    29
-**   the first call over HTTP: libcurl is loaded; over https     8, 31    67
-**   a reply of 1 MB                                                 9    10
-**   64 model calls begun at once                                  2.2     3
+**   the first tpe ask, 10 parameters, 1,000 trials; 10,000       2, 12
+**     the later ones                                         0.1, 0.3
+**   the first tpe ask, 30 parameters, 1,000 trials; 10,000       7, 31
+**     the later ones                                         0.2, 0.6
+**   the first suggest of a new name, 10,000 trials                  1     1
+**   a study made in a new file; in a file that is there          4, 2     5
+**   a study of 1,000 trials opened; of 10,000                   8, 50    56
+**   a file closed after 2,000 tells                                 9    12
+**   the studies of a file with 10,000 trials listed                 8    17
+**   tell, in a file with a rollback journal (Optuna's are)        0.5     1
+**   study.trials, 1,000 trials; 10,000                        20, 167   248
+**   10,000 trials written as CSV                                  926   980
+**   collectgarbage(), 10,000 trials in Lua tables                  20    24
+**   the first call over HTTP: libcurl is loaded; over https     7, 50    60
+**   a reply of 1 MB                                                 9     9
+**   64 model calls begun at once                                  1.3     3
 **   a file that another program keeps locked      a minute by the clock, at most
 **
 ** Under a millisecond: ask, suggest, report and tell otherwise, best_trial, a

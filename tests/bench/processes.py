@@ -82,7 +82,8 @@ def hits():
     whats = "a request that the caller has kept", "a text that it has kept", "a request whose text is put together for the call, that included"
     for which, what in enumerate(whats):
         rates = [one[which] for one in runs]
-        mark = (Mark(">", 200000, " /s"), statistics.median(rates)) if which == 0 else ()
+        # The mark is for calls as they come; kept tables and texts are remembered, and not hashed again.
+        mark = (Mark(">", 200000, " /s"), statistics.median(rates)) if which == 2 else ()
         rows.append(row(f"cache hits a second from memory, 1 kB prompts: {what}", spread(rates, 1, 0, "/s"), "", "", "", *mark))
     say("hits done")
     return rows
