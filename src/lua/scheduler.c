@@ -186,6 +186,22 @@ bool lm_task_doom(lm_scheduler *s, lm_task *t, lua_State *L, bool cancelled) {
 
 /* --- making tasks --- */
 
+static int do_nothing(lua_State *L) {
+  (void)L;
+  return 0;
+}
+
+/*
+** Has the coroutine make the record of its first call now: a task whose very
+** start is refused memory could tell nobody, and this caller can be told.
+*/
+static void reserve_first_call(lua_State *L, lua_State *co) {
+  lua_pushcfunction(co, do_nothing);
+  if (lua_pcall(co, 0, 0, 0) == LUA_OK) return;
+  lua_xmove(co, L, 1);
+  lua_error(L);
+}
+
 void lm_task_new(lua_State *L, lm_scheduler *s, int arguments) {
   int context = lua_gettop(L) - arguments - 1, function = context + 1;
   luaL_checkstack(L, arguments + 6, "too many arguments for a task");
@@ -202,6 +218,7 @@ void lm_task_new(lua_State *L, lm_scheduler *s, int arguments) {
   lua_pushvalue(L, context);
   lua_setiuservalue(L, index, LM_TASK_CONTEXT);
   if (!lua_checkstack(co, arguments + 1)) luaL_error(L, "too many arguments for a task");
+  reserve_first_call(L, co);
   for (int i = 0; i <= arguments; i++) lua_pushvalue(L, function + i);
   lua_xmove(L, co, arguments + 1);
   lm_store_push(s, L, LM_STORE_ANCHORS);

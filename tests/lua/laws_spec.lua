@@ -229,7 +229,7 @@ describe("the law of suggestion", function()
     local stream, rounds, summary = random(6, 3, "durations"), 0
     repeat
       rounds = rounds + 1
-      summary = go(study, 1 + rounds % LAG, stream, 0.03)
+      summary = go(study, 1 + rounds % LAG, stream, 0.03 + rounds / 1000) -- more each time: a slow machine ends too
     until summary.reason == "done" or rounds > 400
     assert.is_truthy(rounds > 2, "nothing was interrupted")
     assert.are.equal(dump(whole), dump(study))
@@ -318,7 +318,7 @@ describe("the law of interruption", function()
         end
         local summary = study:optimize(function(trial)
           return objectives.floats(trial, function() lmopt.sleep(stream:uniform(0, 0.01)) end)
-        end, { total = TRIALS, n_jobs = 1 + rounds % LAG, timeout = 0.03 })
+        end, { total = TRIALS, n_jobs = 1 + rounds % LAG, timeout = 0.03 + rounds / 1000 })
         for _, trial in ipairs(study.trials) do assert.are_not.equal("running", trial.state) end
         if path then study:close() end
       until summary.reason == "done" or rounds > 400
@@ -354,7 +354,7 @@ describe("the law of interruption", function()
         if not study or stored then
           study = lmopt.create_study { name = "s", seed = 4, lag = LAG, storage = path, load_if_exists = true }
         end
-        done = go(study, 1 + rounds % LAG, stream, 0.02, calls).reason == "done" or done
+        done = go(study, 1 + rounds % LAG, stream, 0.02 + rounds / 1000, calls).reason == "done" or done
         if stored then study:close() end
       until done or rounds > 400
       assert.is_truthy(rounds > 2, "nothing was interrupted")
@@ -389,7 +389,7 @@ describe("the law of interruption", function()
     repeat
       rounds = rounds + 1
       local study = lmopt.create_study { name = "paid", seed = 2, lag = 6, storage = path, load_if_exists = true }
-      local summary = study:optimize(objective, { total = 20, n_jobs = 3, timeout = 0.02 })
+      local summary = study:optimize(objective, { total = 20, n_jobs = 3, timeout = 0.02 + rounds / 1000 })
       finished = summary.reason == "done" or finished
       study:close()
     until finished or rounds > 200
