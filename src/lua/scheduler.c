@@ -186,10 +186,7 @@ bool lm_task_doom(lm_scheduler *s, lm_task *t, lua_State *L, bool cancelled) {
 
 /* --- making tasks --- */
 
-static int do_nothing(lua_State *L) {
-  (void)L;
-  return 0;
-}
+static int do_nothing(lua_State *L) { return (void)L, 0; }
 
 /*
 ** Has the coroutine make the record of its first call now: a task whose very
