@@ -188,10 +188,7 @@ bool lm_task_doom(lm_scheduler *s, lm_task *t, lua_State *L, bool cancelled) {
 
 static int do_nothing(lua_State *L) { return (void)L, 0; }
 
-/*
-** Has the coroutine make the record of its first call now: a task whose very
-** start is refused memory could tell nobody, and this caller can be told.
-*/
+/* Makes the record of the first call now: a task whose very start is refused memory could tell nobody. */
 static void reserve_first_call(lua_State *L, lua_State *co) {
   lua_pushcfunction(co, do_nothing);
   if (lua_pcall(co, 0, 0, 0) == LUA_OK) return;
