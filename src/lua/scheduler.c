@@ -317,11 +317,7 @@ static void log_report(lm_task *t) {
   t->report = NULL;
 }
 
-/*
-** Ends a task whose error is in its place. Whether anybody awaits it is known
-** for sure only when it is collected; but where nobody may wait outside tasks, a
-** task that no other one started has nobody: that is said in the frame it happens.
-*/
+/* Where nobody may wait outside tasks, one that no other started has nobody to await it: that is said at once. */
 static void end_failed(lm_scheduler *s, lm_task *t) {
   if (!t->parent && !t->observed && lm_runtime_never_block(s->rt)) log_report(t);
   end_task(s, t, LM_TASK_FAILED);
