@@ -364,8 +364,8 @@ static void test_budget(void **state) {
   lm_transport_cancel(started[0]);
   lm_transport_cancel(started[CALLS - 1]);
   size_t pumps = 0;
-  while (lm_transport_pump(t, 1000, -1, 1e-9) > 0) pumps++;
-  assert_true(pumps > 1); /* how many depends on how busy the machine is: one may find several sockets ready */
+  while (lm_transport_pump(t, 0, -1, 1e-9) > 0) pumps++; /* one that may wait would work twice */
+  assert_true(pumps >= CALLS - 3);
   for (int i = 0; i < CALLS; i++) {
     bool cancelled = i == 0 || i == 5 || i == CALLS - 1;
     assert_int_equal(outcomes[i].done, !cancelled);
