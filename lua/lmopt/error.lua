@@ -208,6 +208,24 @@ function errors.read_only(what)
   end
 end
 
+---The `__index` that goes with it: what is in `_fields`, a method, or what a getter gives; almost one of them is a mistake.
+---@param what string "a study"
+---@param names string[] what may be in `_fields`
+---@param methods table<string, function>
+---@param getters table<string, fun(self: table): any>
+---@return fun(self: table, key: any): any
+function errors.sealed(what, names, methods, getters)
+  return function(self, key)
+    local field = rawget(self, "_fields")[key]
+    if field ~= nil then return field end
+    local method = methods[key]
+    if method then return method end
+    local getter = getters[key]
+    if getter then return getter(self) end
+    errors.check_field(key, what, names, methods, getters)
+  end
+end
+
 ---Checks the type of one argument or option: `check_type(options.timeout, "timeout", "optimize", "number", "nil")`.
 ---@param value any
 ---@param name string

@@ -52,6 +52,10 @@ end
 
 local IS_HANDLE_OPTION, IS_NOT_YET = set_of(HANDLE_OPTIONS), set_of(NOT_YET)
 
+--- Where calls go, with which key, and what they may take: no part of a program, which others may have written. A set.
+lm.of_model = {}
+for _, name in ipairs(HANDLE_OPTIONS) do lm.of_model[name] = not OF_ONE_CALL[name] or nil end
+
 local EVERYBODYS, NO_PROVIDER = {}, {}
 local known_names = setmetatable({}, { __mode = "k" }) -- list of a provider's options -> own list -> names and set
 

@@ -33,11 +33,6 @@ local REQUEST_NAMES = {
   "temperature", "max_tokens", "max_completion_tokens", "top_p", "top_k", "seed", "stop", "presence_penalty",
   "frequency_penalty", "reasoning_effort",
 }
--- Where calls go, with which key, and what they may take: no part of a program, which others may have written.
-local IS_OF_MODEL = {
-  base_url = true, api_key = true, timeout = true, connect_timeout = true, first_byte_timeout = true, idle_timeout = true,
-  max_retries = true, rpm = true, tpm = true, budget = true, price = true, name = true,
-}
 local POLICIES = { retry = 1, fail = 0 } -- how many more calls
 
 local Predictor = { __name = "lmopt.predictor" }
@@ -65,7 +60,7 @@ local function check_request_option(name, value, known, what)
   if name == "messages" or name == "model" then
     errors.misuse(("'%s' is no option of %s: it is made by the %s"):format(name, what, name == "model" and "lm" or "adapter"))
   end
-  if IS_OF_MODEL[name] then
+  if lm.of_model[name] then
     errors.misuse(("'%s' is no option of %s: it belongs to the model, lmopt.lm(spec, options)"):format(name, what))
   end
   for _, list in ipairs { known, REQUEST_NAMES } do

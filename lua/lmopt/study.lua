@@ -29,16 +29,7 @@ local methods, getters = {}, {}
 local FIELDS = { "name", "seed", "path", "directions", "usage", "sampler_name" } -- in _fields, so that no one sets them
 local Study = { __name = "lmopt.study" }
 
-function Study.__index(self, key)
-  local field = rawget(self, "_fields")[key]
-  if field ~= nil then return field end
-  local method = methods[key]
-  if method then return method end
-  local getter = getters[key]
-  if getter then return getter(self) end
-  errors.check_field(key, "a study", FIELDS, methods, getters)
-end
-
+Study.__index = errors.sealed("a study", FIELDS, methods, getters)
 Study.__newindex = errors.read_only "a study"
 
 function Study:__tostring()

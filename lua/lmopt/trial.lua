@@ -23,16 +23,7 @@ local methods, getters = {}, {}
 local FIELDS = { "number", "usage" } -- in _fields, so that no one sets them
 local Trial = { __name = "lmopt.trial" }
 
-function Trial.__index(self, key)
-  local field = rawget(self, "_fields")[key]
-  if field ~= nil then return field end
-  local method = methods[key]
-  if method then return method end
-  local getter = getters[key]
-  if getter then return getter(self) end
-  errors.check_field(key, "a trial", FIELDS, methods, getters)
-end
-
+Trial.__index = errors.sealed("a trial", FIELDS, methods, getters)
 Trial.__newindex = errors.read_only "a trial"
 
 function Trial:__tostring() return ("lmopt.trial (%d)"):format(self.number) end
@@ -335,16 +326,7 @@ local fixed_methods, fixed_getters = {}, { params = getters.params }
 local FIXED_FIELDS = { "number", "usage", "user_attrs", "constraints", "reports" }
 local FixedTrial = { __name = "lmopt.fixed_trial" }
 
-function FixedTrial.__index(self, key)
-  local field = rawget(self, "_fields")[key]
-  if field ~= nil then return field end
-  local method = fixed_methods[key]
-  if method then return method end
-  local getter = fixed_getters[key]
-  if getter then return getter(self) end
-  errors.check_field(key, "a fixed trial", FIXED_FIELDS, fixed_methods, fixed_getters)
-end
-
+FixedTrial.__index = errors.sealed("a fixed trial", FIXED_FIELDS, fixed_methods, fixed_getters)
 FixedTrial.__newindex = errors.read_only "a fixed trial"
 
 function FixedTrial:__tostring() return ("lmopt.fixed_trial (%d)"):format(self.number) end
