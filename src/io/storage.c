@@ -28,6 +28,10 @@ static bool no_space(int number) {
   return number == ENOSPC;
 }
 
+bool lm_storage_unfinished(int result) {
+  return result == SQLITE_READONLY_ROLLBACK || result == SQLITE_READONLY_RECOVERY;
+}
+
 lmopt_status lm_storage_connection_fail(const char *path, sqlite3 *database, int result, lm_error *e) {
   int system = database ? sqlite3_system_errno(database) : 0;
   switch (result & 0xFF) {
@@ -41,7 +45,7 @@ lmopt_status lm_storage_connection_fail(const char *path, sqlite3 *database, int
       return lm_fail(e, LMOPT_BUSY, "'%s' is in use by another program, which did not let go within %d seconds", path,
                      BUSY_SECONDS);
     case SQLITE_READONLY:
-      if (result == SQLITE_READONLY_ROLLBACK || result == SQLITE_READONLY_RECOVERY)
+      if (lm_storage_unfinished(result))
         return lm_fail(e, LMOPT_STORAGE,
                        "'%s' was left in the middle of a write: open it once for writing, which repairs it", path);
       return lm_fail(e, LMOPT_STORAGE, "'%s' can't be written: check the permissions of the file and of its folder",
@@ -227,12 +231,25 @@ lmopt_status lm_storage_leave(lm_storage *s, bool outermost, lmopt_status status
   return status;
 }
 
+/* One view of the file. A reader takes it here, where nothing has been read yet and it can look again. */
+static lmopt_status begin_reading(lm_storage *s, lm_error *e) {
+  for (int glance = 0;; glance++) {
+    lmopt_status status = run_simple(s, LM_SQL_BEGIN_READING, e);
+    if (status != LMOPT_OK || !s->read_only) return status;
+    int result = sqlite3_exec(s->database, "SELECT 1 FROM sqlite_schema LIMIT 1", NULL, NULL, NULL);
+    if (result == SQLITE_OK) return LMOPT_OK;
+    status = lm_storage_fail(s, result, e);
+    run_simple(s, LM_SQL_ROLLBACK, NULL);
+    if (!lm_storage_unfinished(result) || glance == LM_STORAGE_GLANCES || !lm_storage_wait(s, glance)) return status;
+  }
+}
+
 lmopt_status lm_storage_enter_reading(lm_storage *s, lm_error *e) {
   lmopt_status status = check_process(s, e);
   if (status != LMOPT_OK) return status;
   if (s->reading == 0 && !s->writing) {
     status = lm_storage_refresh_reader(s, e);
-    if (status == LMOPT_OK) status = run_simple(s, LM_SQL_BEGIN_READING, e);
+    if (status == LMOPT_OK) status = begin_reading(s, e);
     if (status != LMOPT_OK) return status;
   }
   s->reading++;

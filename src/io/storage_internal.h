@@ -165,6 +165,14 @@ lmopt_status lm_storage_leave(lm_storage *s, bool outermost, lmopt_status status
 lmopt_status lm_storage_enter_reading(lm_storage *s, lm_error *e);
 lmopt_status lm_storage_leave_reading(lm_storage *s, lmopt_status status, lm_error *e);
 int lm_storage_wait(void *storage, int count); /* SQLite's busy handler */
+/*
+** An SQLite result by which a read-only connection says that a write was cut
+** off. It looks at the locks first and at the journal or the index next, and
+** can't look again as a writer would: a living writer's two commits pass for
+** one that died. So it is believed after LM_STORAGE_GLANCES times, with waits between.
+*/
+bool lm_storage_unfinished(int result);
+enum { LM_STORAGE_GLANCES = 12 };
 void lm_storage_forget_statements(lm_storage *s);
 
 int lm_storage_bind_text(sqlite3_stmt *statement, int index, const char *text);
@@ -184,6 +192,7 @@ typedef struct lm_recognised {
   bool lacking;    /* some table is missing that a writer makes */
   bool own_tables; /* lmopt's tables, of this version */
   bool made_here;  /* the file was made by lmopt */
+  bool unfinished; /* it could not be told: see lm_storage_unfinished */
 } lm_recognised;
 
 lmopt_status lm_storage_recognise(const char *path, sqlite3 *database, lm_recognised *out, lm_error *e);

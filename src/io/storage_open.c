@@ -179,6 +179,22 @@ static lmopt_status open_reader(lm_storage *s, sqlite3_int64 *size, lm_error *e)
   return wal ? open_wal_reader(s, e) : LMOPT_OK;
 }
 
+/*
+** Looks through a file that exists, and stays connected. Killed in the middle
+** of a commit: a writer undoes it before anything else, so it goes on without.
+*/
+static lmopt_status look_through(lm_storage *s, sqlite3_int64 *size, lm_recognised *found, lm_error *e) {
+  for (int glance = 0;; glance++) {
+    lmopt_status status = open_reader(s, size, e);
+    if (status == LMOPT_OK && *size > 0) status = lm_storage_recognise(s->path, s->database, found, e);
+    if (!found->unfinished) return status;
+    if (!s->read_only) return LMOPT_OK;
+    if (glance == LM_STORAGE_GLANCES || !lm_storage_wait(s, glance)) return status;
+    disconnect(s);
+    memset(found, 0, sizeof *found);
+  }
+}
+
 static bool reader_changed(const lm_storage *s) {
   struct stat now;
   if (stat(sqlite3_db_filename(s->database, "main"), &now) != 0) return true;
@@ -196,9 +212,8 @@ lmopt_status lm_storage_refresh_reader(lm_storage *s, lm_error *e) {
   if (status != LMOPT_OK || (wal <= 0 && !reader_changed(s))) return status;
   disconnect(s);
   sqlite3_int64 size;
-  status = open_reader(s, &size, e);
   lm_recognised found = {0};
-  if (status == LMOPT_OK) status = lm_storage_recognise(s->path, s->database, &found, e);
+  status = look_through(s, &size, &found, e);
   if (status != LMOPT_OK) {
     if (s->database) disconnect(s);
     return status;
@@ -301,12 +316,6 @@ static lmopt_status look(lm_storage *s, unsigned flags, bool *exists, lm_error *
   return LMOPT_OK;
 }
 
-/* Killed in the middle of a commit: only a writer can undo it, and does so before anything else. */
-static bool left_in_a_write(const lm_storage *s, unsigned flags) {
-  return s->database && !(flags & LM_STORAGE_READ_ONLY) &&
-         sqlite3_extended_errcode(s->database) == SQLITE_READONLY_ROLLBACK;
-}
-
 static lmopt_status open_checked(lm_storage *s, unsigned flags, lm_error *e) {
   bool exists = false;
   lmopt_status status = look(s, flags, &exists, e);
@@ -314,9 +323,8 @@ static lmopt_status open_checked(lm_storage *s, unsigned flags, lm_error *e) {
   if (exists) {
     sqlite3_int64 size = 0;
     lm_recognised found = {0};
-    status = open_reader(s, &size, e);
-    if (status == LMOPT_OK && size > 0) status = lm_storage_recognise(s->path, s->database, &found, e);
-    if (status != LMOPT_OK && !left_in_a_write(s, flags)) return status;
+    status = look_through(s, &size, &found, e);
+    if (status != LMOPT_OK) return status;
     if (flags & LM_STORAGE_READ_ONLY) {
       s->own_tables = found.own_tables;
       if (found.lacking)

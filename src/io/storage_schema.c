@@ -106,8 +106,14 @@ static const char *const needed_tables[] = {"studies",
 typedef struct look {
   const char *path;
   sqlite3 *database;
+  lm_recognised *out;
   lm_error *e;
 } look;
+
+static lmopt_status look_failed(const look *l, int result) {
+  l->out->unfinished = lm_storage_unfinished(result);
+  return lm_storage_connection_fail(l->path, l->database, result, l->e);
+}
 
 /*
 ** The first row's first two columns. 1: a row, 0: none or no such table; else a
@@ -118,9 +124,7 @@ static int ask(const look *l, const char *sql, long long *number, char *text, si
   int result = sqlite3_prepare_v2(l->database, sql, -1, &statement, NULL);
   if (result == SQLITE_ERROR) return 0;
   if (result == SQLITE_OK) result = sqlite3_step(statement);
-  int answer = result == SQLITE_ROW    ? 1
-               : result == SQLITE_DONE ? 0
-                                       : (int)lm_storage_connection_fail(l->path, l->database, result, l->e);
+  int answer = result == SQLITE_ROW ? 1 : result == SQLITE_DONE ? 0 : (int)look_failed(l, result);
   if (answer == 1 && number) *number = sqlite3_column_int64(statement, 0);
   if (answer == 1 && text) {
     const char *found = lm_storage_column_text(statement, 0);
@@ -170,7 +174,7 @@ static lmopt_status check_revision(const look *l) {
                  version < SCHEMA_VERSION ? ": run `optuna storage upgrade` first" : ": a newer lmopt is needed");
 }
 
-static lmopt_status check_own(const look *l, lm_recognised *out) {
+static lmopt_status check_own(const look *l) {
   long long version = 0, made_here = 0;
   int found = ask(l, "SELECT max(version) FROM lmopt_version", &version, NULL, 0);
   if (found < 0) return (lmopt_status)found;
@@ -181,17 +185,17 @@ static lmopt_status check_own(const look *l, lm_recognised *out) {
                    version, OWN_VERSION);
   found = ask(l, "SELECT max(made_here) FROM lmopt_version", &made_here, NULL, 0);
   if (found < 0) return (lmopt_status)found;
-  out->own_tables = true;
-  out->made_here = made_here != 0;
+  l->out->own_tables = true;
+  l->out->made_here = made_here != 0;
   return LMOPT_OK;
 }
 
 lmopt_status lm_storage_recognise(const char *path, sqlite3 *database, lm_recognised *out, lm_error *e) {
-  look l = {path, database, e};
+  look l = {path, database, out, e};
   memset(out, 0, sizeof *out);
   /* This read also tells whether it is a database at all, and sound. */
   int result = sqlite3_exec(database, "SELECT 1 FROM sqlite_schema", NULL, NULL, NULL);
-  if (result != SQLITE_OK) return lm_storage_connection_fail(path, database, result, e);
+  if (result != SQLITE_OK) return look_failed(&l, result);
   long long tables = 0;
   int found = ask(&l, "SELECT count(*) FROM sqlite_schema", &tables, NULL, 0);
   if (found < 0) return (lmopt_status)found;
@@ -199,7 +203,7 @@ lmopt_status lm_storage_recognise(const char *path, sqlite3 *database, lm_recogn
   if (out->empty) return LMOPT_OK;
   lmopt_status status = check_needed(&l, &out->lacking);
   if (status == LMOPT_OK) status = check_revision(&l);
-  if (status == LMOPT_OK) status = check_own(&l, out);
+  if (status == LMOPT_OK) status = check_own(&l);
   if (status == LMOPT_OK && out->lacking && out->own_tables)
     status = lm_fail(e, LMOPT_STORAGE, "'%s' is damaged: some of its tables are missing", path);
   return status;

@@ -3,9 +3,11 @@
     BUILD=build neighbours.py [TEST...]
 """
 
+import contextlib
 import json
 import os
 import signal
+import sqlite3
 import sys
 import time
 
@@ -123,7 +125,27 @@ def one_of_four_is_killed(folder):
     return "%d trials of the dead one were finished by others" % len(again)
 
 
-TESTS = [four_processes_with_a_thousand_trials_each, four_processes_make_the_study_together, one_of_four_is_killed]
+def a_journal_that_comes_and_goes_is_a_living_one(folder):
+    """Two commits of the living, looked at from between, pass for one of the dead: no reader may take them for it."""
+    prepare(folder, 1)
+    common.copy_script("reader.lua", folder)
+    path, stop, journal = (os.path.join(folder, name) for name in ("s.db", "stop", "journal"))
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA journal_mode = DELETE").fetchone() == ("delete",)
+    with open(journal, "wb") as file:
+        file.write(b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7".ljust(512, b"\0"))
+    reader = common.start("run", "reader.lua", "--", path, stop, cwd=folder, log=os.path.join(folder, "said0"))
+    for _ in range(3000):
+        os.link(journal, path + "-journal")
+        os.unlink(path + "-journal")
+        time.sleep(0.0002)
+    common.write(stop, "")
+    end(folder, [reader])
+    return common.read(os.path.join(folder, "said0")).strip()
+
+
+TESTS = [four_processes_with_a_thousand_trials_each, four_processes_make_the_study_together, one_of_four_is_killed,
+         a_journal_that_comes_and_goes_is_a_living_one]
 
 if __name__ == "__main__":
     sys.exit(common.run_tests(TESTS))
