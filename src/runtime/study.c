@@ -231,15 +231,6 @@ static lmopt_status settle_staged(lm_sync *sync) {
 static const lm_trial_visitor visitor_template = {NULL,        visit_trial,  visit_parameter,
                                                   visit_value, visit_report, visit_attribute};
 
-/* Takes back what a scan that failed had begun to read: the next one reads it again. */
-static void forget_since(lm_study *study, size_t known) {
-  while (study->trials->count > known) lm_study_remove_last(study);
-  size_t kept = 0;
-  for (size_t i = 0; i < study->unfinished_count; i++)
-    if (study->unfinished[i] < known) study->unfinished[kept++] = study->unfinished[i];
-  study->unfinished_count = kept;
-}
-
 /* Reads the trials after the last one known, or the one trial `id`. */
 static lmopt_status read_trials(lm_study *study, lm_id id, lm_error *e) {
   size_t known = study->trials->count;
@@ -249,7 +240,8 @@ static lmopt_status read_trials(lm_study *study, lm_id id, lm_error *e) {
   lmopt_status status = id ? lm_storage_read_trial(study->storage, id, &visitor, e)
                            : lm_storage_scan(study->storage, study->id, study->last_id, &visitor, e);
   if (status == LMOPT_OK) status = settle_staged(&sync);
-  if (status != LMOPT_OK) forget_since(study, known);
+  /* What a scan that failed had begun to read is read again by the next one. */
+  while (status != LMOPT_OK && study->trials->count > known) lm_study_remove_last(study);
   lm_free(study->allocator, sync.staged);
   lm_free(study->allocator, sync.values);
   return status;

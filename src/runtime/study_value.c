@@ -51,18 +51,22 @@ lmopt_status lm_study_check_utf8(const char *what, const char *text, lm_error *e
   return lm_fail(e, LMOPT_MISUSE, "%s is not UTF-8: byte %zu is 0x%02X", what, good + 1, (unsigned char)text[good]);
 }
 
+/* The same of what belongs to a name, which is put into words only when it is wrong. */
+static lmopt_status check_named(const char *what, const char *name, const char *text, lm_error *e) {
+  size_t size = strlen(text);
+  if (lm_utf8_prefix(text, size) == size) return LMOPT_OK;
+  char whole[120];
+  snprintf(whole, sizeof whole, "%s '%.80s'", what, name);
+  return lm_study_check_utf8(whole, text, e);
+}
+
 lmopt_status lm_study_check_attribute(const char *key, const char *json, lm_error *e) {
   lmopt_status status = lm_study_check_utf8("the key of an attribute", key, e);
-  if (status != LMOPT_OK) return status;
-  char what[120];
-  snprintf(what, sizeof what, "the value of the attribute '%.80s'", key);
-  return lm_study_check_utf8(what, json, e);
+  return status == LMOPT_OK ? check_named("the value of the attribute", key, json, e) : status;
 }
 
 lmopt_status lm_study_check_choices(const char *parameter, const char *choices, lm_error *e) {
-  char what[120];
-  snprintf(what, sizeof what, "a choice of the parameter '%.80s'", parameter);
-  return lm_study_check_utf8(what, choices, e);
+  return check_named("a choice of the parameter", parameter, choices, e);
 }
 
 /* The next element of a flat JSON array of scalars; *rest moves on. False at the end. */
