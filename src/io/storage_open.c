@@ -185,6 +185,7 @@ static lmopt_status open_reader(lm_storage *s, sqlite3_int64 *size, lm_error *e)
 */
 static lmopt_status look_through(lm_storage *s, sqlite3_int64 *size, lm_recognised *found, lm_error *e) {
   for (int glance = 0;; glance++) {
+    *size = 0;
     lmopt_status status = open_reader(s, size, e);
     if (status == LMOPT_OK && *size > 0) status = lm_storage_recognise(s->path, s->database, found, e);
     if (!found->unfinished) return status;
@@ -321,7 +322,7 @@ static lmopt_status open_checked(lm_storage *s, unsigned flags, lm_error *e) {
   lmopt_status status = look(s, flags, &exists, e);
   if (status != LMOPT_OK) return status;
   if (exists) {
-    sqlite3_int64 size = 0;
+    sqlite3_int64 size;
     lm_recognised found = {0};
     status = look_through(s, &size, &found, e);
     if (status != LMOPT_OK) return status;
