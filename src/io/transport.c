@@ -1,58 +1,15 @@
-#include "io/transport.h"
-
-#include <errno.h>
 #include <math.h>
-#include <stdio.h>
-#include <string.h>
-#include <strings.h>
 
 #include "base/clock.h"
-#include "io/curl.h"
-#include "io/poller.h"
+#include "io/transport_internal.h"
 
 enum {
-  POOL_SIZE = 16,                   /* idle easy handles kept for reuse */
   LONGEST_WAIT_MS = 60 * 60 * 1000, /* as poll takes an int */
   BATCH = 16,                       /* ready sockets that are asked for at a time */
-  BLIND_WAIT_MS = 20,               /* the longest wait while some socket can't be watched */
-  HEADER_LIMIT = 256 * 1024,        /* bytes of response headers */
-  RESPONSE_LIMIT = 64 * 1024 * 1024 /* bytes of body, where the request says nothing */
+  BLIND_WAIT_MS = 20                /* the longest wait while some socket can't be watched */
 };
 
-static const double default_connect_timeout = 10, default_timeout = 600, longest_timeout = 1e6;
-
-struct lm_transport {
-  const lm_allocator *allocator;
-  lm_curl curl;
-  lm_poller *poller;
-  CURLM *multi;
-  double due;       /* when libcurl wants to be called though no socket is ready: monotonic seconds; negative: never */
-  double quiet_due; /* no call has been silent for too long before this moment; negative: none can be */
-  bool blind;       /* a socket could not be watched: look after all of them now and then */
-  lm_http_call *calls;   /* all in flight, the newest first */
-  lm_http_call *waiting; /* the oldest that is not started; those before it in `calls` are not either */
-  size_t in_flight;
-  CURL *pool[POOL_SIZE];
-  size_t pooled;
-};
-
-struct lm_http_call {
-  lm_transport *transport;
-  lm_http_call *previous, *next;
-  void (*done)(void *userdata, lm_http_reply *reply);
-  void *userdata;
-  CURL *easy;
-  bool added; /* to the multi handle */
-  struct curl_slist *headers;
-  char *body;
-  size_t body_size, body_sent;
-  char where[300]; /* "host:port" for messages */
-  double submitted, connect_timeout, first_byte_timeout, idle_timeout, timeout;
-  double heard; /* when the last piece of the reply came; 0: none yet */
-  bool quiet;   /* silent for too long */
-  lm_http_reply reply;
-  char reason[CURL_ERROR_SIZE];
-};
+double lm_transport_earlier(double a, double b) { return a < 0 || (b >= 0 && b < a) ? b : a; }
 
 /* --- what libcurl wants to be told --- */
 
@@ -134,7 +91,7 @@ void lm_http_reply_free(lm_http_reply *reply) {
 static CURL *take_easy(lm_transport *t) { return t->pooled > 0 ? t->pool[--t->pooled] : t->curl.easy_init(); }
 
 static void give_easy(lm_transport *t, CURL *easy) {
-  if (t->pooled == POOL_SIZE) {
+  if (t->pooled == LM_TRANSPORT_POOL_SIZE) {
     t->curl.easy_cleanup(easy);
     return;
   }
@@ -166,175 +123,11 @@ void lm_transport_cancel(lm_http_call *call) {
 
 /* --- submitting --- */
 
-/* Checks the URL, and keeps host and port for messages. */
-static lmopt_status read_url(lm_http_call *call, const char *url, lm_error *e) {
-  if (strncasecmp(url, "http://", 7) != 0 && strncasecmp(url, "https://", 8) != 0)
-    return lm_fail(e, LMOPT_MISUSE, "the URL must start with http:// or https://: '%.100s'", url);
-  const lm_curl *curl = &call->transport->curl;
-  CURLU *parts = curl->url();
-  if (!parts) return lm_fail_memory(e);
-  char *host = NULL, *port = NULL;
-  CURLUcode code = curl->url_set(parts, CURLUPART_URL, url, 0);
-  if (code == CURLUE_OK) code = curl->url_get(parts, CURLUPART_HOST, &host, 0);
-  if (code == CURLUE_OK) code = curl->url_get(parts, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT);
-  if (code == CURLUE_OK) snprintf(call->where, sizeof call->where, "%.280s:%.8s", host, port);
-  curl->free(host);
-  curl->free(port);
-  curl->url_cleanup(parts);
-  if (code == CURLUE_OUT_OF_MEMORY) return lm_fail_memory(e);
-  if (code != CURLUE_OK)
-    return lm_fail(e, LMOPT_MISUSE, "not a usable URL (%s): '%.100s'", curl->url_strerror(code), url);
-  return LMOPT_OK;
-}
-
-static bool add_header(lm_http_call *call, const char *header) {
-  struct curl_slist *longer = call->transport->curl.slist_append(call->headers, header);
-  if (longer) call->headers = longer;
-  return longer != NULL;
-}
-
-static lmopt_status read_headers(lm_http_call *call, const lm_http_request *request, lm_error *e) {
-  for (size_t i = 0; i < request->header_count; i++) {
-    const char *header = request->headers[i];
-    /* The value may be a key: never show it. */
-    if (strpbrk(header, "\r\n") || !strchr(header, ':'))
-      return lm_fail(e, LMOPT_MISUSE, "header %zu is not one line of the form 'Name: value'", i + 1);
-    if (!add_header(call, header)) return lm_fail_memory(e);
-  }
-  /* curl would ask leave before a long body, and many servers never answer that. */
-  return add_header(call, "Expect:") ? LMOPT_OK : lm_fail_memory(e);
-}
-
-/* --- calls that fall silent --- */
-
-/* When the silence of a call is too long; negative: never. */
-static double silence_due(const lm_http_call *call) {
-  double limit = call->heard > 0 ? call->idle_timeout : call->first_byte_timeout;
-  return limit > 0 ? (call->heard > 0 ? call->heard : call->submitted) + limit : -1;
-}
-
-static double earlier(double a, double b) { return a < 0 || (b >= 0 && b < a) ? b : a; }
-
-static void hear(lm_http_call *call) {
-  if (call->idle_timeout <= 0 && call->first_byte_timeout <= 0) return;
-  bool first = call->heard == 0;
-  call->heard = lm_clock_monotonic();
-  /* Later pieces only move it on: then the moment noted is too early, and looking once too often is all it costs. */
-  if (first) call->transport->quiet_due = earlier(call->transport->quiet_due, silence_due(call));
-}
-
-static size_t receive_body(char *bytes, size_t one, size_t size, void *userdata) {
-  lm_http_call *call = userdata;
-  hear(call);
-  return lm_buffer_add(&call->reply.body, bytes, size * one) ? size * one : 0;
-}
-
-static size_t receive_header(char *bytes, size_t one, size_t size, void *userdata) {
-  lm_http_call *call = userdata;
-  hear(call);
-  if (size >= 5 && strncasecmp(bytes, "HTTP/", 5) == 0) {
-    lm_buffer_clear(&call->reply.headers); /* of a 100 Continue, say: only the last response counts */
-    return size * one;
-  }
-  if (size == 2) return size * one; /* the empty line at the end */
-  return lm_buffer_add(&call->reply.headers, bytes, size * one) ? size * one : 0;
-}
-
-static long milliseconds(double seconds) {
-  if (!(seconds < longest_timeout)) seconds = longest_timeout;
-  long ms = (long)ceil(seconds * 1000);
-  return ms < 1 ? 1 : ms;
-}
-
-static void set_safety(const lm_curl *curl, CURL *easy) {
-  curl->easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-  curl->easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
-  curl->easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
-  curl->easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
-  curl->easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
-#if LIBCURL_VERSION_NUM >= 0x075500
-  curl->easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-#else
-  curl->easy_setopt(easy, CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
-#endif
-#if LIBCURL_VERSION_NUM >= 0x075700
-  curl->easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* giving up a call must not wait for a slow name server */
-#endif
-}
-
-/*
-** Bodies are read from here, not given as CURLOPT_POSTFIELDS: on a connection that was used before and breaks without a
-** reply, libcurl would send those again unasked, and a call could be paid twice without anybody knowing. What it reads
-** from a function that can't go back it sends once.
-*/
-static size_t send_body(char *to, size_t one, size_t count, void *userdata) {
-  lm_http_call *call = userdata;
-  size_t left = call->body_size - call->body_sent, size = one * count < left ? one * count : left;
-  if (size > 0) memcpy(to, call->body + call->body_sent, size);
-  call->body_sent += size;
-  return size;
-}
-
-static void set_method(lm_http_call *call, const lm_http_request *request) {
-  const lm_curl *curl = &call->transport->curl;
-  CURL *easy = call->easy;
-  const char *method = request->method ? request->method : request->body ? "POST" : "GET";
-  if (request->body || strcmp(method, "POST") == 0) {
-    curl->easy_setopt(easy, CURLOPT_POST, 1L);
-    curl->easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)(request->body ? request->body_size : 0));
-    curl->easy_setopt(easy, CURLOPT_READFUNCTION, send_body);
-    curl->easy_setopt(easy, CURLOPT_READDATA, call);
-    if (strcmp(method, "POST") != 0) curl->easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method);
-  } else if (strcmp(method, "HEAD") == 0) {
-    curl->easy_setopt(easy, CURLOPT_NOBODY, 1L);
-  } else if (strcmp(method, "GET") != 0) {
-    curl->easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method);
-  }
-}
-
-/* Only memory can be short here: the URL was checked. */
-static bool set_options(lm_http_call *call, const lm_http_request *request) {
-  const lm_curl *curl = &call->transport->curl;
-  CURL *easy = call->easy;
-  set_safety(curl, easy);
-  set_method(call, request);
-  curl->easy_setopt(easy, CURLOPT_ERRORBUFFER, call->reason);
-  curl->easy_setopt(easy, CURLOPT_PRIVATE, call);
-  curl->easy_setopt(easy, CURLOPT_WRITEFUNCTION, receive_body);
-  curl->easy_setopt(easy, CURLOPT_WRITEDATA, call);
-  curl->easy_setopt(easy, CURLOPT_HEADERFUNCTION, receive_header);
-  curl->easy_setopt(easy, CURLOPT_HEADERDATA, call);
-  curl->easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-  curl->easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, milliseconds(call->connect_timeout));
-  curl->easy_setopt(easy, CURLOPT_TIMEOUT_MS, milliseconds(call->timeout));
-  curl->easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
-  /* Over TLS one connection may serve all calls to a host: wait and see before opening a second. */
-  if (strncasecmp(request->url, "https", 5) == 0) curl->easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
-  return curl->easy_setopt(easy, CURLOPT_URL, request->url) == CURLE_OK &&
-         curl->easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "gzip") == CURLE_OK &&
-         curl->easy_setopt(easy, CURLOPT_USERAGENT, "lmopt/" LMOPT_VERSION) == CURLE_OK &&
-         curl->easy_setopt(easy, CURLOPT_HTTPHEADER, call->headers) == CURLE_OK;
-}
-
-static lmopt_status prepare(lm_http_call *call, const lm_http_request *request, lm_error *e) {
+/* To be called once the request was found good. */
+static void put_in_line(lm_http_call *call) {
   lm_transport *t = call->transport;
-  if (!request->url) return lm_fail(e, LMOPT_MISUSE, "no URL");
-  lmopt_status status = read_url(call, request->url, e);
-  if (status == LMOPT_OK && request->method &&
-      (!*request->method || strspn(request->method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != strlen(request->method)))
-    status = lm_fail(e, LMOPT_MISUSE, "not an HTTP method: '%.40s'", request->method);
-  if (status == LMOPT_OK) status = read_headers(call, request, e);
-  if (status != LMOPT_OK) return status;
-  if (request->body) {
-    call->body = lm_copy_bytes(t->allocator, request->body, request->body_size);
-    if (!call->body) return lm_fail_memory(e);
-    call->body_size = request->body_size;
-  }
-  call->easy = take_easy(t);
-  if (!call->easy || !set_options(call, request)) return lm_fail_memory(e);
   if (!t->waiting) t->waiting = call;
-  t->quiet_due = earlier(t->quiet_due, silence_due(call));
-  return LMOPT_OK;
+  t->quiet_due = lm_transport_earlier(t->quiet_due, lm_transport_silence_due(call));
 }
 
 lmopt_status lm_transport_submit(lm_transport *t, const lm_http_request *request,
@@ -347,106 +140,27 @@ lmopt_status lm_transport_submit(lm_transport *t, const lm_http_request *request
   call->done = done;
   call->userdata = userdata;
   call->submitted = lm_clock_monotonic();
-  call->connect_timeout = request->connect_timeout > 0 ? request->connect_timeout : default_connect_timeout;
-  call->timeout = request->timeout > 0 ? request->timeout : default_timeout;
-  call->first_byte_timeout = request->first_byte_timeout;
-  call->idle_timeout = request->idle_timeout;
-  lm_buffer_init(&call->reply.headers, t->allocator, HEADER_LIMIT);
-  lm_buffer_init(&call->reply.body, t->allocator, request->response_limit ? request->response_limit : RESPONSE_LIMIT);
+  lm_transport_init_reply(call, request->response_limit);
   call->next = t->calls;
   if (call->next) call->next->previous = call;
   t->calls = call;
   t->in_flight++;
-  lmopt_status status = prepare(call, request, e);
+  call->easy = take_easy(t);
+  lmopt_status status = call->easy ? lm_transport_prepare(call, request, e) : lm_fail_memory(e);
   if (status != LMOPT_OK) {
     lm_transport_cancel(call);
     return status;
   }
+  put_in_line(call);
   *out = call;
   return LMOPT_OK;
 }
 
 /* --- finishing --- */
 
-/* curl's own words for what went wrong. */
-static const char *reason_of(const lm_http_call *call, CURLcode code) {
-  return call->reason[0] ? call->reason : call->transport->curl.easy_strerror(code);
-}
-
-static lmopt_status explain_connect(lm_http_call *call, CURLcode code) {
-  lm_error *e = &call->reply.error;
-  long system_error = 0;
-  call->transport->curl.easy_getinfo(call->easy, CURLINFO_OS_ERRNO, &system_error);
-  call->reply.reason = system_error == ECONNREFUSED ? "refused" : "connect";
-  if (system_error == ECONNREFUSED) return lm_fail(e, LMOPT_NETWORK, "connection refused by %s", call->where);
-  return lm_fail(e, LMOPT_NETWORK, "can't connect to %s: %s", call->where, reason_of(call, code));
-}
-
-static lmopt_status explain_timeout(lm_http_call *call) {
-  lm_error *e = &call->reply.error;
-  curl_off_t connected = 0;
-  if (call->quiet) {
-    call->reply.reason = call->heard > 0 ? "idle" : "first_byte";
-    if (call->heard > 0)
-      return lm_fail(e, LMOPT_TIMEOUT, "%s fell silent for %g s in the middle of its reply", call->where,
-                     call->idle_timeout);
-    return lm_fail(e, LMOPT_TIMEOUT, "no reply from %s began within %g s", call->where, call->first_byte_timeout);
-  }
-  call->transport->curl.easy_getinfo(call->easy, CURLINFO_PRETRANSFER_TIME_T, &connected);
-  if (connected == 0) call->reply.reason = "connect";
-  double waited = lm_clock_monotonic() - call->submitted;
-  if (connected == 0 && waited < call->timeout)
-    return lm_fail(e, LMOPT_TIMEOUT, "no connection to %s within %g s", call->where, call->connect_timeout);
-  if (call->reply.body.size > 0)
-    return lm_fail(e, LMOPT_TIMEOUT, "the reply of %s was not complete within %g s", call->where, call->timeout);
-  return lm_fail(e, LMOPT_TIMEOUT, "no reply from %s within %g s", call->where, call->timeout);
-}
-
-static lmopt_status explain(lm_http_call *call, CURLcode code) {
-  lm_error *e = &call->reply.error;
-  const lm_buffer *full = call->reply.body.status != LMOPT_OK ? &call->reply.body : &call->reply.headers;
-  if (full->status == LMOPT_NO_MEMORY) return lm_fail_memory(e);
-  if (full->status == LMOPT_LIMIT)
-    return lm_fail(e, LMOPT_LIMIT, "the reply of %s is longer than %zu bytes", call->where, full->limit);
-  switch (code) {
-    case CURLE_OUT_OF_MEMORY: return lm_fail_memory(e);
-    case CURLE_COULDNT_RESOLVE_HOST:
-    case CURLE_COULDNT_RESOLVE_PROXY:
-      call->reply.reason = "resolve";
-      return lm_fail(e, LMOPT_NETWORK, "can't find the %s %s",
-                     code == CURLE_COULDNT_RESOLVE_HOST ? "host of" : "proxy for", call->where);
-    case CURLE_COULDNT_CONNECT: return explain_connect(call, code);
-    case CURLE_OPERATION_TIMEDOUT: return explain_timeout(call);
-    case CURLE_SEND_FAIL_REWIND: /* the connection broke, and it would have to be sent again */
-    case CURLE_GOT_NOTHING: return lm_fail(e, LMOPT_NETWORK, "%s closed the connection without a reply", call->where);
-    case CURLE_PARTIAL_FILE:
-      return lm_fail(e, LMOPT_NETWORK, "%s closed the connection in the middle of its reply", call->where);
-    case CURLE_RECV_ERROR:
-    case CURLE_SEND_ERROR:
-      return lm_fail(e, LMOPT_NETWORK, "the connection to %s broke: %s", call->where, reason_of(call, code));
-    case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_CACERT_BADFILE:
-    case CURLE_SSL_CERTPROBLEM:
-    case CURLE_SSL_ISSUER_ERROR:
-    case CURLE_SSL_CONNECT_ERROR:
-      call->reply.reason = code == CURLE_SSL_CONNECT_ERROR ? "connect" : "certificate";
-      return lm_fail(e, LMOPT_NETWORK, "TLS with %s failed: %s", call->where, reason_of(call, code));
-    default: return lm_fail(e, LMOPT_NETWORK, "the call to %s failed: %s", call->where, reason_of(call, code));
-  }
-}
-
 static void finish(lm_http_call *call, CURLcode code) {
-  lm_http_reply reply;
-  long http_code = 0;
-  if (code == CURLE_OK) {
-    call->transport->curl.easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &http_code);
-    call->reply.status = LMOPT_OK;
-  } else {
-    call->reply.status = explain(call, code);
-  }
-  call->reply.code = (int)http_code;
-  call->reply.seconds = lm_clock_monotonic() - call->submitted;
-  reply = call->reply;
+  lm_transport_conclude(call, code);
+  lm_http_reply reply = call->reply;
   void (*done)(void *, lm_http_reply *) = call->done;
   void *userdata = call->userdata;
   free_call(call);
@@ -493,9 +207,9 @@ static size_t end_quiet(lm_transport *t) {
   if (t->quiet_due < 0 || now < t->quiet_due) return 0;
   t->quiet_due = -1;
   for (lm_http_call *call = t->calls; call; call = call->next) {
-    double due = silence_due(call);
+    double due = lm_transport_silence_due(call);
     call->quiet = due >= 0 && due <= now;
-    if (!call->quiet) t->quiet_due = earlier(t->quiet_due, due);
+    if (!call->quiet) t->quiet_due = lm_transport_earlier(t->quiet_due, due);
   }
   size_t ended = 0;
   for (lm_http_call *call; (call = find_quiet(t)) != NULL; ended++) /* the callback may cancel any other */
@@ -556,7 +270,7 @@ static size_t work(lm_transport *t, double budget) {
 
 int lm_transport_timeout(const lm_transport *t) {
   if (t->waiting) return 0;
-  double due = t->in_flight > 0 ? earlier(t->due, t->quiet_due) : t->due;
+  double due = t->in_flight > 0 ? lm_transport_earlier(t->due, t->quiet_due) : t->due;
   double left = due < 0 ? -1 : ceil((due - lm_clock_monotonic()) * 1000);
   int ms = due < 0 ? -1 : left <= 0 ? 0 : left < LONGEST_WAIT_MS ? (int)left : LONGEST_WAIT_MS;
   return t->blind && t->in_flight > 0 && (ms < 0 || ms > BLIND_WAIT_MS) ? BLIND_WAIT_MS : ms;

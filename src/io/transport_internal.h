@@ -1,0 +1,67 @@
+/*
+** What the files of the transport share: transport.c drives libcurl's multi
+** handle, transport_request.c turns a request into an easy handle,
+** transport_reply.c takes in what comes back and says how a call ended.
+*/
+#ifndef LM_TRANSPORT_INTERNAL_H
+#define LM_TRANSPORT_INTERNAL_H
+
+#include "io/curl.h"
+#include "io/poller.h"
+#include "io/transport.h"
+
+enum { LM_TRANSPORT_POOL_SIZE = 16 }; /* idle easy handles kept for reuse */
+
+struct lm_transport {
+  const lm_allocator *allocator;
+  lm_curl curl;
+  lm_poller *poller;
+  CURLM *multi;
+  double due;       /* when libcurl wants to be called though no socket is ready: monotonic seconds; negative: never */
+  double quiet_due; /* no call has been silent for too long before this moment; negative: none can be */
+  bool blind;       /* a socket could not be watched: look after all of them now and then */
+  lm_http_call *calls;   /* all in flight, the newest first */
+  lm_http_call *waiting; /* the oldest that is not started; those before it in `calls` are not either */
+  size_t in_flight;
+  CURL *pool[LM_TRANSPORT_POOL_SIZE];
+  size_t pooled;
+};
+
+struct lm_http_call {
+  lm_transport *transport;
+  lm_http_call *previous, *next;
+  void (*done)(void *userdata, lm_http_reply *reply);
+  void *userdata;
+  CURL *easy;
+  bool added; /* to the multi handle */
+  struct curl_slist *headers;
+  char *body;
+  size_t body_size, body_sent;
+  char where[300]; /* "host:port" for messages */
+  double submitted, connect_timeout, first_byte_timeout, idle_timeout, timeout;
+  double heard; /* when the last piece of the reply came; 0: none yet */
+  bool quiet;   /* silent for too long */
+  lm_http_reply reply;
+  char reason[CURL_ERROR_SIZE];
+};
+
+/* --- transport_request.c --- */
+
+/* Checks the request, and makes the call's easy handle; what it made is the call's, also when it fails. */
+lmopt_status lm_transport_prepare(lm_http_call *call, const lm_http_request *request, lm_error *e);
+
+/* --- transport_reply.c --- */
+
+void lm_transport_init_reply(lm_http_call *call, size_t response_limit); /* 0: the default */
+size_t lm_transport_receive_body(char *bytes, size_t one, size_t size, void *call);
+size_t lm_transport_receive_header(char *bytes, size_t one, size_t size, void *call);
+/* When the silence of a call is too long; negative: never. */
+double lm_transport_silence_due(const lm_http_call *call);
+/* Fills in how the call ended, but for its body and headers. */
+void lm_transport_conclude(lm_http_call *call, CURLcode code);
+
+/* --- transport.c --- */
+
+double lm_transport_earlier(double a, double b); /* of two moments; negative: never */
+
+#endif
