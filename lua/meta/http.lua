@@ -29,4 +29,29 @@ local http = {}
 ---  connection, or not in time) and "certificate" (it does not verify); "first_byte" and "idle": the server was silent
 function http.request(request) end
 
+---A reply that comes in pieces. Closed (its server sees that) by `close`, by going out of scope as a to-be-closed variable,
+---when it is collected, and when the task that waits for it is cancelled.
+---@class lmopt.HttpStream
+local stream = {}
+
+---Waits for the next bytes of the body. When they are not read the server is made to wait, so they never are many.
+---A reply with a status other than 2xx comes whole, at the end.
+---@async
+---@return boolean ok
+---@return string|lmopt.Error|nil bytes nil at the end; when not ok, an error as that of `request`
+---@return lmopt.HttpReply|nil reply at the end; `body` is "" when it came in pieces
+function stream:read() end
+
+---What has come of the reply's beginning; nil before the first bytes of its body.
+---@return {status: integer, headers: table<string, string>}|nil
+function stream:head() end
+
+function stream:close() end
+
+---Begins an HTTP call whose body is read piece by piece. Nothing is sent before the first `read`.
+---@param request lmopt.HttpRequest
+---@return boolean ok
+---@return lmopt.HttpStream|lmopt.Error stream
+function http.open(request) end
+
 return http

@@ -139,6 +139,7 @@ lmopt_status lm_transport_submit(lm_transport *t, const lm_http_request *request
   call->transport = t;
   call->done = done;
   call->userdata = userdata;
+  call->received = request->received;
   call->submitted = lm_clock_monotonic();
   lm_transport_init_reply(call, request->response_limit);
   call->next = t->calls;
@@ -259,13 +260,14 @@ static void serve_sockets(lm_transport *t, double deadline) {
 
 static size_t work(lm_transport *t, double budget) {
   double deadline = budget > 0 ? lm_clock_monotonic() + budget : 0;
+  size_t pieces = t->pieces;
   int running;
   serve_sockets(t, deadline);
   run_timer(t);
   if (t->blind) t->curl.multi_perform(t->multi, &running);
   size_t failed = start_waiting(t, deadline);
   size_t finished = report(t); /* before it is asked who is silent: what has come is no silence */
-  return finished + end_quiet(t) + failed;
+  return finished + end_quiet(t) + failed + (t->pieces - pieces);
 }
 
 int lm_transport_timeout(const lm_transport *t) {

@@ -33,6 +33,12 @@ typedef struct lm_http_request {
   double idle_timeout;       /* between two pieces of the reply; 0: no limit of its own */
   double timeout;            /* of the whole call; 0: 600 */
   size_t response_limit;     /* bytes, after decompression; 0: 64 MiB */
+  /*
+  ** Not NULL: the body of a reply with a status of 2xx is given piece by piece. Called, from lm_transport_pump or
+  ** lm_transport_consume, when bytes have come (lm_transport_received has them); it may only take note. When they are
+  ** not consumed the server is made to wait: they never are many.
+  */
+  void (*received)(void *userdata);
 } lm_http_request;
 
 typedef struct lm_http_reply {
@@ -41,6 +47,7 @@ typedef struct lm_http_reply {
   int code;   /* 200, 404, ...; 0: none */
   lm_buffer headers; /* as received, "Name: value\r\n..." of the last response */
   lm_buffer body;
+  bool in_pieces; /* this is the rest of a body that was given piece by piece, also when the call failed */
   double seconds; /* from submission to the last byte */
   lm_error error; /* when status is not LMOPT_OK: one readable line with host and reason, never a header */
   /*
@@ -64,6 +71,16 @@ lmopt_status lm_transport_submit(lm_transport *t, const lm_http_request *request
                                  lm_error *e);
 void lm_transport_cancel(lm_http_call *call); /* closes it; no callback */
 void lm_http_reply_free(lm_http_reply *reply);
+
+/*
+** Of a call with `received`: the bytes of its body that have come and were not consumed; those that are left when it
+** ends are the body of its reply. Consuming lets the server go on.
+*/
+const lm_buffer *lm_transport_received(const lm_http_call *call);
+void lm_transport_consume(lm_http_call *call);
+/* The status code and the headers of the reply, once bytes of its body have come. */
+int lm_transport_code(const lm_http_call *call);
+const lm_buffer *lm_transport_headers(const lm_http_call *call);
 
 /*
 ** Moves transfers on; when nothing finishes at once, waits up to wait_ms for

@@ -23,6 +23,7 @@ struct lm_transport {
   lm_http_call *calls;   /* all in flight, the newest first */
   lm_http_call *waiting; /* the oldest that is not started; those before it in `calls` are not either */
   size_t in_flight;
+  size_t pieces; /* that were told of */
   CURL *pool[LM_TRANSPORT_POOL_SIZE];
   size_t pooled;
 };
@@ -39,8 +40,12 @@ struct lm_http_call {
   size_t body_size, body_sent;
   char where[300]; /* "host:port" for messages */
   double submitted, connect_timeout, first_byte_timeout, idle_timeout, timeout;
-  double heard; /* when the last piece of the reply came; 0: none yet */
-  bool quiet;   /* silent for too long */
+  double heard;                     /* when the last piece of the reply came; 0: none yet */
+  bool quiet;                       /* silent for too long */
+  void (*received)(void *userdata); /* its body is given piece by piece, unless its status is no 2xx */
+  bool begun;                       /* bytes of the body have come */
+  bool paused;                      /* so many that the server has to wait */
+  size_t body_limit, body_received; /* bytes, consumed ones too */
   lm_http_reply reply;
   char reason[CURL_ERROR_SIZE];
 };

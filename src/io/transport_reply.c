@@ -5,13 +5,15 @@
 #include "io/transport_internal.h"
 
 enum {
-  HEADER_LIMIT = 256 * 1024,        /* bytes of response headers */
-  RESPONSE_LIMIT = 64 * 1024 * 1024 /* bytes of body, where the request says nothing */
+  HEADER_LIMIT = 256 * 1024,         /* bytes of response headers */
+  RESPONSE_LIMIT = 64 * 1024 * 1024, /* bytes of body, where the request says nothing */
+  WINDOW = 64 * 1024 /* bytes that a body in pieces may have waiting; libcurl keeps up to a piece besides */
 };
 
 /* --- calls that fall silent --- */
 
 double lm_transport_silence_due(const lm_http_call *call) {
+  if (call->paused) return -1; /* it is the reader who is silent */
   double limit = call->heard > 0 ? call->idle_timeout : call->first_byte_timeout;
   return limit > 0 ? (call->heard > 0 ? call->heard : call->submitted) + limit : -1;
 }
@@ -30,14 +32,65 @@ static void hear(lm_http_call *call) {
 void lm_transport_init_reply(lm_http_call *call, size_t response_limit) {
   const lm_allocator *a = call->transport->allocator;
   lm_buffer_init(&call->reply.headers, a, HEADER_LIMIT);
-  lm_buffer_init(&call->reply.body, a, response_limit ? response_limit : RESPONSE_LIMIT);
+  call->body_limit = response_limit ? response_limit : RESPONSE_LIMIT;
+  lm_buffer_init(&call->reply.body, a, call->body_limit);
+}
+
+/* What is no success comes whole: it is short, and read as a whole. */
+static void begin_body(lm_http_call *call) {
+  call->begun = true;
+  int code = call->received ? lm_transport_code(call) : 0;
+  if (code < 200 || code > 299) call->received = NULL;
 }
 
 size_t lm_transport_receive_body(char *bytes, size_t one, size_t size, void *userdata) {
   lm_http_call *call = userdata;
   hear(call);
-  return lm_buffer_add(&call->reply.body, bytes, size * one) ? size * one : 0;
+  if (!call->begun) begin_body(call);
+  if (call->received && call->reply.body.size > 0 && call->reply.body.size + size * one > WINDOW) {
+    call->paused = true; /* it keeps these bytes, and gives them again */
+    return CURL_WRITEFUNC_PAUSE;
+  }
+  if (!lm_buffer_add(&call->reply.body, bytes, size * one)) return 0;
+  call->body_received += size * one;
+  if (call->received) {
+    call->transport->pieces++;
+    call->received(call->userdata);
+  }
+  return size * one;
 }
+
+/* --- a body in pieces --- */
+
+const lm_buffer *lm_transport_received(const lm_http_call *call) {
+  static const lm_buffer nothing;
+  return call->received ? &call->reply.body : &nothing;
+}
+
+int lm_transport_code(const lm_http_call *call) {
+  long code = 0;
+  call->transport->curl.easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &code);
+  return (int)code;
+}
+
+const lm_buffer *lm_transport_headers(const lm_http_call *call) { return &call->reply.headers; }
+
+void lm_transport_consume(lm_http_call *call) {
+  lm_buffer *body = &call->reply.body;
+  if (!call->received) return;
+  lmopt_status status = body->status;
+  lm_buffer_clear(body);
+  body->status = status; /* a body that was too long stays so */
+  body->limit = call->body_limit - call->body_received;
+  if (!call->paused) return;
+  call->paused = false;
+  hear(call);
+  call->transport->quiet_due = lm_transport_earlier(call->transport->quiet_due, lm_transport_silence_due(call));
+  /* It gives what it kept at once; when that is too much the body says so at the call's end. */
+  call->transport->curl.easy_pause(call->easy, CURLPAUSE_CONT);
+}
+
+/* --- headers --- */
 
 size_t lm_transport_receive_header(char *bytes, size_t one, size_t size, void *userdata) {
   lm_http_call *call = userdata;
@@ -81,7 +134,7 @@ static lmopt_status explain_timeout(lm_http_call *call) {
   double waited = lm_clock_monotonic() - call->submitted;
   if (connected == 0 && waited < call->timeout)
     return lm_fail(e, LMOPT_TIMEOUT, "no connection to %s within %g s", call->where, call->connect_timeout);
-  if (call->reply.body.size > 0)
+  if (call->body_received > 0)
     return lm_fail(e, LMOPT_TIMEOUT, "the reply of %s was not complete within %g s", call->where, call->timeout);
   return lm_fail(e, LMOPT_TIMEOUT, "no reply from %s within %g s", call->where, call->timeout);
 }
@@ -91,7 +144,8 @@ static lmopt_status explain(lm_http_call *call, CURLcode code) {
   const lm_buffer *full = call->reply.body.status != LMOPT_OK ? &call->reply.body : &call->reply.headers;
   if (full->status == LMOPT_NO_MEMORY) return lm_fail_memory(e);
   if (full->status == LMOPT_LIMIT)
-    return lm_fail(e, LMOPT_LIMIT, "the reply of %s is longer than %zu bytes", call->where, full->limit);
+    return lm_fail(e, LMOPT_LIMIT, "the reply of %s is longer than %zu bytes", call->where,
+                   full == &call->reply.body ? call->body_limit : full->limit);
   switch (code) {
     case CURLE_OUT_OF_MEMORY: return lm_fail_memory(e);
     case CURLE_COULDNT_RESOLVE_HOST:
@@ -120,13 +174,9 @@ static lmopt_status explain(lm_http_call *call, CURLcode code) {
 }
 
 void lm_transport_conclude(lm_http_call *call, CURLcode code) {
-  long http_code = 0;
-  if (code == CURLE_OK) {
-    call->transport->curl.easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &http_code);
-    call->reply.status = LMOPT_OK;
-  } else {
-    call->reply.status = explain(call, code);
-  }
-  call->reply.code = (int)http_code;
+  bool well = code == CURLE_OK && call->reply.body.status == LMOPT_OK;
+  call->reply.status = well ? LMOPT_OK : explain(call, code);
+  call->reply.code = lm_transport_code(call);
+  call->reply.in_pieces = call->received && call->begun;
   call->reply.seconds = lm_clock_monotonic() - call->submitted;
 }

@@ -90,6 +90,22 @@ typedef lm_operation *(*lm_submit_fn)(lmopt_runtime *rt, const void *request, lm
 */
 int lm_await(lua_State *L, lm_submit_fn submit, const void *request);
 
+/*
+** Waits for the next piece of a stream (lm_runtime_http_stream), which stays
+** its owner's; `return lm_await_piece(...)`. The results are those of
+** lm_http_push_piece, or `false, error` of the wait.
+*/
+int lm_await_piece(lua_State *L, lm_operation *op);
+
+/* Its owner lets go of a stream, which is closed. False: somebody waits for a piece, is told, and it is not freed yet. */
+bool lm_release_stream(lm_operation *op, bool collected);
+
+/* Pushes `true, bytes`, at the end `true, nil, reply`, or `false, error`, of a stream that has one of them. */
+int lm_http_push_piece(lua_State *L, lm_operation *op);
+
+/* Pushes `false, error` of an operation that failed. */
+int lm_push_operation_failure(lua_State *L, const lm_operation *op);
+
 /* Pushes the table of an HTTP reply {status=, headers=, body=, seconds=}. [-0, +1] */
 void lm_http_push_reply(lua_State *L, const lm_http_reply *reply);
 

@@ -5,6 +5,8 @@
 
 #include "lua/binding.h"
 
+static const char stream_type[] = "lmopt.http_stream";
+
 static char lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c; }
 
 /* Adds one line "Name: value" to the table on top: names in lower case, repeated ones joined by ", ". */
@@ -77,30 +79,116 @@ static void read_headers(lua_State *L, lm_http_request *request) {
   request->header_count = count;
 }
 
-static int l_request(lua_State *L) {
+/* Fills the request from the table at index 1, the only argument; what it points to is on the stack. */
+static void read_request(lua_State *L, lm_http_request *request, const char *what) {
   static const char *const names[] = {
       "url",          "method",         "headers", "body", "timeout", "connect_timeout", "first_byte_timeout",
       "idle_timeout", "response_limit", NULL};
-  lm_http_request request;
-  memset(&request, 0, sizeof request);
+  memset(request, 0, sizeof *request);
   lua_settop(L, 1);
-  if (!lm_check_options(L, 1, names, "request")) return lm_misuse(L, "request takes a table");
-  request.url = lm_option_text(L, 1, "url", NULL, NULL);
-  if (!request.url) return lm_misuse(L, "'url' of request is missing");
-  request.method = lm_option_text(L, 1, "method", NULL, NULL);
-  request.body = lm_option_text(L, 1, "body", NULL, &request.body_size);
-  request.timeout = lm_option_number(L, 1, "timeout", 0);
-  request.connect_timeout = lm_option_number(L, 1, "connect_timeout", 0);
-  request.first_byte_timeout = lm_option_number(L, 1, "first_byte_timeout", 0);
-  request.idle_timeout = lm_option_number(L, 1, "idle_timeout", 0);
+  if (!lm_check_options(L, 1, names, what)) lm_misuse(L, "%s takes a table", what);
+  request->url = lm_option_text(L, 1, "url", NULL, NULL);
+  if (!request->url) lm_misuse(L, "'url' of %s is missing", what);
+  request->method = lm_option_text(L, 1, "method", NULL, NULL);
+  request->body = lm_option_text(L, 1, "body", NULL, &request->body_size);
+  request->timeout = lm_option_number(L, 1, "timeout", 0);
+  request->connect_timeout = lm_option_number(L, 1, "connect_timeout", 0);
+  request->first_byte_timeout = lm_option_number(L, 1, "first_byte_timeout", 0);
+  request->idle_timeout = lm_option_number(L, 1, "idle_timeout", 0);
   long long limit = lm_option_integer(L, 1, "response_limit", 0);
-  request.response_limit = limit > 0 ? (size_t)limit : 0;
-  read_headers(L, &request);
+  request->response_limit = limit > 0 ? (size_t)limit : 0;
+  read_headers(L, request);
+}
+
+static int l_request(lua_State *L) {
+  lm_http_request request;
+  read_request(L, &request, "request");
   return lm_await(L, submit, &request);
 }
 
+/* --- replies in pieces --- */
+
+typedef struct stream {
+  lm_operation *op; /* NULL: closed */
+} stream;
+
+/* open(request) -> true, stream | false, error */
+static int l_open(lua_State *L) {
+  lm_http_request request;
+  lm_error e;
+  read_request(L, &request, "open");
+  stream *s = lua_newuserdatauv(L, sizeof *s, 0);
+  s->op = NULL;
+  luaL_setmetatable(L, stream_type);
+  s->op = lm_runtime_http_stream(lm_binding_runtime(L), &request, &e);
+  if (!s->op) return lm_push_failure(L, &e);
+  lua_pushboolean(L, 1);
+  lua_insert(L, -2);
+  return 2;
+}
+
+static lm_operation *check_stream(lua_State *L) {
+  stream *s = luaL_checkudata(L, 1, stream_type);
+  if (!s->op) lm_misuse(L, "this reply was closed");
+  return s->op;
+}
+
+int lm_http_push_piece(lua_State *L, lm_operation *op) {
+  luaL_checkstack(L, 8, NULL);
+  const lm_buffer *bytes = lm_runtime_pieces(op);
+  if (bytes) {
+    lua_pushboolean(L, 1);
+    lua_pushlstring(L, bytes->data, bytes->size);
+    lm_runtime_consume(op);
+    return 2;
+  }
+  if (op->status != LMOPT_OK) return lm_push_operation_failure(L, op);
+  lua_pushboolean(L, 1);
+  lua_pushnil(L);
+  lm_http_push_reply(L, op->reply);
+  return 3;
+}
+
+/* stream:read() */
+static int l_read(lua_State *L) { return lm_await_piece(L, check_stream(L)); }
+
+/* stream:head() -> {status =, headers =}, or nil before the first piece */
+static int l_head(lua_State *L) {
+  const lm_operation *op = check_stream(L);
+  int code = op->call ? lm_transport_code(op->call) : op->reply->code;
+  if (code == 0) return 0;
+  lua_createtable(L, 0, 2);
+  lua_pushinteger(L, code);
+  lua_setfield(L, -2, "status");
+  push_headers(L, op->call ? lm_transport_headers(op->call) : &op->reply->headers);
+  lua_setfield(L, -2, "headers");
+  return 1;
+}
+
+static int l_close(lua_State *L) {
+  stream *s = luaL_checkudata(L, 1, stream_type);
+  if (s->op && lm_release_stream(s->op, false)) s->op = NULL;
+  return 0;
+}
+
+static int l_collect(lua_State *L) {
+  stream *s = luaL_checkudata(L, 1, stream_type);
+  if (s->op) lm_release_stream(s->op, true);
+  s->op = NULL;
+  return 0;
+}
+
 int lm_open_http(lua_State *L) {
-  static const luaL_Reg functions[] = {{"request", l_request}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"request", l_request}, {"open", l_open}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"read", l_read}, {"head", l_head}, {"close", l_close}, {NULL, NULL}};
+  luaL_newmetatable(L, stream_type);
+  lua_pushcfunction(L, l_collect);
+  lua_setfield(L, -2, "__gc");
+  lua_pushcfunction(L, l_close);
+  lua_setfield(L, -2, "__close");
+  luaL_newlib(L, methods);
+  lua_setfield(L, -2, "__index");
+  lua_pop(L, 1);
   luaL_newlib(L, functions);
   return 1;
 }

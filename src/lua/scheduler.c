@@ -164,6 +164,7 @@ static bool doom_one(lm_scheduler *s, lm_task *t, lua_State *L, bool cancelled) 
   lua_pop(L, 1);
   t->doomed = true;
   t->cancelled = cancelled;
+  if (t->op && t->op->streams) lm_runtime_cancel(t->op); /* who reads it is to end: its server may stop */
   if (t->state == LM_TASK_WAITING) {
     lm_wait_forget(t);
     lm_task_make_ready(t);

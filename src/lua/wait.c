@@ -35,14 +35,7 @@ static int push_results(lua_State *L, int index) {
   return t->values + 1;
 }
 
-/* true, or false and why, of a finished operation. */
-static int push_operation(lua_State *L, const lm_operation *op) {
-  if (op->status == LMOPT_OK) {
-    lua_pushboolean(L, 1);
-    if (op->kind == LM_OPERATION_TIMER) return 1;
-    lm_http_push_reply(L, op->reply);
-    return 2;
-  }
+int lm_push_operation_failure(lua_State *L, const lm_operation *op) {
   lm_error e;
   if (op->reply)
     e = op->reply->error;
@@ -56,19 +49,31 @@ static int push_operation(lua_State *L, const lm_operation *op) {
   return 2;
 }
 
+/* true, or false and why, of a finished operation. */
+static int push_operation(lua_State *L, const lm_operation *op) {
+  if (op->status != LMOPT_OK) return lm_push_operation_failure(L, op);
+  lua_pushboolean(L, 1);
+  if (op->kind == LM_OPERATION_TIMER) return 1;
+  lm_http_push_reply(L, op->reply);
+  return 2;
+}
+
 int lm_wait_push_results(lua_State *L, lm_task *t) {
   luaL_checkstack(L, 10, NULL);
-  if (t->wait == LM_WAIT_OPERATION) return push_operation(L, t->op);
+  if (t->wait == LM_WAIT_OPERATION) return t->op->streams ? lm_http_push_piece(L, t->op) : push_operation(L, t->op);
   lm_task_push(t->scheduler, L, t);
   lua_getiuservalue(L, -1, LM_TASK_TARGET);
   return push_results(L, -1);
 }
 
 void lm_wait_forget(lm_task *t) {
-  if (t->op) {
+  if (t->op && t->op->streams) { /* its owner's */
+    t->op->waiter = NULL;
+    t->op->done = NULL;
+  } else {
     lm_runtime_drop(t->op);
-    t->op = NULL;
   }
+  t->op = NULL;
   if (t->target) {
     if (t->queue == &t->target->awaiters) lm_queue_remove(t);
     t->target = NULL;
@@ -151,6 +156,11 @@ static bool operation_finished(const void *what) {
   return op->finished;
 }
 
+static bool piece_arrived(const void *what) {
+  const lm_operation *op = what;
+  return op->finished || lm_runtime_pieces(op) != NULL;
+}
+
 static bool task_finished(const void *what) { return lm_task_finished(what); }
 
 static bool post_arrived(const void *what) {
@@ -216,7 +226,7 @@ static loop_end wait_in_place(lm_scheduler *s, bool only_io, done_fn done, const
   bool outermost = lm_runtime_enter(rt);
   s->depth++;
   loop_end end = only_io ? pump_until(s, done, what) : run_until(s, outermost, done, what);
-  if (!only_io && end == LOOP_DONE && done == operation_finished) run_ready(s);
+  if (!only_io && end == LOOP_DONE && (done == operation_finished || done == piece_arrived)) run_ready(s);
   s->depth--;
   lm_runtime_leave(rt, outermost);
   if (outermost && end == LOOP_INTERRUPTED) lm_runtime_take_interrupt(rt);
@@ -298,6 +308,41 @@ int lm_await(lua_State *L, lm_submit_fn submit, const void *request) {
   t->op->waiter = t;
   t->op->done = operation_done;
   return yield(L, t, LM_WAIT_OPERATION);
+}
+
+int lm_await_piece(lua_State *L, lm_operation *op) {
+  lm_scheduler *s = lm_scheduler_of(L);
+  lm_task *t = s->current;
+  luaL_checkstack(L, 10, NULL);
+  if (op->waiter) return lm_misuse(L, "another task waits for a piece of this reply");
+  if (op->finished) return lm_http_push_piece(L, op); /* to a task that is to end, too: see the scheduler's has_reply */
+  int ended = push_fate(L, s);
+  if (ended) return ended;
+  if (piece_arrived(op)) return lm_http_push_piece(L, op);
+  if (lm_wait_can_yield(s, L)) {
+    t->op = op;
+    op->waiter = t;
+    op->done = operation_done;
+    return yield(L, t, LM_WAIT_OPERATION);
+  }
+  int refused = refuse_in_place(L, s);
+  if (refused) return refused;
+  op->waiter = op; /* so that nobody frees it meanwhile */
+  loop_end end = wait_in_place(s, t != NULL, piece_arrived, op);
+  op->waiter = NULL;
+  return end == LOOP_DONE || end == LOOP_CLOSED ? lm_http_push_piece(L, op) : push_loop_end(L, s, end);
+}
+
+bool lm_release_stream(lm_operation *op, bool collected) {
+  lm_task *t = op->waiter && op->waiter != op ? op->waiter : NULL;
+  if (collected && t) lm_wait_forget(t); /* which is being collected with it */
+  if (collected || !op->waiter) {
+    lm_runtime_drop(op);
+    return true;
+  }
+  lm_runtime_cancel(op);
+  if (op->done) op->done(op);
+  return false;
 }
 
 /* --- other tasks --- */

@@ -118,7 +118,13 @@ static void http_done(void *userdata, lm_http_reply *reply) {
   finish(op, reply->status);
 }
 
-lm_operation *lm_runtime_http(lmopt_runtime *rt, const lm_http_request *request, lm_error *e) {
+static void http_received(void *userdata) {
+  lm_operation *op = userdata;
+  op->runtime->finished_now++;
+  if (op->done) op->done(op);
+}
+
+static lm_operation *submit_http(lmopt_runtime *rt, const lm_http_request *request, lm_error *e) {
   lm_operation *op = new_operation(rt, LM_OPERATION_HTTP, e);
   if (!op) return NULL;
   op->reply = lm_alloc_zeroed(&rt->allocator, sizeof *op->reply);
@@ -134,7 +140,34 @@ lm_operation *lm_runtime_http(lmopt_runtime *rt, const lm_http_request *request,
     lm_runtime_drop(op);
     return NULL;
   }
+  op->streams = request->received != NULL;
   return op;
+}
+
+lm_operation *lm_runtime_http(lmopt_runtime *rt, const lm_http_request *request, lm_error *e) {
+  return submit_http(rt, request, e);
+}
+
+lm_operation *lm_runtime_http_stream(lmopt_runtime *rt, const lm_http_request *request, lm_error *e) {
+  lm_http_request in_pieces = *request;
+  in_pieces.received = http_received;
+  return submit_http(rt, &in_pieces, e);
+}
+
+const lm_buffer *lm_runtime_pieces(const lm_operation *op) {
+  const lm_buffer *body = NULL;
+  if (op->call)
+    body = lm_transport_received(op->call);
+  else if (op->finished && op->reply->in_pieces)
+    body = &op->reply->body;
+  return body && body->size > 0 ? body : NULL;
+}
+
+void lm_runtime_consume(lm_operation *op) {
+  if (op->call)
+    lm_transport_consume(op->call);
+  else
+    lm_buffer_clear(&op->reply->body);
 }
 
 /* --- both --- */
@@ -163,6 +196,14 @@ void lm_runtime_drop(lm_operation *op) {
     rt->operations = op->next;
   if (op->next) op->next->previous = op->previous;
   lm_free(&rt->allocator, op);
+}
+
+void lm_runtime_cancel(lm_operation *op) {
+  if (op->finished) return;
+  stop(op);
+  if (op->reply) lm_fail(&op->reply->error, LMOPT_CANCELLED, "the call was cancelled");
+  op->finished = true;
+  op->status = LMOPT_CANCELLED;
 }
 
 void lm_runtime_cancel_operations(lmopt_runtime *rt) {

@@ -38,16 +38,18 @@ typedef struct lm_operation lm_operation;
 struct lm_operation {
   lm_operation_kind kind;
   bool finished;
+  bool streams;        /* HTTP: its body comes in pieces, and whoever made it keeps it for all of them */
   lmopt_status status; /* when finished: LMOPT_OK, CANCELLED, TIMEOUT, NETWORK, ... */
   lmopt_runtime *runtime;
-  void (*done)(lm_operation *op); /* set by the submitter: called once, when it finishes by itself; may be NULL */
-  void *waiter;                   /* set by the submitter, for `done` */
-  lm_operation *previous, *next;  /* all operations of the runtime */
-  double due;                     /* timer: monotonic seconds */
-  size_t heap_index;              /* timer: its place in the heap */
-  unsigned long long order;       /* timer: submission order, for ties */
-  lm_http_call *call;             /* HTTP, while in flight */
-  lm_http_reply *reply;           /* HTTP, when finished */
+  /* Set by the submitter: called once, when it finishes by itself, and when a piece of a stream has come; may be NULL. */
+  void (*done)(lm_operation *op);
+  void *waiter;                  /* set by the submitter, for `done` */
+  lm_operation *previous, *next; /* all operations of the runtime */
+  double due;                    /* timer: monotonic seconds */
+  size_t heap_index;             /* timer: its place in the heap */
+  unsigned long long order;      /* timer: submission order, for ties */
+  lm_http_call *call;            /* HTTP, while in flight */
+  lm_http_reply *reply;          /* HTTP, when finished */
 };
 
 /* What moves tasks on: one per attached Lua state. */
@@ -84,6 +86,13 @@ void lm_runtime_remove_driver(lmopt_runtime *rt, void *userdata);
 /* Both copy what they are given. NULL: no memory, a closed runtime or a bad request; `e` says. */
 lm_operation *lm_runtime_sleep(lmopt_runtime *rt, double seconds, lm_error *e);
 lm_operation *lm_runtime_http(lmopt_runtime *rt, const lm_http_request *request, lm_error *e);
+/* The same in pieces: see lm_http_request. */
+lm_operation *lm_runtime_http_stream(lmopt_runtime *rt, const lm_http_request *request, lm_error *e);
+/* A stream: the bytes that have come and were not consumed. NULL: none. */
+const lm_buffer *lm_runtime_pieces(const lm_operation *op);
+void lm_runtime_consume(lm_operation *op);
+/* Ends an operation in flight as cancelled, without calling `done`: nobody waits for it any more. */
+void lm_runtime_cancel(lm_operation *op);
 /* Frees an operation with its reply; one that is in flight is given up, without calling `done`. NULL is a no-op. */
 void lm_runtime_drop(lm_operation *op);
 
