@@ -70,6 +70,7 @@ local function fly(flight, send, drop)
   end
   flight.done = true
   if flights[flight.id] == flight then flights[flight.id] = nil end
+  if flight.sink then flight.sink:finish() end
 end
 
 -- Ends of the one whose call it was, which mean nothing to others.
@@ -78,7 +79,7 @@ local PERSONAL = { cancelled = true, interrupted = true, budget = true, pruned =
 -- What others than the first caller get; nil: they have to ask themselves.
 local function problem_for_others(problem)
   if not errors.is(problem) then return type(problem) == "string" and problem or nil end
-  if PERSONAL[problem.kind] then return nil end
+  if PERSONAL[problem.kind] or problem.lost then return nil end -- what was lost was given to the first caller alone
   local copy = {}
   for key, value in pairs(problem) do copy[key] = value end
   return setmetatable(copy, getmetatable(problem))
@@ -88,6 +89,8 @@ end
 local function ride(flight, leads)
   local seat <close> = setmetatable({ flight = flight }, Seat) -- luacheck: ignore
   flight.seats = flight.seats + 1
+  if flight.sink and leads then flight.sink:listen() end
+  if flight.sink and not leads then flight.sink:hurry() end
   local ok, own = task.await(flight.task)
   if not flight.done or (not ok and task.fate() ~= nil) then
     if ok then return nil end -- it was cancelled, and this caller was not
@@ -126,10 +129,11 @@ end
 ---@param pay fun(launch: fun(send: function, drop: function): string): string does what comes before sending (it may wait),
 ---  and then calls `launch`; `send` returns the reply's text and what it cost in dollars, and may run in another task;
 ---  `drop` is called instead when nobody wants the reply any more
+---@param sink lmopt.Sink|nil gets the deltas of a call that is sent for this caller (lmopt.stream), in the caller's task
 ---@return string text
 ---@return boolean sent is this the caller who is billed?
 ---@return boolean waited did it come from another one's call?
-function M.ask(store, key, model, who, pay)
+function M.ask(store, key, model, who, pay, sink)
   local can_wait = core.can_wait()
   local id = key .. who
   while true do
@@ -158,7 +162,8 @@ function M.ask(store, key, model, who, pay)
         return text
       end
     end
-    local flight = { id = id, key = key, store = store, model = model, seats = 0 }
+    local flight = { id = id, key = key, store = store, model = model, seats = 0, sink = sink }
+    if sink then sink.relayed = true end
     flight.task = core.launch(task.context(), fly, flight, send, drop)
     flights[id] = flight
     reserve.drop = nil

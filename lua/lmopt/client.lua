@@ -11,6 +11,7 @@ local policy = require "lmopt.core.policy"
 local providers = require "lmopt.providers"
 local redact = require "lmopt.redact"
 local replies = require "lmopt.reply"
+local stream = require "lmopt.stream"
 local system = require "lmopt.core.system"
 local task = require "lmopt.core.task"
 
@@ -99,6 +100,7 @@ end
 local function give_up(call, problem, why, advised)
   if task.now() >= call.run_deadline then budget.stop "the budget is spent: its time is over" end
   local more = {}
+  if problem.lost then more[#more + 1] = ("%d bytes of an answer had come, and are lost"):format(problem.lost) end
   if why == "patience" then
     more[#more + 1] = advised and ("the server asks to wait %.0f s"):format(advised) or "it went on for too long"
   elseif why == "deadline" then
@@ -133,7 +135,7 @@ local function judge(call, outcome, response, problem, now)
   if problem.again ~= nil then again = problem.again end -- the provider has read it in the body
   advised = advised or problem.wait
   if outcome == "rate_limit" and response.body:find("insufficient_quota", 1, true) then again = false end
-  if call.handle.max_retries == 0 then again = false end
+  if call.handle.max_retries == 0 or call.sink and call.sink.begun then again = false end -- what was given can't be taken back
   local state = call.gate.limiter:state()
   -- Nobody was ever there: more likely a wrong address than a server that is just being started.
   if not state.answered and (problem.reason == "refused" or problem.reason == "resolve") then again = false end
@@ -152,6 +154,7 @@ end
 local function fail_attempt(call, place, response, problem)
   local now, handle = task.now(), call.handle
   if not errors.is(problem) then error(problem, 0) end -- misuse, or a mistake in the provider
+  if call.sink and call.sink.begun then problem.lost = call.sink.given end
   if not response and problem.kind ~= "network" and problem.kind ~= "timeout" then error(problem, 0) end
   if problem.reason == "refused" then
     problem.message = ("%s: no server listens at base_url '%s'; start it, or set base_url to where it is"):format(
@@ -182,15 +185,10 @@ local function read_response(call, response)
   error((call.provider.error or require("lmopt.providers.support").error)(call.handle, response), 0)
 end
 
--- Sends once. Returns the reply's text, its cost and its seconds; or nil and how long to wait before the next attempt.
-local function try(call, billing, again)
-  local handle, message = call.handle, call.message
-  local reserve <close> = budget.reserve(call.ledgers, call.worst, handle.name)
-  local place <close> = call.gate:enter(call.tokens, again, call.deadline)
-  if not place:wait() then too_late(call) end
-  billing.cost = nil -- from here on nobody knows, until there is an answer
-  if reserve then reserve.cost = nil end
-  local ok, response = http.request {
+-- Sends once, and reads the answer. Returns the response (nil: there is none), and the reply or what went wrong.
+local function send_once(call)
+  local handle, message = call.handle, call.outgoing
+  local request = {
     url = message.url,
     method = message.method or "POST",
     headers = message.headers,
@@ -200,17 +198,37 @@ local function try(call, billing, again)
     first_byte_timeout = handle.first_byte_timeout,
     idle_timeout = handle.idle_timeout,
   }
-  local read, reply = false, response
-  if ok then read, reply = pcall(read_response, call, response) end
+  if call.sink then
+    local response, read, reply = stream.exchange(request, call)
+    if read ~= nil then return response, read, reply end
+    return response, pcall(read_response, call, response)
+  end
+  local ok, response = http.request(request)
+  if not ok then return nil, false, response end
+  return response, pcall(read_response, call, response)
+end
+
+-- Sends once. Returns the reply's text, its cost and its seconds; or nil and how long to wait before the next attempt.
+local function try(call, billing, again)
+  local handle = call.handle
+  local reserve <close> = budget.reserve(call.ledgers, call.worst, handle.name)
+  local place <close> = call.gate:enter(call.tokens, again, call.deadline)
+  if not place:wait() then too_late(call) end
+  billing.cost = nil -- from here on nobody knows, until there is an answer
+  if reserve then reserve.cost = nil end
+  local response, read, reply = send_once(call)
   local cost
   if read then
     cost = settled_cost(handle, reply, call.worst)
   elseif errors.is(reply) then
-    cost = failed_cost(ok and response or nil, reply)
+    cost = failed_cost(response, reply)
   end
   billing.cost = cost
   if reserve then reserve.cost = cost end
-  if not read then return nil, fail_attempt(call, place, ok and response or nil, reply) end
+  if not read then
+    if call.sink then response = stream.blame(response, reply) end
+    return nil, fail_attempt(call, place, response, reply)
+  end
   local used = reply.usage or {}
   place:finish("good", task.now(), used.prompt_tokens and used.completion_tokens and used.prompt_tokens + used.completion_tokens,
     response.seconds)
@@ -257,7 +275,15 @@ local function id_of(handle, provider, message, rollout, key)
   return cache.key(handle.provider, endpoint, provider.api_version or "", message.body, rollout)
 end
 
-local function new_call(handle, provider, request, sample, secret)
+-- The same request for an answer in pieces; what it is known by is the other's.
+local function streamed(handle, provider, request, secret)
+  local copy = {}
+  for name, value in pairs(request) do copy[name] = value end
+  copy.stream = true
+  return redact.call(secret.key, provider.request, handle, copy, secret.key)
+end
+
+local function new_call(handle, provider, request, sample, secret, sink)
   local own = budget.ledgers(secret.ledger)
   limit_reply(handle, provider, request, own)
   local message = redact.call(secret.key, provider.request, handle, request, secret.key)
@@ -270,6 +296,7 @@ local function new_call(handle, provider, request, sample, secret)
     ledgers = own, worst = worst, tokens = worst.prompt_tokens + worst.completion_tokens, started = now,
     run_deadline = run_deadline, deadline = math.min(run_deadline, seconds and now + seconds or math.huge),
     attempts = 1, lost_usd = 0.0,
+    sink = sink, outgoing = sink and streamed(handle, provider, request, secret) or message,
   }
 end
 
@@ -280,14 +307,16 @@ end
 ---@param request table
 ---@param sample table what the call says of itself: `cache`, `rollout`, `deadline`
 ---@param secret { key: string|nil, gate: lmopt.Gate, ledger: lmopt.Ledger|nil }
+---@param sink lmopt.Sink|nil gets the deltas, if the answer comes for this call and the provider can stream
 ---@return table reply
 ---@return string|nil id what the cache knows it by
 ---@return string text
-function client.call(handle, provider, request, sample, secret)
+function client.call(handle, provider, request, sample, secret, sink)
   local key = secret.key
+  if not (provider.stream and provider.stream_end) then sink = nil end
   local store = client.open_cache(handle, sample)
   if not store then require_key(handle, provider, key) end
-  local call = new_call(handle, provider, request, sample, secret)
+  local call = new_call(handle, provider, request, sample, secret, sink)
   local id = id_of(handle, provider, call.message, sample.rollout or handle.rollout, key)
   local was_sent, joined = false, false
   local function send(billing)
@@ -301,7 +330,7 @@ function client.call(handle, provider, request, sample, secret)
       text, was_sent, joined = cache.ask(store, id, handle.name, key or "", function(launch)
         require_key(handle, provider, key)
         return pay(launch)
-      end)
+      end, sink)
       return text, was_sent
     end
   end

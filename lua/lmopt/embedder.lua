@@ -54,6 +54,7 @@ function M.new(spec, options)
   if batch ~= nil and (math.type(batch) ~= "integer" or batch < 1) then
     errors.misuse("'batch' of lmopt.embedder must be an integer of at least 1, not " .. tostring(batch))
   end
+  if given.stream ~= nil then errors.misuse "vectors come at once: lmopt.embedder takes no 'stream'" end
   local handle = lm.new(spec, given)
   local provider = providers.get(handle.provider)
   if not provider.embed_request then

@@ -15,6 +15,7 @@ local providers = require "lmopt.providers"
 local recall = require "lmopt.recall"
 local redact = require "lmopt.redact"
 local replies = require "lmopt.reply"
+local streams = require "lmopt.stream"
 local system = require "lmopt.core.system"
 local task = require "lmopt.core.task"
 local usage = require "lmopt.usage"
@@ -23,12 +24,10 @@ local lm = {}
 
 -- Options that are lmopt's own; the others go into the request's body.
 local HANDLE_OPTIONS = { "base_url", "api_key", "timeout", "connect_timeout", "first_byte_timeout", "idle_timeout", "deadline",
-  "max_retries", "rpm", "tpm", "budget", "price", "name", "cache", "rollout" }
-local OF_ONE_CALL = { cache = true, rollout = true, deadline = true } -- may be said with a request too
+  "max_retries", "rpm", "tpm", "budget", "price", "name", "cache", "rollout", "stream" }
+local OF_ONE_CALL = { cache = true, rollout = true, deadline = true, stream = true } -- may be said with a request too
 local POSITIVE = { "timeout", "connect_timeout", "first_byte_timeout", "idle_timeout", "deadline", "rpm", "tpm" }
 local REQUEST_OPTIONS = table.move(HANDLE_OPTIONS, 1, #HANDLE_OPTIONS, 2, { "messages" })
--- Named in the manual, but not in this version: said instead of being sent to a server that does not know them.
-local NOT_YET = { "stream" }
 local NOT_IN_KEYS = "[%c%s\x80-\xff]"
 
 local getenv = os and os.getenv or function() end -- a host may leave `os` out
@@ -50,7 +49,7 @@ local function set_of(...)
   return set
 end
 
-local IS_HANDLE_OPTION, IS_NOT_YET = set_of(HANDLE_OPTIONS), set_of(NOT_YET)
+local IS_HANDLE_OPTION = set_of(HANDLE_OPTIONS)
 
 --- Where calls go, with which key, and what they may take: no part of a program, which others may have written. A set.
 lm.of_model = {}
@@ -68,7 +67,7 @@ local function known_of(provider, own)
   local known = by_own[own]
   if not known then
     known = {}
-    for _, list in ipairs { own, provider.options or {}, NOT_YET } do table.move(list, 1, #list, #known + 1, known) end
+    for _, list in ipairs { own, provider.options or {} } do table.move(list, 1, #list, #known + 1, known) end
     known = { names = known, set = set_of(known) }
     by_own[own] = known
   end
@@ -80,7 +79,7 @@ end
 local function check_option_names(options, provider, what, own)
   local known, is_known = known_of(provider, own)
   local plain = true
-  for name in pairs(options) do plain = plain and is_known[name] and not IS_NOT_YET[name] end
+  for name in pairs(options) do plain = plain and is_known[name] end
   if plain then return end
   local names = {}
   for name in pairs(options) do
@@ -92,9 +91,6 @@ local function check_option_names(options, provider, what, own)
   table.sort(names)
   for _, name in ipairs(names) do
     if name == "model" then errors.misuse("the model is named by the first argument of lmopt.lm, not by 'model'", 4) end
-    if IS_NOT_YET[name] then
-      errors.misuse("the option '" .. name .. "' of " .. what .. " does not exist in this version", 4)
-    end
     local near = not is_known[name] and #name >= 4 and errors.nearest(name, known)
     if near and lm.is_slip(name, near) then
       errors.misuse("unknown option '" .. name .. "' for " .. what .. " (did you mean '" .. near .. "'?)", 4)
@@ -146,6 +142,11 @@ local function check_sample(options, what)
   end
 end
 
+local function check_stream(value, what)
+  if value == nil or value == false or type(value) == "function" then return end
+  errors.misuse("'stream' of " .. what .. " must be a function of a text and its delta, not " .. described(value), 4)
+end
+
 local function check_handle_options(options, what)
   for _, name in ipairs { "base_url", "api_key", "name" } do
     errors.check_type(options[name], name, what, "string", "nil")
@@ -163,6 +164,7 @@ local function check_handle_options(options, what)
   end
   if options.budget ~= nil then budget.check(options.budget, what, 4) end
   check_price(options.price, what)
+  check_stream(options.stream, what)
   check_sample(options, what)
 end
 
@@ -181,7 +183,7 @@ local function new_function_model(answer, options)
   check_handle_options(options, what)
   local name = options.name or "function"
   local handle = { provider = "function", model = name, name = name, answer = answer, defaults = defaults_of(options),
-    cache = options.cache, rollout = options.rollout }
+    cache = options.cache, rollout = options.rollout, stream = options.stream }
   handle.keeps = options.name ~= nil -- what has no name can't be found again
   return setmetatable(handle, Handle)
 end
@@ -256,7 +258,8 @@ end
 ---  `first_byte_timeout`, `idle_timeout` (no limits of their own), `deadline` (a call with all its waits and attempts; none);
 ---  `max_retries` (7); `rpm`, `tpm` (requests and tokens a minute, of the endpoint); `budget = { usd =, calls =, tokens =,
 ---  seconds = }` of this handle; `price = {input=, output=}` (US dollars per million tokens), `name`, `cache = false` (never
----  from the cache), `rollout` (another sample for each number); anything else (temperature, max_tokens, ...) goes into
+---  from the cache), `rollout` (another sample for each number), `stream` (a function that gets the answers of all calls delta
+---  by delta); anything else (temperature, max_tokens, ...) goes into
 ---  every request
 ---@return table handle
 function lm.new(spec, options)
@@ -286,6 +289,7 @@ function lm.new(spec, options)
     price = options.price,
     cache = options.cache,
     rollout = options.rollout,
+    stream = options.stream,
   }, Handle)
   if not provider.answer then
     local key
@@ -413,7 +417,7 @@ function lm.ask(handle, provider, request)
 end
 
 -- Over the network, or from the cache by the short way.
-local function call_over_network(handle, input, context)
+local function call_over_network(handle, input, context, sink)
   local provider, secret = providers.get(handle.provider), secrets[handle]
   local sample = type(input) == "table" and input or NO_PROVIDER
   local entries, name
@@ -426,22 +430,40 @@ local function call_over_network(handle, input, context)
       if reply then return reply end
     end
   end
-  local reply, id, text = client.call(handle, provider, make_request(handle, input, provider), sample, secret)
+  local reply, id, text = client.call(handle, provider, make_request(handle, input, provider), sample, secret, sink)
   if entries and id then recall.note(entries, name, id, #text) end
   return reply
+end
+
+-- The input without its stream function, which is no part of what is asked, and what goes to that function.
+local function take_stream(handle, input)
+  local fn = handle.stream
+  if type(input) == "table" and input.stream ~= nil then
+    check_stream(input.stream, "a request")
+    fn = input.stream
+    local rest = {}
+    for name, value in pairs(input) do rest[name] = value end
+    rest.stream = nil
+    input = rest
+  end
+  if not fn then return input end
+  local secret = secrets[handle]
+  return input, streams.sink(fn, secret and secret.key)
 end
 
 --- Asks the model. Inside a task this waits without blocking others.
 ---@param self table the handle
 ---@param input string|table a text (one user message), or `{ messages = {...}, temperature = ..., ... }`; `cache = false` asks
 ---  anew (and keeps nothing), `rollout = n` asks for another sample, which is kept under its number, `deadline` is that of
----  this call
+---  this call; `stream = function(text, delta) end` gets the answer as it comes: `delta` is { text, reasoning, tool_calls }. It
+---  runs in the caller's task and may wait; what it raises ends the call. The reply is the same as without it
 ---@return table reply { text, usage, cached, finish_reason, model }
 function Handle.__call(self, input)
-  local reply
+  local reply, sink
   local context = task.context()
+  input, sink = take_stream(self, input)
   if secrets[self] then
-    reply = call_over_network(self, input, context)
+    reply = call_over_network(self, input, context, sink)
   else
     local provider = not self.answer and providers.get(self.provider) or NO_PROVIDER
     local request = make_request(self, input, provider)
@@ -451,7 +473,9 @@ function Handle.__call(self, input)
       reply = call_in_process(self, function(asked) return provider.answer(self, asked) end, request)
     end
   end
-  return counted(reply, context)
+  counted(reply, context)
+  if sink then sink:whole(reply) end
+  return reply
 end
 
 function Handle.__tostring(self) return self.name end

@@ -27,7 +27,7 @@ local predict = {}
 
 -- What a predictor is made of; any other option goes into the request.
 local OWN_OPTIONS = { "instructions", "demos", "lm", "adapter", "on_parse_error", "frozen", "options", "signature" }
-local CALL_OPTIONS = { "instructions", "demos", "lm", "adapter", "on_parse_error", "history" }
+local CALL_OPTIONS = { "instructions", "demos", "lm", "adapter", "on_parse_error", "history", "stream" }
 local MAKE_OPTIONS = { "instructions", "fields", "demos", "lm", "adapter", "on_parse_error", "frozen" }
 local REQUEST_NAMES = {
   "temperature", "max_tokens", "max_completion_tokens", "top_p", "top_k", "seed", "stop", "presence_penalty",
@@ -260,6 +260,7 @@ local function make_request(self, messages, settings, options)
         request[name] = options[name]
       end
     end
+    request.stream = options.stream
   end
   return request
 end
@@ -319,7 +320,7 @@ end
 ---Asks the model. Inside a task other tasks run meanwhile.
 ---@param input table<string, any>|lmopt.Example
 ---@param options table? for this call: instructions, demos, lm, adapter, on_parse_error, history (a list of earlier turns,
----  fields by name); anything else (temperature, max_tokens, ...) goes into the request
+---  fields by name), stream (a function that gets the reply's text as it comes, as the adapter has it written); anything else (temperature, max_tokens, ...) goes into the request
 ---@return table prediction the outputs by name
 function Predictor:__call(input, options)
   local call = prepare(self, input, options)

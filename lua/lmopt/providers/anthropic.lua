@@ -299,14 +299,36 @@ local function gather(block, name, piece)
   block[name] = (type(block[name]) == "string" and block[name] or "") .. piece
 end
 
-local function add_delta(block, delta)
+-- Which of the tool calls a block is, from 1.
+local function call_index(content, place)
+  local index = 0
+  for i = 1, place do
+    if content[i].type == "tool_use" then index = index + 1 end
+  end
+  return index
+end
+
+local function start_block(content, place, block)
+  content[place] = block
+  if block.type == "text" then return support.string(block, "text") end
+  if block.type == "tool_use" then
+    return nil, support.more(nil, { support.call_piece(call_index(content, place), block.id, block.name) })
+  end
+end
+
+local function add_delta(content, place, delta)
+  local block = content[place]
+  if not block then return nil end
   if delta.type == "text_delta" then
     gather(block, "text", delta.text)
     return support.string(delta, "text")
   elseif delta.type == "input_json_delta" then
     gather(block, "partial", delta.partial_json)
+    local index = call_index(content, place)
+    if index > 0 then return nil, support.more(nil, { support.call_piece(index, nil, nil, delta.partial_json) }) end
   elseif delta.type == "thinking_delta" then
     gather(block, "thinking", delta.thinking)
+    return nil, support.more(support.string(delta, "thinking"))
   elseif delta.type == "signature_delta" then
     gather(block, "signature", delta.signature)
   end
@@ -317,6 +339,7 @@ end
 ---@param state table
 ---@param event { name: string, data: string }
 ---@return string|nil delta
+---@return table|nil more reasoning, tool_calls
 function anthropic.stream(lm, state, event)
   local value = support.read_event(lm, event)
   local kind = value.type
@@ -328,10 +351,9 @@ function anthropic.stream(lm, state, event)
     return nil
   elseif kind == "content_block_start" then
     local content = state.value.content
-    content[math.min(support.place(value, #content + 1), #content + 1)] = support.object(value, "content_block")
+    return start_block(content, math.min(support.place(value, #content + 1), #content + 1), support.object(value, "content_block"))
   elseif kind == "content_block_delta" then
-    local block = state.value.content[support.place(value, 1)]
-    return block and add_delta(block, support.object(value, "delta"))
+    return add_delta(state.value.content, support.place(value, 1), support.object(value, "delta"))
   elseif kind == "message_delta" then
     for name, one in pairs(support.object(value, "delta")) do state.value[name] = one end
     local used = support.copy(support.object(state.value, "usage"))

@@ -289,11 +289,27 @@ end
 
 -- --- streams: each event is an answer with the next parts ---
 
+-- What the parts from the place `first` on add.
+local function delta_of(state, parts, first)
+  local made = read_parts(parts)
+  local text, reasoning, calls = table.concat(made.texts), table.concat(made.reasoning), {}
+  for i, part in ipairs(parts) do
+    local call = part.functionCall
+    if type(call) == "table" and type(call.name) == "string" then
+      state.calls = (state.calls or 0) + 1
+      local id = support.string(call, "id") or "call_" .. first + i - 1 -- as in the reply
+      calls[#calls + 1] = support.call_piece(state.calls, id, call.name, support.object(call, "args"))
+    end
+  end
+  return text ~= "" and text or nil, support.more(reasoning ~= "" and reasoning or nil, calls)
+end
+
 --- Reads one event of a stream.
 ---@param lm table
 ---@param state table
 ---@param event { data: string }
 ---@return string|nil delta
+---@return table|nil more reasoning, tool_calls
 function gemini.stream(lm, state, event)
   local value = support.read_event(lm, event)
   if type(value.error) == "table" then support.raise_inner(lm, nil, value) end
@@ -302,22 +318,20 @@ function gemini.stream(lm, state, event)
   for name, one in pairs(value) do
     if name ~= "candidates" then whole[name] = one end
   end
-  local delta
+  local delta, more
   for position, piece in ipairs(support.objects(value, "candidates")) do
     local index = support.place(piece, position)
     while #whole.candidates < index do whole.candidates[#whole.candidates + 1] = { content = { role = "model", parts = {} } } end
-    local candidate, texts = whole.candidates[index], {}
-    for _, part in ipairs(support.objects(support.object(piece, "content"), "parts")) do
-      table.insert(candidate.content.parts, part)
-      if type(part.text) == "string" and part.thought ~= true then texts[#texts + 1] = part.text end
-    end
+    local candidate = whole.candidates[index]
+    local parts = support.objects(support.object(piece, "content"), "parts")
+    local first = #candidate.content.parts + 1
+    table.move(parts, 1, #parts, first, candidate.content.parts)
     for name, one in pairs(piece) do
       if name ~= "content" then candidate[name] = one end
     end
-    local text = table.concat(texts)
-    if index == 1 and text ~= "" then delta = text end
+    if index == 1 then delta, more = delta_of(state, parts, first) end
   end
-  return delta
+  return delta, more
 end
 
 --- The reply of a stream that has ended.

@@ -7,10 +7,12 @@
 --                   what came back with a status of 2xx: response = { status =, headers =, body =, seconds = }
 --   error(lm, response) -> error table
 --                   what came back with any other status; without it, the usual shapes of errors are read
---   stream(lm, state, event, request) -> delta or nil
---                   one event { name =, data = } of an answer that comes in pieces; `state` is a table of its own
+--   stream(lm, state, event, request) -> text or nil, more or nil
+--                   one event { name =, data = } of an answer that comes in pieces; `state` is a table of its own, in which
+--                   `done = true` says that the answer is complete; `more` is { reasoning =, tool_calls = } (support.more).
+--                   It raises the error that an event is. The request that is sent has `stream = true`
 --   stream_end(lm, state, response, request) -> reply
---                   the whole of it; raises when the stream was cut off
+--                   the whole of it, the same as `reply` gives; raises when the stream was cut off (support.cut_off)
 --   stream_format   "events" (server-sent events; the default) or "lines" (a JSON object a line)
 --   embed_request(lm, texts, request, key) -> as request
 --   embed_reply(lm, response, texts) -> { vectors =, model =, usage = }

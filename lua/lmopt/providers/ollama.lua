@@ -157,6 +157,7 @@ function ollama.reply(lm, response) return read(lm, response, support.read(lm, r
 ---@param state table
 ---@param event { data: string }
 ---@return string|nil delta
+---@return table|nil more reasoning, tool_calls
 function ollama.stream(lm, state, event)
   local value = support.read_event(lm, event)
   if value.error ~= nil then support.raise_inner(lm, nil, value) end
@@ -164,17 +165,22 @@ function ollama.stream(lm, state, event)
   state.message = message
   local delta = support.string(piece, "content")
   message.content = message.content .. (delta or "")
-  if support.string(piece, "thinking") then message.thinking = (message.thinking or "") .. piece.thinking end
-  for _, call in ipairs(support.objects(piece, "tool_calls")) do table.insert(message.tool_calls, call) end
+  local thinking, calls = support.string(piece, "thinking"), {}
+  if thinking then message.thinking = (message.thinking or "") .. thinking end
+  for _, call in ipairs(support.objects(piece, "tool_calls")) do
+    table.insert(message.tool_calls, call)
+    local index, made = #message.tool_calls, support.object(call, "function")
+    calls[#calls + 1] = support.call_piece(index, support.string(call, "id") or "call_" .. index, made.name, support.object(made, "arguments"))
+  end
   for _, one in ipairs(support.objects(value, "logprobs")) do
     state.logprobs = state.logprobs or {}
     table.insert(state.logprobs, one)
   end
   if value.done == true then
-    state.value = value
+    state.value, state.done = value, true
     value.message, value.logprobs = message, state.logprobs
   end
-  return delta
+  return delta, support.more(thinking, calls)
 end
 
 --- The reply of a stream that has ended.

@@ -164,6 +164,7 @@ local function gather(into, name, piece)
 end
 
 local function gather_calls(message, pieces)
+  local calls = {}
   for position, piece in ipairs(pieces) do
     message.tool_calls = message.tool_calls or {}
     local index = support.place(piece, position)
@@ -174,7 +175,9 @@ local function gather_calls(message, pieces)
     if type(piece.id) == "string" then call.id = piece.id end
     gather(call["function"], "name", made.name)
     gather(call["function"], "arguments", made.arguments)
+    calls[position] = support.call_piece(index, piece.id, made.name, made.arguments)
   end
+  return calls
 end
 
 local function chat_stream(lm, state, event)
@@ -188,7 +191,7 @@ local function chat_stream(lm, state, event)
   state.value = whole
   if support.string(value, "model") then whole.model = value.model end
   if type(value.usage) == "table" then whole.usage = value.usage end
-  local delta
+  local delta, more
   for position, piece in ipairs(support.objects(value, "choices")) do
     local index = support.place(piece, position)
     while #whole.choices < index do whole.choices[#whole.choices + 1] = { message = {} } end
@@ -196,16 +199,20 @@ local function chat_stream(lm, state, event)
     local text = support.text(made.content)
     gather(choice.message, "content", text)
     gather(choice.message, "refusal", made.refusal)
-    gather(choice.message, "reasoning_content", reasoning_of(made))
-    gather_calls(choice.message, support.objects(made, "tool_calls"))
+    local reasoning = reasoning_of(made) or thinking_parts(made.content)
+    gather(choice.message, "reasoning_content", reasoning)
+    local calls = gather_calls(choice.message, support.objects(made, "tool_calls"))
     for _, one in ipairs(support.objects(support.object(piece, "logprobs"), "content")) do
       choice.logprobs = choice.logprobs or { content = {} }
       table.insert(choice.logprobs.content, one)
     end
     if type(piece.finish_reason) == "string" then choice.finish_reason = piece.finish_reason end
-    if index == 1 and text and text ~= "" then delta = text end
+    if index == 1 then
+      if text and text ~= "" then delta = text end
+      more = support.more(reasoning, calls)
+    end
   end
-  return delta
+  return delta, more
 end
 
 local function chat_stream_end(lm, state, response, differences)

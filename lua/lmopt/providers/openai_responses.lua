@@ -206,16 +206,36 @@ end
 
 local ENDS = { ["response.completed"] = true, ["response.incomplete"] = true, ["response.failed"] = true }
 
+local REASONING = { ["response.reasoning_summary_text.delta"] = true, ["response.reasoning_text.delta"] = true }
+
+-- A piece of a tool call: its beginning, or more of its arguments.
+local function call_piece(state, value)
+  local item, calls = support.object(value, "item"), state.calls or {}
+  state.calls = calls
+  local place = support.count(value.output_index) or -1
+  if value.type == "response.output_item.added" then
+    if item.type ~= "function_call" then return nil end
+    calls.count = (calls.count or 0) + 1
+    calls[place] = calls.count
+  end
+  if not calls[place] then return nil end
+  return nil, support.more(nil, { support.call_piece(calls[place], item.call_id, item.name, value.delta or item.arguments) })
+end
+
 --- Reads one event; the last one has the whole answer in it.
 function responses.stream(lm, state, event)
   local value = support.read_event(lm, event)
-  if value.type == "response.output_text.delta" then return support.string(value, "delta") end
-  if value.type == "error" then
-    local problem = errors.new(support.kind(nil, tostring(value.message), tostring(value.code)),
-      ("%s answered: %s"):format(lm.name, tostring(value.message)))
+  local kind = value.type
+  if kind == "response.output_text.delta" then return support.string(value, "delta") end
+  if REASONING[kind] then return nil, support.more(support.string(value, "delta")) end
+  if kind == "response.output_item.added" or kind == "response.function_call_arguments.delta" then return call_piece(state, value) end
+  if kind == "error" then
+    local code = tostring(value.code)
+    local problem = errors.new(support.kind(nil, tostring(value.message), code),
+      ("%s answered: %s"):format(lm.name, tostring(value.message)), { status = support.status_of(code) })
     error(problem, 0)
   end
-  if ENDS[value.type] then state.value = support.object(value, "response") end
+  if ENDS[kind] then state.value, state.done = support.object(value, "response"), true end
 end
 
 function responses.stream_end(lm, state, response)

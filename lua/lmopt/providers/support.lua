@@ -314,6 +314,27 @@ function support.read_event(lm, event)
   return value
 end
 
+--- A piece of a tool call, as a delta has it.
+---@param index integer which of the reply's tool calls, from 1
+---@param id any
+---@param name any in the first piece
+---@param arguments any the next piece of the JSON text; a table is all of them
+---@return table piece
+function support.call_piece(index, id, name, arguments)
+  if type(arguments) == "table" then arguments = json.encode(arguments) end
+  return { index = index, id = type(id) == "string" and id or nil, type = "function", ["function"] = {
+    name = type(name) == "string" and name or nil, arguments = type(arguments) == "string" and arguments or "" } }
+end
+
+--- What a delta has besides its text.
+---@param reasoning string|nil
+---@param calls table[]|nil
+---@return table|nil more nil when there is nothing
+function support.more(reasoning, calls)
+  if calls and #calls == 0 then calls = nil end
+  return (reasoning or calls) and { reasoning = reasoning, tool_calls = calls } or nil
+end
+
 --- The response that a stream amounts to; its body is for error messages.
 ---@param response table
 ---@param value table what was gathered
@@ -409,6 +430,23 @@ function support.error(lm, response, found)
     { status = response.status, again = again, wait = found.wait })
 end
 
+-- What a status of its own would have said, of an error in the middle of a stream.
+local STATUS_WORDS = {
+  { "overloaded", 503 }, { "rate_limit", 429 }, { "resource_exhausted", 429 }, { "unavailable", 503 }, { "server_error", 500 },
+  { "internal", 500 }, { "api_error", 500 }, { "timeout", 504 }, { "deadline_exceeded", 504 },
+}
+
+--- The status that an error would have had, had it come before its answer began.
+---@param code string what is said about the kind of it
+---@return integer|nil
+function support.status_of(code)
+  code = code:lower()
+  for _, pair in ipairs(STATUS_WORDS) do
+    if code:find(pair[1], 1, true) then return pair[2] end
+  end
+  return nil
+end
+
 --- Raises the error that stands in an answer of status 200, or in an event of a stream. Where the body names a status of
 --- its own ({"error": {"code": 502}}), that one counts.
 ---@param lm table
@@ -418,7 +456,7 @@ function support.raise_inner(lm, response, value)
   local found = support.read_error(value) or { code = "" }
   local message = found.message or json.encode(value)
   local inner = support.object(value, "error").code
-  local status = math.type(inner) == "integer" and inner or nil
+  local status = math.type(inner) == "integer" and inner or not response and support.status_of(found.code) or nil
   local kind = support.kind(status, message, found.code)
   errors.raise(kind, ("%s answered: %s"):format(lm.name, message), { status = status or response and response.status })
 end
