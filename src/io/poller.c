@@ -12,6 +12,8 @@
 struct lm_poller {
   const lm_allocator *allocator;
   int epoll;
+  unsigned char *wanted; /* by descriptor: the events it is watched for */
+  size_t capacity;
 };
 
 lmopt_status lm_poller_new(const lm_allocator *a, lm_poller **out, lm_error *e) {
@@ -31,32 +33,56 @@ lmopt_status lm_poller_new(const lm_allocator *a, lm_poller **out, lm_error *e) 
 void lm_poller_free(lm_poller *p) {
   if (!p) return;
   close(p->epoll);
+  lm_free(p->allocator, p->wanted);
   lm_free(p->allocator, p);
 }
 
-bool lm_poller_watch(lm_poller *p, int fd, int events) {
+static bool make_room(lm_poller *p, size_t fd) {
+  size_t before = p->capacity;
+  if (fd < before) return true;
+  if (!lm_grow(p->allocator, &p->wanted, &p->capacity, fd + 1, sizeof *p->wanted)) return false;
+  memset(p->wanted + before, 0, p->capacity - before);
+  return true;
+}
+
+static struct epoll_event event_of(int fd, int events) {
   struct epoll_event event;
   memset(&event, 0, sizeof event);
   event.data.fd = fd;
   event.events = (events & LMOPT_READ ? (unsigned)EPOLLIN : 0) | (events & LMOPT_WRITE ? (unsigned)EPOLLOUT : 0);
-  if (!events) {
-    epoll_ctl(p->epoll, EPOLL_CTL_DEL, fd, &event); /* one that is closed has left by itself */
-    return true;
-  }
-  return epoll_ctl(p->epoll, EPOLL_CTL_MOD, fd, &event) == 0 || epoll_ctl(p->epoll, EPOLL_CTL_ADD, fd, &event) == 0;
+  return event;
+}
+
+/*
+** A descriptor that nobody wants any more stays with the kernel until something happens on it: between two calls on the
+** same connection it would leave and come back for nothing. One that is closed has left by itself, whoever has its
+** number next.
+*/
+bool lm_poller_watch(lm_poller *p, int fd, int events) {
+  struct epoll_event event = event_of(fd, events);
+  if (!make_room(p, (size_t)fd)) return false;
+  p->wanted[fd] = (unsigned char)events;
+  return !events || epoll_ctl(p->epoll, EPOLL_CTL_MOD, fd, &event) == 0 ||
+         epoll_ctl(p->epoll, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
 size_t lm_poller_ready(lm_poller *p, lmopt_fd *ready, size_t capacity) {
   struct epoll_event events[64];
+  size_t found = 0;
   if (capacity > sizeof events / sizeof *events) capacity = sizeof events / sizeof *events;
   int count = epoll_wait(p->epoll, events, (int)capacity, 0); /* the kernel takes turns where there are more */
   for (int i = 0; i < count; i++) {
+    int fd = events[i].data.fd;
     unsigned e = events[i].events;
-    ready[i].fd = events[i].data.fd;
-    ready[i].events = (e & EPOLLIN ? LMOPT_READ : 0) | (e & EPOLLOUT ? LMOPT_WRITE : 0) |
-                      (e & (EPOLLERR | EPOLLHUP) ? LM_POLL_ERROR : 0);
+    if (!p->wanted[fd]) {
+      epoll_ctl(p->epoll, EPOLL_CTL_DEL, fd, &events[i]);
+      continue;
+    }
+    ready[found].fd = fd;
+    ready[found++].events = (e & EPOLLIN ? LMOPT_READ : 0) | (e & EPOLLOUT ? LMOPT_WRITE : 0) |
+                            (e & (EPOLLERR | EPOLLHUP) ? LM_POLL_ERROR : 0);
   }
-  return count > 0 ? (size_t)count : 0;
+  return found;
 }
 
 void lm_poller_wait(lm_poller *p, int wait_ms, int wake_fd) {
