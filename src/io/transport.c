@@ -6,6 +6,7 @@
 enum {
   LONGEST_WAIT_MS = 60 * 60 * 1000, /* as poll takes an int */
   BATCH = 16,                       /* ready sockets that are asked for at a time */
+  CONNECTIONS = 64,                 /* kept open at least, idle ones included */
   BLIND_WAIT_MS = 20                /* the longest wait while some socket can't be watched */
 };
 
@@ -49,8 +50,17 @@ static lmopt_status open_multi(lm_transport *t, lm_error *e) {
   curl->multi_setopt(t->multi, CURLMOPT_TIMERFUNCTION, set_timer);
   curl->multi_setopt(t->multi, CURLMOPT_TIMERDATA, t);
   curl->multi_setopt(t->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX);
-  curl->multi_setopt(t->multi, CURLMOPT_MAXCONNECTS, 64L);
   return LMOPT_OK;
+}
+
+/*
+** libcurl counts connections that are in use among those it keeps: with fewer than there are calls in flight, each
+** call that ends would close the connection that the next one wants.
+*/
+static void keep_connections(lm_transport *t, size_t count) {
+  if (count <= t->connections) return;
+  t->connections = count < CONNECTIONS ? CONNECTIONS : 2 * count;
+  t->curl.multi_setopt(t->multi, CURLMOPT_MAXCONNECTS, (long)t->connections);
 }
 
 lmopt_status lm_transport_new(const lm_allocator *a, lm_transport **out, lm_error *e) {
@@ -77,6 +87,7 @@ void lm_transport_free(lm_transport *t) {
   while (t->pooled > 0) t->curl.easy_cleanup(t->pool[--t->pooled]);
   t->curl.multi_cleanup(t->multi);
   t->curl.global_cleanup();
+  lm_free(t->allocator, t->url);
   lm_poller_free(t->poller); /* last: closing connections is told to it */
   lm_free(t->allocator, t);
 }
@@ -145,7 +156,7 @@ lmopt_status lm_transport_submit(lm_transport *t, const lm_http_request *request
   call->next = t->calls;
   if (call->next) call->next->previous = call;
   t->calls = call;
-  t->in_flight++;
+  keep_connections(t, ++t->in_flight);
   call->easy = take_easy(t);
   lmopt_status status = call->easy ? lm_transport_prepare(call, request, e) : lm_fail_memory(e);
   if (status != LMOPT_OK) {

@@ -10,7 +10,7 @@
 #include "io/poller.h"
 #include "io/transport.h"
 
-enum { LM_TRANSPORT_POOL_SIZE = 16 }; /* idle easy handles kept for reuse */
+enum { LM_TRANSPORT_POOL_SIZE = 512 }; /* idle easy handles kept for reuse */
 
 struct lm_transport {
   const lm_allocator *allocator;
@@ -24,6 +24,9 @@ struct lm_transport {
   lm_http_call *waiting; /* the oldest that is not started; those before it in `calls` are not either */
   size_t in_flight;
   size_t pieces; /* that were told of */
+  size_t connections; /* how many libcurl keeps open */
+  char *url;          /* the last that was found good: nearly always the next one as well */
+  char where[300];    /* its "host:port" */
   CURL *pool[LM_TRANSPORT_POOL_SIZE];
   size_t pooled;
 };
@@ -37,8 +40,9 @@ struct lm_http_call {
   bool added; /* to the multi handle */
   struct curl_slist *headers;
   char *body;
-  size_t body_size, body_sent;
-  char where[300]; /* "host:port" for messages */
+  bool asked;       /* libcurl has begun to send it, */
+  long sent_before; /* and had sent so many bytes before */
+  char where[300];  /* "host:port" for messages */
   double submitted, connect_timeout, first_byte_timeout, idle_timeout, timeout;
   double heard;                     /* when the last piece of the reply came; 0: none yet */
   bool quiet;                       /* silent for too long */

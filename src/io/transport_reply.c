@@ -155,7 +155,7 @@ static lmopt_status explain(lm_http_call *call, CURLcode code) {
                      code == CURLE_COULDNT_RESOLVE_HOST ? "host of" : "proxy for", call->where);
     case CURLE_COULDNT_CONNECT: return explain_connect(call, code);
     case CURLE_OPERATION_TIMEDOUT: return explain_timeout(call);
-    case CURLE_SEND_FAIL_REWIND: /* the connection broke, and it would have to be sent again */
+    case CURLE_ABORTED_BY_CALLBACK: /* the connection broke, and it would have to be sent again */
     case CURLE_GOT_NOTHING: return lm_fail(e, LMOPT_NETWORK, "%s closed the connection without a reply", call->where);
     case CURLE_PARTIAL_FILE:
       return lm_fail(e, LMOPT_NETWORK, "%s closed the connection in the middle of its reply", call->where);

@@ -10,24 +10,36 @@ static const double default_connect_timeout = 10, default_timeout = 600, longest
 
 /* --- what is asked for --- */
 
-/* Checks the URL, and keeps host and port for messages. */
-static lmopt_status read_url(lm_http_call *call, const char *url, lm_error *e) {
+/* Checks a URL, and fills in host and port for messages. */
+static lmopt_status parse_url(const lm_curl *curl, const char *url, char *where, size_t size, lm_error *e) {
   if (strncasecmp(url, "http://", 7) != 0 && strncasecmp(url, "https://", 8) != 0)
     return lm_fail(e, LMOPT_MISUSE, "the URL must start with http:// or https://: '%.100s'", url);
-  const lm_curl *curl = &call->transport->curl;
   CURLU *parts = curl->url();
   if (!parts) return lm_fail_memory(e);
   char *host = NULL, *port = NULL;
   CURLUcode code = curl->url_set(parts, CURLUPART_URL, url, 0);
   if (code == CURLUE_OK) code = curl->url_get(parts, CURLUPART_HOST, &host, 0);
   if (code == CURLUE_OK) code = curl->url_get(parts, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT);
-  if (code == CURLUE_OK) snprintf(call->where, sizeof call->where, "%.280s:%.8s", host, port);
+  if (code == CURLUE_OK) snprintf(where, size, "%.280s:%.8s", host, port);
   curl->free(host);
   curl->free(port);
   curl->url_cleanup(parts);
   if (code == CURLUE_OUT_OF_MEMORY) return lm_fail_memory(e);
   if (code != CURLUE_OK)
     return lm_fail(e, LMOPT_MISUSE, "not a usable URL (%s): '%.100s'", curl->url_strerror(code), url);
+  return LMOPT_OK;
+}
+
+static lmopt_status read_url(lm_http_call *call, const char *url, lm_error *e) {
+  lm_transport *t = call->transport;
+  if (!t->url || strcmp(t->url, url) != 0) {
+    lm_free(t->allocator, t->url);
+    t->url = NULL;
+    lmopt_status status = parse_url(&t->curl, url, t->where, sizeof t->where, e);
+    if (status != LMOPT_OK) return status;
+    t->url = lm_copy_text(t->allocator, url); /* without memory for it, it is parsed again */
+  }
+  memcpy(call->where, t->where, sizeof call->where);
   return LMOPT_OK;
 }
 
@@ -74,16 +86,19 @@ static void set_safety(const lm_curl *curl, CURL *easy) {
 }
 
 /*
-** Bodies are read from here, not given as CURLOPT_POSTFIELDS: on a connection that was used before and breaks without a
-** reply, libcurl would send those again unasked, and a call could be paid twice without anybody knowing. What it reads
-** from a function that can't go back it sends once.
+** Called before a request is sent. On a connection that was used before and breaks without a reply, libcurl would send it
+** again unasked, and a call could be paid twice without anybody knowing: that ends the call instead, unless nothing was
+** sent yet. (A body that libcurl reads through a function is sent once as well, but in a packet of its own.)
 */
-static size_t send_body(char *to, size_t one, size_t count, void *userdata) {
+static int before_sending(void *userdata, char *to, char *from, int port, int own_port) {
   lm_http_call *call = userdata;
-  size_t left = call->body_size - call->body_sent, size = one * count < left ? one * count : left;
-  if (size > 0) memcpy(to, call->body + call->body_sent, size);
-  call->body_sent += size;
-  return size;
+  long sent = 0;
+  (void)to, (void)from, (void)port, (void)own_port;
+  call->transport->curl.easy_getinfo(call->easy, CURLINFO_REQUEST_SIZE, &sent); /* of a proxy's CONNECT, too */
+  bool again = call->asked && sent > call->sent_before;
+  call->asked = true;
+  call->sent_before = sent;
+  return again ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
 
 static void set_method(lm_http_call *call, const lm_http_request *request) {
@@ -93,8 +108,9 @@ static void set_method(lm_http_call *call, const lm_http_request *request) {
   if (request->body || strcmp(method, "POST") == 0) {
     curl->easy_setopt(easy, CURLOPT_POST, 1L);
     curl->easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)(request->body ? request->body_size : 0));
-    curl->easy_setopt(easy, CURLOPT_READFUNCTION, send_body);
-    curl->easy_setopt(easy, CURLOPT_READDATA, call);
+    curl->easy_setopt(easy, CURLOPT_POSTFIELDS, call->body ? call->body : "");
+    curl->easy_setopt(easy, CURLOPT_PREREQFUNCTION, before_sending);
+    curl->easy_setopt(easy, CURLOPT_PREREQDATA, call);
     if (strcmp(method, "POST") != 0) curl->easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method);
   } else if (strcmp(method, "HEAD") == 0) {
     curl->easy_setopt(easy, CURLOPT_NOBODY, 1L);
@@ -142,7 +158,6 @@ lmopt_status lm_transport_prepare(lm_http_call *call, const lm_http_request *req
   if (request->body) {
     call->body = lm_copy_bytes(call->transport->allocator, request->body, request->body_size);
     if (!call->body) return lm_fail_memory(e);
-    call->body_size = request->body_size;
   }
   return set_options(call, request) ? LMOPT_OK : lm_fail_memory(e);
 }
