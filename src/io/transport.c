@@ -70,10 +70,12 @@ lmopt_status lm_transport_new(const lm_allocator *a, lm_transport **out, lm_erro
   t->allocator = a;
   t->due = t->quiet_due = -1;
   lmopt_status status = lm_curl_load(&t->curl, NULL, e);
+  if (status == LMOPT_OK && !lm_trust_read(a, &t->trust)) status = lm_fail_memory(e);
   if (status == LMOPT_OK) status = lm_poller_new(a, &t->poller, e);
   if (status == LMOPT_OK) status = open_multi(t, e);
   if (status != LMOPT_OK) {
     lm_poller_free(t->poller);
+    lm_trust_free(a, &t->trust);
     lm_free(a, t);
     return status;
   }
@@ -89,6 +91,7 @@ void lm_transport_free(lm_transport *t) {
   t->curl.global_cleanup();
   lm_free(t->allocator, t->url);
   lm_poller_free(t->poller); /* last: closing connections is told to it */
+  lm_trust_free(t->allocator, &t->trust);
   lm_free(t->allocator, t);
 }
 

@@ -4,7 +4,8 @@
 ** A call is submitted and later reported through its callback, from inside
 ** lm_transport_pump. What is sent is copied; what is received has a limit.
 ** Certificates are checked, redirects are not followed (a key must never
-** travel to another host), proxies come from the environment as curl's do.
+** travel to another host), proxies and certificate authorities come from the
+** environment as curl's do (trust.h).
 **
 ** libcurl is loaded and curl_global_init called (and undone) here. It is
 ** thread-safe when libcurl says so (7.84 and later, on most systems); otherwise

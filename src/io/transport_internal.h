@@ -9,12 +9,14 @@
 #include "io/curl.h"
 #include "io/poller.h"
 #include "io/transport.h"
+#include "io/trust.h"
 
 enum { LM_TRANSPORT_POOL_SIZE = 512 }; /* idle easy handles kept for reuse */
 
 struct lm_transport {
   const lm_allocator *allocator;
   lm_curl curl;
+  lm_trust trust;
   lm_poller *poller;
   CURLM *multi;
   double due;       /* when libcurl wants to be called though no socket is ready: monotonic seconds; negative: never */

@@ -137,7 +137,8 @@ static bool set_options(lm_http_call *call, const lm_http_request *request) {
   curl->easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
   /* Over TLS one connection may serve all calls to a host: wait and see before opening a second. */
   if (strncasecmp(request->url, "https", 5) == 0) curl->easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
-  return curl->easy_setopt(easy, CURLOPT_URL, request->url) == CURLE_OK &&
+  return lm_trust_apply(&call->transport->trust, curl, easy) &&
+         curl->easy_setopt(easy, CURLOPT_URL, request->url) == CURLE_OK &&
          curl->easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "gzip") == CURLE_OK &&
          curl->easy_setopt(easy, CURLOPT_USERAGENT, "lmopt/" LMOPT_VERSION) == CURLE_OK &&
          curl->easy_setopt(easy, CURLOPT_HTTPHEADER, call->headers) == CURLE_OK;

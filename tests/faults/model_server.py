@@ -1,0 +1,141 @@
+"""A server of models with faults on request, in the process of the test, which counts what was really asked of it.
+
+What it does with a request is said by a function: `answer(asked)` gives a step, a dictionary with any of
+
+    status, headers, body    the response: 200, none, and good("...") when nothing else is said; a body is a text, bytes, or JSON
+    delay                    seconds before anything is sent
+    fault                    "reset" or "close" (no reply), "cut" (half of the body and the end), "trickle" (half of the body, then
+                             one byte now and then), "silent" (half of the body, then nothing)
+"""
+
+import collections
+import http.server
+import json
+import socket
+import ssl
+import struct
+import threading
+import time
+
+REFUSALS = (429, 503, 529)  # no work was done for these
+
+Asked = collections.namedtuple("Asked", "prompt number path headers body")
+
+
+def good(text, prompt_tokens=7, completion_tokens=2):
+    """What a model says: a body."""
+    return {"model": "m", "choices": [{"finish_reason": "stop", "message": {"role": "assistant", "content": text}}],
+            "usage": {"prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens}}
+
+
+def echo(asked):
+    """Each prompt has an answer of its own."""
+    return {"body": good("re: " + asked.prompt)}
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1
+
+    def log_message(self, *_arguments):
+        pass
+
+    def setup(self):
+        if self.server.context:
+            self.request.settimeout(10)
+            self.request = self.server.context.wrap_socket(self.request, server_side=True)
+        super().setup()
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        prompt = json.loads(body)["messages"][-1]["content"]
+        server = self.server
+        with server.lock:
+            server.asked[prompt] += 1
+            step = server.answer(Asked(prompt, server.asked[prompt], self.path, self.headers, body))
+            server.worked += step.get("status", 200) not in REFUSALS
+            server.faults += "fault" in step or step.get("status", 200) != 200
+        time.sleep(step.get("delay", 0))
+        if step.get("fault") in ("reset", "close"):
+            self.hang_up(step["fault"] == "reset")
+        else:
+            self.send(step)
+
+    def hang_up(self, reset):
+        if reset:
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close_connection = True
+        self.connection.close()
+
+    def send(self, step):
+        body = step.get("body", good("fine"))
+        if isinstance(body, (dict, list)):
+            body = json.dumps(body)
+        if isinstance(body, str):
+            body = body.encode()
+        headers = {"Content-Type": "application/json", "Content-Length": str(len(body)), **step.get("headers", {})}
+        self.send_response(step.get("status", 200))
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        fault = step.get("fault")
+        self.wfile.write(body[:len(body) // 2] if fault else body)
+        self.wfile.flush()
+        if not fault:
+            return
+        self.close_connection = True
+        for i in range(len(body) // 2, len(body)):
+            if fault == "cut" or self.server.over.wait(0.05):
+                break
+            if fault == "trickle":
+                self.wfile.write(body[i:i + 1])
+                self.wfile.flush()
+
+
+class Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 256
+
+    def __init__(self, answer=echo, context=None):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.answer = answer
+        self.context = context  # of TLS
+        self.lock = threading.Lock()
+        self.over = threading.Event()
+        self.connections = 0
+        self.asked = collections.Counter()  # by prompt
+        self.worked = 0  # requests that were not refused
+        self.faults = 0
+        self.port = self.server_address[1]
+        self.url = "%s://127.0.0.1:%d/v1" % ("https" if context else "http", self.port)
+        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+
+    def get_request(self):
+        got = super().get_request()
+        self.connections += 1
+        return got
+
+    def requests(self):
+        with self.lock:
+            return sum(self.asked.values())
+
+    def handle_error(self, request, client_address):
+        pass  # clients that go away are what this is about
+
+    def close(self):
+        self.over.set()
+        self.shutdown()
+        self.server_close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_problem):
+        self.close()
+
+
+def tls_context(certificate, key):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context
