@@ -2,62 +2,47 @@
 -- (`lmopt.lm(spec, { budget = })`). What a call can cost at most is reserved before it is sent, and settled when it is
 -- known what it did cost; where that stays unknown the reserve is spent.
 local errors = require "lmopt.error"
+local ledgers_of = require "lmopt.ledger"
 local task = require "lmopt.core.task"
 local waiting = require "lmopt.waiting"
 
 local M = {}
 
-local LIMITS = { "usd", "calls", "tokens", "seconds" }
-local COUNTED = { "calls", "tokens", "usd" }
-
 --- What costs nothing.
 M.NOTHING = { calls = 0, prompt_tokens = 0, completion_tokens = 0, usd = 0.0 }
 
----@class lmopt.Ledger
----@field limit { usd: number?, calls: number?, tokens: number?, seconds: number? }
----@field spent { usd: number, calls: integer, tokens: integer }
-local Ledger = {}
-Ledger.__index = Ledger
+---@class lmopt.Budget
+---@field limit table as users write it
+---@field ledger lmopt.Ledger
+local Budget = {}
+Budget.__index = Budget
 
-local everything -- the ledger of lmopt.configure
+local everything -- the budget of lmopt.configure
 
 --- Checks a table of limits.
----@param limit any
----@param what string "configure"
----@param level integer as in lmopt.error
-function M.check(limit, what, level)
-  if type(limit) ~= "table" then
-    errors.misuse(("'budget' of %s must be a table, not a %s"):format(what, type(limit)), level + 1)
-  end
-  errors.check_options(limit, LIMITS, "budget", level + 1)
-  for _, name in ipairs(LIMITS) do
-    local value = limit[name]
-    if value ~= nil and (type(value) ~= "number" or not (value >= 0)) then
-      errors.misuse(("'%s' of budget must be a number of at least 0, not %s"):format(name, tostring(value)), level + 1)
-    end
-  end
-end
+M.check = ledgers_of.check
 
---- A ledger that begins now.
----@param limit table
----@return lmopt.Ledger
-function M.new(limit)
+--- A budget that begins now.
+---@param limit table checked
+---@param whose string|nil for messages
+---@return lmopt.Budget
+function M.new(limit, whose)
+  local ledger = ledgers_of.new(limit)
   return setmetatable({
-    limit = { usd = limit.usd, calls = limit.calls, tokens = limit.tokens, seconds = limit.seconds },
-    spent = { calls = 0, tokens = 0, usd = 0.0 },
-    reserved = { calls = 0, tokens = 0, usd = 0.0 },
-    in_flight = 0,
+    ledger = ledger,
+    limit = ledgers_of.limits_of(ledger.list),
+    whose = whose or "the budget",
     waiting = {},
     began = task.now(),
-  }, Ledger)
+  }, Budget)
 end
 
---- The limits, and what is spent of them.
+--- The limits, and what is spent of them; what is under way is in it with the most that it can cost.
 ---@return table
-function Ledger:copy()
-  local made = { spent = {} }
-  for name, value in pairs(self.limit) do made[name] = value end
-  for name, value in pairs(self.spent) do made.spent[name] = value end
+function Budget:copy()
+  local made = ledgers_of.limits_of(self.ledger.list)
+  made.spent = ledgers_of.spent_of(self.ledger.list)
+  made.spent.seconds = task.now() - self.began
   return made
 end
 
@@ -66,34 +51,35 @@ end
 function M.set(limit) everything = limit and M.new(limit) or nil end
 
 --- The budget of everything.
----@return lmopt.Ledger|nil
+---@return lmopt.Budget|nil
 function M.get() return everything end
 
---- The ledgers that a call of a handle has to pay into.
----@param own lmopt.Ledger|nil the handle's
----@return lmopt.Ledger[]|nil
+--- The budgets that a call of a handle has to pay into.
+---@param own lmopt.Budget|nil the handle's
+---@return lmopt.Budget[]|nil
 function M.ledgers(own)
   if own then return { own, everything } end
   return everything and { everything }
 end
 
 --- When the time of the first of them is over; math.huge: never.
----@param ledgers lmopt.Ledger[]|nil
+---@param budgets lmopt.Budget[]|nil
 ---@return number
-function M.deadline(ledgers)
+function M.deadline(budgets)
   local deadline = math.huge
-  for _, ledger in ipairs(ledgers or {}) do
-    if ledger.limit.seconds then deadline = math.min(deadline, ledger.began + ledger.limit.seconds) end
+  for _, budget in ipairs(budgets or {}) do
+    if budget.limit.seconds then deadline = math.min(deadline, budget.began + budget.limit.seconds) end
   end
   return deadline
 end
 
 --- Whether one of them limits tokens or money: then the length of a reply must have a limit.
----@param ledgers lmopt.Ledger[]|nil
+---@param budgets lmopt.Budget[]|nil
+---@param model string
 ---@return boolean
-function M.limits_tokens(ledgers)
-  for _, ledger in ipairs(ledgers or {}) do
-    if ledger.limit.usd or ledger.limit.tokens then return true end
+function M.limits_tokens(budgets, model)
+  for _, budget in ipairs(budgets or {}) do
+    if ledgers_of.limits_reply(budget.limit, model) then return true end
   end
   return false
 end
@@ -106,76 +92,56 @@ function M.stop(message)
   errors.raise("budget", message)
 end
 
-local function amounts(cost)
-  return { calls = cost.calls or 0, tokens = (cost.prompt_tokens or 0) + (cost.completion_tokens or 0), usd = cost.usd or 0.0 }
-end
-
--- The first that `amount` is too much for, and what of it.
-local function find_short(ledgers, amount)
-  for _, ledger in ipairs(ledgers) do
-    for _, name in ipairs(COUNTED) do
-      local limit = ledger.limit[name]
-      if limit and ledger.spent[name] + ledger.reserved[name] + amount[name] > limit then return ledger, name end
-    end
-  end
-end
-
-local function shown(name, amount)
-  if name == "usd" then return ("$%.6f"):format(amount) end
-  return ("%.14g %s"):format(amount, name)
-end
-
-local function explain(ledger, name, amount)
-  return ("the budget is spent: %s of %s are gone, and this call may cost %s"):format(shown(name, ledger.spent[name]),
-    shown(name, ledger.limit[name]), shown(name, amount[name]))
-end
-
 ---@class lmopt.Reserve
 ---@field cost table|nil what is settled when it is closed; nil: the whole reserve
 local Reserve = {}
 Reserve.__index = Reserve
 
+local function wake_all(budget)
+  local list = budget.waiting
+  if #list == 0 then return end
+  budget.waiting = {}
+  for _, waiter in ipairs(list) do waiting.wake(waiter, true) end
+end
+
 function Reserve.__close(reserve)
-  local spent = reserve.cost and amounts(reserve.cost) or reserve.amount
-  for _, ledger in ipairs(reserve.ledgers) do
-    ledger.in_flight = ledger.in_flight - 1
-    for _, name in ipairs(COUNTED) do
-      ledger.spent[name] = ledger.spent[name] + spent[name]
-      local left = ledger.reserved[name] - reserve.amount[name]
-      ledger.reserved[name] = ledger.in_flight == 0 and left * 0 or left -- no dust of rounding
-    end
-    local list = ledger.waiting
-    ledger.waiting = {}
-    for _, waiter in ipairs(list) do waiting.wake(waiter, true) end
+  for _, budget in ipairs(reserve.budgets) do
+    budget.ledger:settle(reserve.model, reserve.worst, reserve.cost or reserve.worst)
+    wake_all(budget)
+  end
+end
+
+-- The first budget that has no room for a call, the account that is short, and the words for it.
+local function find_short(budgets, model, worst)
+  for _, budget in ipairs(budgets) do
+    local account, message = budget.ledger:find_short(model, worst, budget.whose)
+    if account then return budget, account, message end
   end
 end
 
 --- Reserves what a call can cost at most. Where only calls in flight stand in the way, which will cost less than they
 --- have reserved, they are waited for.
 ---@async
----@param ledgers lmopt.Ledger[]|nil
+---@param budgets lmopt.Budget[]|nil
 ---@param worst table calls, prompt_tokens, completion_tokens, usd (nil: no price is known)
----@param model string for people
+---@param model string
+---@param stop fun(message: string)|nil what raises when the budget is spent; default: M.stop
 ---@return lmopt.Reserve|nil reserve to be closed; settles at its `cost`, which is nothing until somebody says else
-function M.reserve(ledgers, worst, model)
-  if not ledgers then return nil end
-  for _, ledger in ipairs(ledgers) do
-    if ledger.limit.usd and worst.usd == nil then M.no_price(model) end
+function M.reserve(budgets, worst, model, stop)
+  if not budgets then return nil end
+  for _, budget in ipairs(budgets) do
+    if worst.usd == nil and ledgers_of.needs_price(budget.limit, model) then M.no_price(model) end
   end
-  local amount = amounts(worst)
   while true do
-    local short, name = find_short(ledgers, amount)
-    if not short then break end
-    if short.in_flight == 0 then M.stop(explain(short, name, amount)) end
+    local budget, account, message = find_short(budgets, model, worst)
+    if not budget then break end
+    if account.in_flight == 0 then (stop or M.stop)(message) end
     local waiter = {}
-    short.waiting[#short.waiting + 1] = waiter
+    budget.waiting[#budget.waiting + 1] = waiter
     waiting.wait(waiter)
   end
-  for _, ledger in ipairs(ledgers) do
-    ledger.in_flight = ledger.in_flight + 1
-    for _, name in ipairs(COUNTED) do ledger.reserved[name] = ledger.reserved[name] + amount[name] end
-  end
-  return setmetatable({ ledgers = ledgers, amount = amount, cost = M.NOTHING }, Reserve)
+  for _, budget in ipairs(budgets) do budget.ledger:reserve(model, worst) end
+  return setmetatable({ budgets = budgets, model = model, worst = worst, cost = M.NOTHING }, Reserve)
 end
 
 --- Raises: a budget in dollars, and a model without a price.

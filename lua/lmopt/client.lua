@@ -87,7 +87,7 @@ end
 local function limit_reply(handle, provider, request, ledgers)
   if provider.limits_reply or request.max_tokens or request.max_completion_tokens then return end
   local journal = task.context().journal
-  if not (journal and journal:limits_tokens()) and not budget.limits_tokens(ledgers) then return end
+  if not (journal and journal:limits_tokens(handle.name)) and not budget.limits_tokens(ledgers, handle.name) then return end
   request.max_tokens = UNKNOWN_COMPLETION_TOKENS
   if handle.told_limit then return end
   handle.told_limit = true

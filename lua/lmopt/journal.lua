@@ -3,60 +3,81 @@
 -- Before a call is sent its worst case is reserved from the study's budget; when the reply has come it is stored before
 -- anybody sees it. A trial that was interrupted and runs again gets its replies from here. The journal is asked before
 -- the cache, and notes what the cache gave: what a trial has seen it sees again, whatever became of the cache.
+local budget = require "lmopt.budget"
 local errors = require "lmopt.error"
+local ledgers = require "lmopt.ledger"
 local task = require "lmopt.core.task"
 
 local M = {}
 
+local NOTHING = budget.NOTHING
+
 local Journal = {}
 Journal.__index = Journal
 
---- The journal of trial `number`. `memory` holds what a study without a storage knows.
-function M.new(study, trial)
-  return setmetatable({ study = study, trial = trial, seen = {} }, Journal)
+-- What earlier runs of the trial have spent counts.
+local function trial_budget(study, trial, limit)
+  local made = budget.new(limit, "the trial's budget")
+  local accounts, message, kind = (study._ledger or study._core):accounts(trial.number)
+  if not accounts then errors.raise(kind, message) end
+  made.ledger:add_spent(accounts)
+  return made
+end
+
+--- The journal of a trial.
+---@param study lmopt.Study
+---@param trial lmopt.Trial
+---@param limit table|nil the trial's own budget
+function M.new(study, trial, limit)
+  return setmetatable({ study = study, trial = trial, seen = {}, own = limit and { trial_budget(study, trial, limit) } }, Journal)
 end
 
 -- --- a study without a storage: the same rules, in memory ---
 
-local Ledger = {}
-Ledger.__index = Ledger
+local Memory = {}
+Memory.__index = Memory
 
-function M.ledger(limit)
-  return setmetatable({ limit = limit or {}, spent = { calls = 0, usd = 0, prompt_tokens = 0, completion_tokens = 0 }, replies = {},
-    reserved = {} }, Ledger)
-end
-
-function Ledger:add(cost, sign)
-  for key, value in pairs(self.spent) do self.spent[key] = value + sign * (cost[key] or 0) end
+--- What a study without a storage knows of its calls.
+function M.memory()
+  return setmetatable({ ledger = ledgers.new(false), replies = {}, entries = {}, trials = {} }, Memory)
 end
 
 local function key_of(number, key, nth) return ("%d %s %d"):format(number, key, nth) end
 
-function Ledger:replay_call(number, key, nth) return self.replies[key_of(number, key, nth)] end
+function Memory:replay_call(number, key, nth) return self.replies[key_of(number, key, nth)] end
 
-function Ledger:reserve_call(number, key, _, _, worst, nth)
-  for name, limit in pairs(self.limit) do
-    if self.spent[name] + (worst[name] or 0) > limit then
-      return nil, ("the budget of %s %s can't pay another call"):format(tostring(limit), name), "limit"
-    end
-  end
-  self:add(worst, 1)
-  self.reserved[#self.reserved + 1] = { worst = worst, key = key_of(number, key, nth) }
-  return #self.reserved
+function Memory:reserve_call(number, key, model, _, worst, nth)
+  local short, message = self.ledger:find_short(model, worst, "the study's budget")
+  if short then return nil, message, "limit" end
+  local of_trial = self.trials[number] or ledgers.new(false)
+  self.trials[number] = of_trial
+  self.ledger:reserve(model, worst)
+  of_trial:reserve(model, worst)
+  self.entries[#self.entries + 1] = { model = model, worst = worst, key = key_of(number, key, nth), of_trial = of_trial }
+  return #self.entries
 end
 
-function Ledger:settle_call(call, reply, cost)
-  local entry = self.reserved[call]
-  self:add(entry.worst, -1)
-  self:add(cost, 1)
-  entry.worst = cost
+function Memory:settle_call(call, reply, cost)
+  local entry = self.entries[call]
+  self.ledger:settle(entry.model, entry.worst, cost)
+  entry.of_trial:settle(entry.model, entry.worst, cost)
   if reply then self.replies[entry.key] = reply end
   return true
 end
 
--- --- the journal ---
+function Memory:accounts(number)
+  if number == nil then return self.ledger.list end
+  return self.trials[number] and self.trials[number]:models_spent() or {}
+end
 
-local NOTHING = { calls = 0, prompt_tokens = 0, completion_tokens = 0, usd = 0.0 }
+function Memory:set_budget(list)
+  self.ledger:set_limits(list)
+  return true
+end
+
+function Memory:take_seconds(wanted) return self.ledger:take_seconds(wanted) end
+
+-- --- the journal ---
 
 function Journal:stop(message)
   local problem = errors.new("budget", message)
@@ -64,23 +85,55 @@ function Journal:stop(message)
   error(problem, 0)
 end
 
--- Reserves the worst case. Where only the reserves of calls in flight stand in the way, their replies, which cost less,
--- are waited for.
-function Journal:reserve(core, arguments)
-  local calls = self.study._calls
+-- The trial's own budget ends the trial, and nothing else.
+function Journal:stop_trial(message)
+  self.trial:_end(errors.new("budget", message, { of_trial = true }))
+  error(self.trial._fate, 0)
+end
+
+-- Do calls of this process that are under way stand in the way of another one?
+local function must_wait(study, core, model, worst)
+  local calls = study._calls
+  if calls.in_flight == 0 or not task.current() then return false end
+  for _, account in ipairs(core:accounts() or {}) do
+    if account.model == "" and ledgers.short(account, worst, "") then return true end
+  end
+  return (calls.of[model] or 0) > 0
+end
+
+-- Reserves the worst case in the study. Where only the reserves of calls in flight stand in the way, their replies, which
+-- cost less, are waited for.
+local function reserve_in_study(self, core, arguments)
+  local calls, model = self.study._calls, arguments[3]
   while true do
     local call, message, kind = core:reserve_call(table.unpack(arguments, 1, 6))
-    if call then return call end
+    if call then
+      calls.in_flight = calls.in_flight + 1
+      calls.of[model] = (calls.of[model] or 0) + 1
+      return call
+    end
     if kind ~= "limit" then errors.raise(kind, message) end
-    if calls.in_flight == 0 or not task.current() then self:stop(message) end
+    if not must_wait(self.study, core, model, arguments[5]) then self:stop(message) end
     calls.waiting[#calls.waiting + 1] = task.current()
     local ok, problem = task.park()
     if not ok then error(problem, 0) end
   end
 end
 
---- Whether the study's budget is about tokens or money: then the length of a reply must have a limit.
-function Journal:limits_tokens() return self.study._budget_tokens or false end
+-- Reserves the worst case: in the trial's budget, and in the study's.
+function Journal:reserve(core, arguments)
+  local own = budget.reserve(self.own, arguments[5], arguments[3], function(message) self:stop_trial(message) end)
+  local ok, call = pcall(reserve_in_study, self, core, arguments)
+  if ok then return call, own end
+  if own then own:__close() end
+  error(call, 0)
+end
+
+--- Whether a budget is about tokens or money of a model: then the length of a reply must have a limit.
+---@param model string
+function Journal:limits_tokens(model)
+  return ledgers.limits_reply(self.study._limits, model) or budget.limits_tokens(self.own, model)
+end
 
 -- Notes a reply that cost this study nothing.
 function Journal:note(core, reply, number, key, model, request, nth)
@@ -116,20 +169,19 @@ function Journal:call(key, model, request, worst, exchange, through)
   self.trial:_flush()
   local calls, sent, failure = study._calls, false, nil
   local function pay(launch)
-    if study._budget_usd and worst.usd == nil then
-      errors.raise("budget", ("the budget is in dollars, and the price of '%s' is not known: give price = { input =, output = } "
-        .. "(US dollars per million tokens) to lmopt.lm"):format(model))
-    end
-    local call
-    local function reserve()
-      call = self:reserve(core, { number, key, model, request, worst, nth })
-      calls.in_flight = calls.in_flight + 1
-    end
+    if worst.usd == nil and ledgers.needs_price(study._limits, model) then budget.no_price(model) end
+    local call, own
+    local function reserve() call, own = self:reserve(core, { number, key, model, request, worst, nth }) end
     reserve()
     -- The one way out; without a cost the worst case stays.
     local function settle(reply, cost, seconds)
       if not call then return end -- there is none: the reserve for another attempt was refused
       calls.in_flight = calls.in_flight - 1
+      calls.of[model] = calls.of[model] - 1
+      if own then
+        own.cost = cost
+        own:__close()
+      end
       local ok, problem, problem_kind = true, nil, nil
       if cost then ok, problem, problem_kind = core:settle_call(call, reply, cost, seconds) end
       local waiting = calls.waiting

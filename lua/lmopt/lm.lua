@@ -425,7 +425,7 @@ local function call_over_network(handle, input, context, sink)
     local store = client.open_cache(handle, sample)
     if store then
       local reply
-      local limited = budget.limits_tokens(budget.ledgers(secret.ledger))
+      local limited = budget.limits_tokens(budget.ledgers(secret.ledger), handle.name)
       reply, entries, name = recall.find(handle, provider, limited, input, store)
       if reply then return reply end
     end

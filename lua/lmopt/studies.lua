@@ -1,6 +1,7 @@
 --- How studies come to be, are found and go: `lmopt.create_study{...}` and its relatives.
 local core = require "lmopt.core.study"
 local errors = require "lmopt.error"
+local ledgers = require "lmopt.ledger"
 local pruners = require "lmopt.pruners"
 local records = require "lmopt.records"
 local samplers = require "lmopt.samplers"
@@ -75,26 +76,11 @@ local function check_flag(options, name, what)
   return value or false
 end
 
-local BUDGET = { "usd", "calls", "prompt_tokens", "completion_tokens" }
-
-local function check_budget(budget, what)
-  if budget == nil then return nil end
-  errors.check_type(budget, "budget", what, "table")
-  errors.check_options(budget, BUDGET, "budget", 3)
-  for _, name in ipairs(BUDGET) do
-    local limit = budget[name]
-    if limit ~= nil and (type(limit) ~= "number" or not (limit >= 0)) then
-      errors.misuse(("'%s' of budget must be a number of at least 0, not %s"):format(name, tostring(limit)), 3)
-    end
-  end
-  return budget
-end
-
 -- Without a name one is made up.
 local function default_name(seed) return "study-" .. (seed or core.draw_seed()) end
 
 --- Makes a study, or with load_if_exists goes on with the one of that name.
----@param options? { name: string?, storage: string?, direction: string?, directions: string[]?, seed: integer?, sampler: any, pruner: any, load_if_exists: boolean?, lag: integer?, order: ("number"|"arrival")?, budget: table? }
+---@param options? { name: string?, storage: string?, direction: string?, directions: string[]?, seed: integer?, sampler: any, pruner: any, load_if_exists: boolean?, lag: integer?, order: ("number"|"arrival")?, budget: table|false|nil }
 ---@return lmopt.Study
 function M.create(options)
   local what = "create_study"
@@ -105,7 +91,7 @@ function M.create(options)
   -- Everything is checked before a file is touched.
   samplers.resolve(options.sampler, what)
   pruners.resolve(options.pruner, what, #maximize)
-  check_budget(options.budget, what)
+  if options.budget then ledgers.check(options.budget, what, 3) end
   local handle, message, kind = core.open {
     name = check_text(options, "name", what) or default_name(seed),
     storage = storage,

@@ -3,6 +3,7 @@ local distributions = require "lmopt.distributions"
 local errors = require "lmopt.error"
 local journal = require "lmopt.journal"
 local json = require "lmopt.json"
+local ledgers = require "lmopt.ledger"
 local pruners = require "lmopt.pruners"
 local records = require "lmopt.records"
 local samplers = require "lmopt.samplers"
@@ -25,6 +26,7 @@ local M = {}
 ---@field user_attrs table<string, any>
 ---@field metric_names string[]?
 ---@field sampler_name string
+---@field budget { calls: integer?, tokens: integer?, prompt_tokens: integer?, completion_tokens: integer?, usd: number?, seconds: number?, models: table<string, lmopt.Limits>?, spent: table } the limits, and what is spent
 local methods, getters = {}, {}
 local FIELDS = { "name", "seed", "path", "directions", "usage", "sampler_name" } -- in _fields, so that no one sets them
 local Study = { __name = "lmopt.study" }
@@ -56,24 +58,29 @@ function M.wrap(handle, options, what)
     _fields = { name = info.name, seed = info.seed, path = info.path, directions = {}, usage = usage.new() },
     _running = {}, -- number -> trial that runs here
     _distributions = {}, -- core's distribution -> its table, shared by all snapshots
-    _calls = { in_flight = 0, waiting = {} },
+    _calls = { in_flight = 0, of = {}, waiting = {} }, -- `of`: how many are in flight, by model
   }, Study)
   for i, maximize in ipairs(info.maximize) do study.directions[i] = maximize and "maximize" or "minimize" end
   study:_set_sampler(samplers.resolve(options.sampler, what))
   study:_set_pruner(pruners.resolve(options.pruner, what, #study.directions))
-  if not info.path then study._ledger = journal.ledger(options.budget) end
-  if options.budget then
-    study._budget_usd = options.budget.usd ~= nil
-    study._budget_tokens = study._budget_usd or options.budget.completion_tokens ~= nil
-    local ok, message, kind = handle:set_budget(options.budget)
+  if not info.path then study._ledger = journal.memory() end
+  if options.budget ~= nil then
+    local ok, message, kind = study:_accounts():set_budget(ledgers.list(options.budget))
     if ok == nil then fail(message, kind) end
-  elseif info.path then
-    local limit, message, kind = handle:budget()
-    if not limit then fail(message, kind) end
-    study._budget_usd = limit.usd >= 0
-    study._budget_tokens = study._budget_usd or limit.completion_tokens >= 0
   end
+  study._limits = ledgers.limits_of(study:_read_accounts())
   return study
+end
+
+-- --- the budget ---
+
+-- Where its calls are counted: its file, or in memory.
+function methods:_accounts() return self._ledger or self._core end
+
+function methods:_read_accounts()
+  local found, message, kind = self:_accounts():accounts()
+  if not found then fail(message, kind) end
+  return found
 end
 
 -- --- sampler, pruner, views ---
@@ -459,6 +466,14 @@ function getters:system_attrs() return attributes(self, false) end
 
 function getters:metric_names()
   return attributes(self, false)["study:metric_names"]
+end
+
+--- The limits (nil: none), and what all runs have spent, calls under way included with the most they can cost.
+function getters:budget()
+  local accounts = self:_read_accounts()
+  local made = ledgers.limits_of(accounts)
+  made.spent = ledgers.spent_of(accounts)
+  return made
 end
 
 function getters:direction() return self.directions[1] end

@@ -372,14 +372,30 @@ function study:replay_call(number, key, nth) end
 ---@return string? kind
 function study:calls(number) end
 
----@param limit { usd: number?, calls: integer?, prompt_tokens: integer?, completion_tokens: integer? }
----@return boolean? stored
+---@class lmopt.core.Account
+---@field model string "": all of the study
+---@field limit { calls: integer?, tokens: integer?, prompt_tokens: integer?, completion_tokens: integer?, usd: number?, seconds: number? }
+---@field spent lmopt.core.Cost and `seconds`
+
+--- What may be spent and is: of the study, its models after it, or (without limits) of one trial; nil without a storage.
+---@param number? integer
+---@return lmopt.core.Account[]? accounts
 ---@return string? message
 ---@return string? kind
-function study:set_budget(limit) end
+function study:accounts(number) end
 
----@return lmopt.core.Cost? limit
----@return lmopt.core.Cost? spent
-function study:budget() end
+--- Replaces all limits; each item has `model` and limits.
+---@param limits table[]
+---@return boolean? stored false without a storage
+---@return string? message
+---@return string? kind
+function study:set_budget(limits) end
+
+--- Spends seconds of a run: as many as the limit leaves. A negative number gives back. nil without a storage.
+---@param wanted number
+---@return number? taken
+---@return string? message
+---@return string? kind
+function study:take_seconds(wanted) end
 
 return core

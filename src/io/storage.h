@@ -153,16 +153,52 @@ lmopt_status lm_storage_set_property(lm_storage *s, lm_id study, const char *key
 /* NULL in *json: not set. The caller frees it. */
 lmopt_status lm_storage_property(lm_storage *s, lm_id study, const char *key, char **json, lm_error *e);
 
+/* What calls amount to. Cached tokens are among the prompt's, reasoning tokens among the completion's. */
+typedef struct lm_cost {
+  long long calls;
+  long long prompt_tokens, completion_tokens;
+  double usd;
+  long long cached_tokens, reasoning_tokens;
+} lm_cost;
+
+/* Limits; a negative one is none. `tokens`: of prompts and completions together. */
+typedef struct lm_limit {
+  long long calls, tokens, prompt_tokens, completion_tokens;
+  double usd, seconds;
+} lm_limit;
+
+extern const lm_limit lm_no_limit;
+
+/* What a study may spend and has spent, all of it (`model` is "") or on one model. */
+typedef struct lm_account {
+  const char *model; /* lives for the call */
+  lm_limit limit;
+  lm_cost spent;  /* what calls under way may cost included */
+  double seconds; /* of runs; of the whole only */
+} lm_account;
+
+/* Replaces all limits of a study. Of an account `model` and `limit` are read; a model's seconds are not limited. */
+lmopt_status lm_storage_set_budget(lm_storage *s, lm_id study, const lm_account *limits, size_t count, lm_error *e);
+/* One account; nothing spent and no limit when there is none. `model` of the result is the argument. */
+lmopt_status lm_storage_account(lm_storage *s, lm_id study, const char *model, lm_account *account, lm_error *e);
+/* All of them: the whole first, then the models by their names. */
+lmopt_status lm_storage_accounts(lm_storage *s, lm_id study, void (*each)(void *userdata, const lm_account *account),
+                                 void *userdata, lm_error *e);
+/* What the calls of one trial amount to, by model; without limits. */
+lmopt_status lm_storage_trial_accounts(lm_storage *s, lm_id trial,
+                                       void (*each)(void *userdata, const lm_account *account), void *userdata,
+                                       lm_error *e);
+/*
+** Spends seconds of a run: as many of `wanted` as the limit leaves, which may be
+** 0; a negative number gives back. Taken before they pass, they are a hard limit.
+*/
+lmopt_status lm_storage_take_seconds(lm_storage *s, lm_id study, double wanted, double *taken, lm_error *e);
+
 /*
 ** The journal of model calls of a trial, which is the budget's ledger too: a
 ** call is entered with its worst case before it is sent, and settled when the reply arrived; the text of a
 ** reply is stored before anybody sees it. Interrupted trials read it back instead of sending again.
 */
-typedef struct lm_cost {
-  long long calls;
-  long long prompt_tokens, completion_tokens;
-  double usd;
-} lm_cost;
 /* LMOPT_LIMIT: the study's budget can't pay the worst case; nothing was entered. trial may be 0: no trial. */
 lmopt_status lm_storage_reserve_call(lm_storage *s, lm_id study, lm_id trial, const char *key, const char *model,
                                      const char *request, const lm_cost *worst, lm_id *call, lm_error *e);
@@ -171,9 +207,6 @@ lmopt_status lm_storage_settle_call(lm_storage *s, lm_id call, const char *reply
                                     lm_error *e);
 /* The reply of an earlier, settled call of this trial with that key, the `nth` (0-based) of them; NULL: none. The caller frees it. */
 lmopt_status lm_storage_replay_call(lm_storage *s, lm_id trial, const char *key, size_t nth, char **reply, lm_error *e);
-/* Limits of a study, each of the four; a negative one is none. */
-lmopt_status lm_storage_set_budget(lm_storage *s, lm_id study, const lm_cost *limit, lm_error *e);
-lmopt_status lm_storage_budget(lm_storage *s, lm_id study, lm_cost *limit, lm_cost *spent, lm_error *e);
 
 typedef struct lm_stored_call {
   lm_id call;

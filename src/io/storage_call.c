@@ -1,7 +1,7 @@
 /*
-** The journal of model calls. It is the budget's ledger too: the worst case is
-** added to what is spent when a call is entered, and replaced by the cost when it
-** is settled; after a crash in between the worst case stays.
+** The journal of model calls. The worst case is added to what is spent when a
+** call is entered (storage_budget.c), and replaced by the cost when it is
+** settled; after a crash in between the worst case stays.
 **
 ** Texts are kept once, under their SHA-256. Only bodies come here, never headers or keys.
 */
@@ -35,90 +35,11 @@ static lmopt_status keep_text(lm_storage *s, const char *text, char hash[HASH_SI
   return lm_storage_run(s, statement, e);
 }
 
-static void bind_cost(sqlite3_stmt *statement, int first, const lm_cost *cost) {
-  sqlite3_bind_int64(statement, first, cost->calls);
-  sqlite3_bind_int64(statement, first + 1, cost->prompt_tokens);
-  sqlite3_bind_int64(statement, first + 2, cost->completion_tokens);
-  sqlite3_bind_double(statement, first + 3, cost->usd);
-}
-
-static lm_cost read_cost(sqlite3_stmt *row, int first) {
-  lm_cost cost = {.calls = sqlite3_column_int64(row, first),
-                  .prompt_tokens = sqlite3_column_int64(row, first + 1),
-                  .completion_tokens = sqlite3_column_int64(row, first + 2),
-                  .usd = sqlite3_column_double(row, first + 3)};
-  return cost;
-}
-
-/* --- budgets --- */
-
-static lmopt_status read_budget(lm_storage *s, lm_id study, lm_cost *limit, lm_cost *spent, lm_error *e) {
-  lm_cost none = {-1, -1, -1, -1}, nothing = {0, 0, 0, 0};
-  *limit = none;
-  *spent = nothing;
-  if (!s->own_tables) return LMOPT_OK;
-  sqlite3_stmt *statement = lm_storage_statement(s, LM_SQL_BUDGET_GET, e);
-  if (!statement) return lm_storage_failed(e);
-  sqlite3_bind_int64(statement, 1, study);
-  int found = lm_storage_step(s, statement, e);
-  if (found == 1) {
-    *limit = read_cost(statement, 0);
-    *spent = read_cost(statement, 4);
-    sqlite3_reset(statement);
-  }
-  return found < 0 ? (lmopt_status)found : LMOPT_OK;
-}
-
-lmopt_status lm_storage_budget(lm_storage *s, lm_id study, lm_cost *limit, lm_cost *spent, lm_error *e) {
-  lmopt_status status = lm_storage_enter_reading(s, e);
-  if (status != LMOPT_OK) return status;
-  return lm_storage_leave_reading(s, read_budget(s, study, limit, spent, e), e);
-}
-
-lmopt_status lm_storage_set_budget(lm_storage *s, lm_id study, const lm_cost *limit, lm_error *e) {
-  bool outermost;
-  lmopt_status status = lm_storage_enter(s, &outermost, e);
-  if (status != LMOPT_OK) return status;
-  sqlite3_stmt *statement = lm_storage_statement(s, LM_SQL_BUDGET_SET, e);
-  if (statement) {
-    sqlite3_bind_int64(statement, 1, study);
-    bind_cost(statement, 2, limit);
-    status = lm_storage_run(s, statement, e);
-  } else {
-    status = lm_storage_failed(e);
-  }
-  return lm_storage_leave(s, outermost, status, e);
-}
-
-static lmopt_status fail_budget(lm_storage *s, lm_id study, const lm_cost *worst, lm_error *e) {
-  lm_cost limit, spent;
-  lmopt_status status = read_budget(s, study, &limit, &spent, e);
-  if (status != LMOPT_OK) return status;
-  if (limit.calls >= 0 && spent.calls + worst->calls > limit.calls)
-    return lm_fail(e, LMOPT_LIMIT, "the study's budget is spent: %lld of %lld calls are made or under way", spent.calls,
-                   limit.calls);
-  if (limit.usd >= 0 && spent.usd + worst->usd > limit.usd)
-    return lm_fail(e, LMOPT_LIMIT,
-                   "the study's budget is spent: $%.6f of $%.6f are spent or reserved, and this call may cost $%.6f",
-                   spent.usd, limit.usd, worst->usd);
-  return lm_fail(e, LMOPT_LIMIT, "the study's budget is spent: its limit of tokens leaves no room for this call");
-}
-
 /* --- calls --- */
-
-static lmopt_status spend(lm_storage *s, lm_id study, const lm_cost *worst, lm_error *e) {
-  sqlite3_stmt *statement = lm_storage_statement(s, LM_SQL_BUDGET_RESERVE, e);
-  if (!statement) return lm_storage_failed(e);
-  sqlite3_bind_int64(statement, 1, study);
-  bind_cost(statement, 2, worst);
-  lmopt_status status = lm_storage_run(s, statement, e);
-  if (status != LMOPT_OK) return status;
-  return sqlite3_changes(s->database) == 1 ? LMOPT_OK : fail_budget(s, study, worst, e);
-}
 
 static lmopt_status reserve(lm_storage *s, lm_id study, lm_id trial, const char *key, const char *model,
                             const char *request, const lm_cost *worst, lm_error *e) {
-  lmopt_status status = spend(s, study, worst, e);
+  lmopt_status status = lm_storage_spend(s, study, model, worst, e);
   char hash[HASH_SIZE], now[LM_DATE_SIZE];
   if (status == LMOPT_OK) status = keep_text(s, request, hash, e);
   if (status != LMOPT_OK) return status;
@@ -131,10 +52,10 @@ static lmopt_status reserve(lm_storage *s, lm_id study, lm_id trial, const char 
   else
     sqlite3_bind_null(statement, 2);
   lm_storage_bind_text(statement, 3, key);
-  lm_storage_bind_text(statement, 4, model ? model : "");
+  lm_storage_bind_text(statement, 4, model);
   lm_storage_bind_text(statement, 5, request ? hash : NULL);
-  bind_cost(statement, 6, worst);
-  lm_storage_bind_text(statement, 10, now);
+  lm_storage_bind_cost(statement, 6, worst);
+  lm_storage_bind_text(statement, 12, now);
   return lm_storage_run(s, statement, e);
 }
 
@@ -147,6 +68,7 @@ lmopt_status lm_storage_reserve_call(lm_storage *s, lm_id study, lm_id trial, co
   bool outermost;
   lmopt_status status = lm_storage_enter(s, &outermost, e);
   if (status != LMOPT_OK) return status;
+  if (!model || !*model) model = "unnamed"; /* the account without a name is everybody's */
   status = reserve(s, study, trial, key, model, request, worst, e);
   lm_id made = sqlite3_last_insert_rowid(s->database);
   status = lm_storage_leave(s, outermost, status, e);
@@ -164,7 +86,7 @@ static lmopt_status find_call(lm_storage *s, lm_id call, lm_id *study, lm_cost *
   const char *state = lm_storage_column_text(statement, 1);
   bool reserved = state && strcmp(state, "RESERVED") == 0;
   *study = sqlite3_column_int64(statement, 0);
-  *worst = read_cost(statement, 2);
+  *worst = lm_storage_read_cost(statement, 2);
   sqlite3_reset(statement);
   return reserved ? LMOPT_OK : lm_fail(e, LMOPT_MISUSE, "the call %lld is settled already", call);
 }
@@ -177,20 +99,25 @@ static lmopt_status settle(lm_storage *s, lm_id call, const char *reply, const l
   lmopt_status status = find_call(s, call, &study, &worst, e);
   if (status == LMOPT_OK) status = keep_text(s, reply, hash, e);
   if (status != LMOPT_OK) return status;
-  lm_cost change = {actual->calls - worst.calls, actual->prompt_tokens - worst.prompt_tokens,
-                    actual->completion_tokens - worst.completion_tokens, actual->usd - worst.usd};
+  lm_cost change = {.calls = actual->calls - worst.calls,
+                    .prompt_tokens = actual->prompt_tokens - worst.prompt_tokens,
+                    .completion_tokens = actual->completion_tokens - worst.completion_tokens,
+                    .usd = actual->usd - worst.usd,
+                    .cached_tokens = actual->cached_tokens - worst.cached_tokens,
+                    .reasoning_tokens = actual->reasoning_tokens - worst.reasoning_tokens};
   sqlite3_stmt *statement = lm_storage_statement(s, LM_SQL_BUDGET_SETTLE, e);
   if (!statement) return lm_storage_failed(e);
   sqlite3_bind_int64(statement, 1, study);
-  bind_cost(statement, 2, &change);
+  sqlite3_bind_int64(statement, 2, call);
+  lm_storage_bind_cost(statement, 3, &change);
   status = lm_storage_run(s, statement, e);
   if (status != LMOPT_OK) return status;
   if (!(statement = lm_storage_statement(s, LM_SQL_CALL_SETTLE, e))) return lm_storage_failed(e);
   sqlite3_bind_int64(statement, 1, call);
   lm_storage_bind_text(statement, 2, reply ? "DONE" : "FAILED");
   lm_storage_bind_text(statement, 3, reply ? hash : NULL);
-  bind_cost(statement, 4, actual);
-  sqlite3_bind_double(statement, 8, seconds);
+  lm_storage_bind_cost(statement, 4, actual);
+  sqlite3_bind_double(statement, 10, seconds);
   return lm_storage_run(s, statement, e);
 }
 
@@ -240,7 +167,10 @@ lmopt_status lm_storage_calls(lm_storage *s, lm_id trial, void (*each)(void *use
                            .model = lm_storage_column_text(statement, 1),
                            .request = lm_storage_column_text(statement, 2),
                            .reply = lm_storage_column_text(statement, 3),
-                           .cost = read_cost(statement, 4),
+                           .cost = {.calls = sqlite3_column_int64(statement, 4),
+                                    .prompt_tokens = sqlite3_column_int64(statement, 5),
+                                    .completion_tokens = sqlite3_column_int64(statement, 6),
+                                    .usd = sqlite3_column_double(statement, 7)},
                            .seconds = sqlite3_column_double(statement, 8)};
     each(userdata, &call);
   }

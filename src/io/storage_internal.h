@@ -9,7 +9,8 @@
 ** storage_read.c     reading trials
 ** storage_write.c    writing trials
 ** storage_owner.c    who runs which trial
-** storage_call.c     the journal of model calls and the budget's ledger
+** storage_call.c     the journal of model calls
+** storage_budget.c   the budget's ledger
 ** storage_json.c     reading JSON texts
 ** storage_range.c    distributions to texts and back, each text once
 */
@@ -75,10 +76,14 @@ typedef enum lm_sql {
   LM_SQL_OWNED_ANY,
   LM_SQL_OWNED_LIST,
   LM_SQL_TEXT_INSERT,
-  LM_SQL_BUDGET_SET,
-  LM_SQL_BUDGET_GET,
+  LM_SQL_LIMITS_CLEAR,
+  LM_SQL_LIMIT_SET,
+  LM_SQL_ACCOUNT_GET,
+  LM_SQL_ACCOUNT_LIST,
+  LM_SQL_ACCOUNT_SECONDS,
   LM_SQL_BUDGET_RESERVE,
   LM_SQL_BUDGET_SETTLE,
+  LM_SQL_TRIAL_ACCOUNTS,
   LM_SQL_CALL_INSERT,
   LM_SQL_CALL_FIND,
   LM_SQL_CALL_SETTLE,
@@ -118,6 +123,7 @@ struct lm_storage {
   pid_t process; /* a connection must not cross a fork */
   bool read_only;
   bool own_tables;  /* lmopt_* tables are there */
+  bool outdated;    /* a reader of the tables of an older lmopt, which have no accounts */
   bool immutable;   /* a reader without locks: nobody had the file open */
   struct stat seen; /* the file of an immutable reader when it was opened */
   long long reopened;
@@ -190,7 +196,8 @@ bool lm_storage_reader_torn(const lm_storage *s);
 typedef struct lm_recognised {
   bool empty;      /* no tables at all */
   bool lacking;    /* some table is missing that a writer makes */
-  bool own_tables; /* lmopt's tables, of this version */
+  bool own_tables; /* lmopt's tables */
+  bool outdated;   /* of an older version, which a writer changes to this one */
   bool made_here;  /* the file was made by lmopt */
   bool unfinished; /* it could not be told: see lm_storage_unfinished */
 } lm_recognised;
@@ -198,6 +205,8 @@ typedef struct lm_recognised {
 lmopt_status lm_storage_recognise(const char *path, sqlite3 *database, lm_recognised *out, lm_error *e);
 /* Optuna's tables where they are missing, and lmopt's; inside a transaction. */
 lmopt_status lm_storage_create_tables(lm_storage *s, bool made_here, lm_error *e);
+/* Changes lmopt's tables from an older version; inside a transaction. */
+lmopt_status lm_storage_update_tables(lm_storage *s, lm_error *e);
 
 /* --- storage_study.c --- */
 
@@ -209,6 +218,14 @@ lmopt_status lm_storage_copy_column(lm_storage *s, sqlite3_stmt *statement, int 
 /* --- storage_write.c --- */
 
 int lm_storage_read_state(const char *text); /* -1: none */
+
+/* --- storage_budget.c --- */
+
+/* A cost in its six columns, calls, prompt_tokens, completion_tokens, usd, cached_tokens, reasoning_tokens. */
+void lm_storage_bind_cost(sqlite3_stmt *statement, int first, const lm_cost *cost);
+lm_cost lm_storage_read_cost(sqlite3_stmt *row, int first);
+/* Enters what a call may cost; LMOPT_LIMIT: there is no room for it, and nothing was written. Inside a transaction. */
+lmopt_status lm_storage_spend(lm_storage *s, lm_id study, const char *model, const lm_cost *worst, lm_error *e);
 
 /* --- storage_owner.c --- */
 

@@ -220,6 +220,7 @@ lmopt_status lm_storage_refresh_reader(lm_storage *s, lm_error *e) {
     return status;
   }
   s->own_tables = found.own_tables;
+  s->outdated = found.outdated;
   s->reopened++;
   return LMOPT_OK;
 }
@@ -267,13 +268,15 @@ static bool in_wal(lm_storage *s) {
 /* Tables that are missing are made; what the file is was told before, but others may have been quicker. */
 static lmopt_status prepare_tables(lm_storage *s, lm_recognised *found, lm_error *e) {
   lmopt_status status = lm_storage_recognise(s->path, s->database, found, e);
-  if (status != LMOPT_OK || found->own_tables) return status;
+  if (status != LMOPT_OK || (found->own_tables && !found->outdated)) return status;
   status = lm_storage_begin(s, e);
   if (status != LMOPT_OK) return status;
   status = lm_storage_recognise(s->path, s->database, found, e);
   if (status == LMOPT_OK && !found->own_tables) {
     found->made_here = found->empty;
     status = lm_storage_create_tables(s, found->made_here, e);
+  } else if (status == LMOPT_OK && found->outdated) {
+    status = lm_storage_update_tables(s, e);
   }
   return lm_storage_leave(s, true, status, e);
 }
@@ -328,6 +331,7 @@ static lmopt_status open_checked(lm_storage *s, unsigned flags, lm_error *e) {
     if (status != LMOPT_OK) return status;
     if (flags & LM_STORAGE_READ_ONLY) {
       s->own_tables = found.own_tables;
+      s->outdated = found.outdated;
       if (found.lacking)
         return lm_fail(e, LMOPT_STORAGE, "'%s' lacks some of its tables: open it once for writing, which makes them",
                        s->path);

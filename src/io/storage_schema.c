@@ -9,7 +9,7 @@
 #include "io/storage_internal.h"
 
 #define REVISION "v3.2.0.a"
-enum { SCHEMA_VERSION = 12 /* frozen by Optuna */, OWN_VERSION = 1 };
+enum { SCHEMA_VERSION = 12 /* frozen by Optuna */, OWN_VERSION = 2 };
 
 static const char *const optuna_tables =
     "CREATE TABLE IF NOT EXISTS studies (study_id INTEGER NOT NULL, study_name VARCHAR(512) NOT NULL, PRIMARY KEY "
@@ -60,6 +60,20 @@ static const char *const optuna_stamps =
     "');"
     "INSERT INTO alembic_version VALUES ('" REVISION "');";
 
+/* A study's limits and what is spent of them: of all its calls (model '') and of those to each model. */
+#define BUDGETS(name)                                                                                         \
+  "CREATE TABLE " name                                                                                        \
+  " (study_id INTEGER NOT NULL, model TEXT NOT NULL, limit_calls INTEGER NOT NULL DEFAULT -1, "               \
+  "limit_tokens INTEGER NOT NULL DEFAULT -1, limit_prompt_tokens INTEGER NOT NULL DEFAULT -1, "               \
+  "limit_completion_tokens INTEGER NOT NULL DEFAULT -1, limit_usd REAL NOT NULL DEFAULT -1, "                 \
+  "limit_seconds REAL NOT NULL DEFAULT -1, spent_calls INTEGER NOT NULL DEFAULT 0, "                          \
+  "spent_prompt_tokens INTEGER NOT NULL DEFAULT 0, spent_completion_tokens INTEGER NOT NULL DEFAULT 0, "      \
+  "spent_cached_tokens INTEGER NOT NULL DEFAULT 0, spent_reasoning_tokens INTEGER NOT NULL DEFAULT 0, "       \
+  "spent_usd REAL NOT NULL DEFAULT 0, spent_seconds REAL NOT NULL DEFAULT 0, PRIMARY KEY (study_id, model)) " \
+  "WITHOUT ROWID;"
+#define CACHED "cached_tokens INTEGER NOT NULL DEFAULT 0"
+#define REASONING "reasoning_tokens INTEGER NOT NULL DEFAULT 0"
+
 /*
 ** Owner ids are never given twice (AUTOINCREMENT): a trial whose owner's row
 ** is gone must not fall to whoever comes next. The second index makes taking
@@ -77,16 +91,30 @@ static const char *const own_tables =
     "NULL, "
     "model TEXT NOT NULL, request TEXT, reply TEXT, state TEXT NOT NULL, calls INTEGER NOT NULL, prompt_tokens INTEGER "
     "NOT NULL, "
-    "completion_tokens INTEGER NOT NULL, usd REAL NOT NULL, seconds REAL NOT NULL DEFAULT 0, made TEXT NOT NULL);"
+    "completion_tokens INTEGER NOT NULL, usd REAL NOT NULL, seconds REAL NOT NULL DEFAULT 0, made TEXT NOT NULL, "
+    CACHED ", " REASONING ");"
     "CREATE INDEX lmopt_calls_trial ON lmopt_calls (trial_id, key);"
     "CREATE INDEX lmopt_calls_study ON lmopt_calls (study_id);"
-    "CREATE TABLE lmopt_budgets (study_id INTEGER PRIMARY KEY, limit_calls INTEGER NOT NULL DEFAULT -1, "
-    "limit_prompt_tokens INTEGER NOT NULL DEFAULT -1, limit_completion_tokens INTEGER NOT NULL DEFAULT -1, "
-    "limit_usd REAL NOT NULL DEFAULT -1, spent_calls INTEGER NOT NULL DEFAULT 0, spent_prompt_tokens INTEGER NOT NULL "
-    "DEFAULT 0, "
-    "spent_completion_tokens INTEGER NOT NULL DEFAULT 0, spent_usd REAL NOT NULL DEFAULT 0);"
+    BUDGETS("lmopt_budgets")
     "CREATE INDEX lmopt_trials_number ON trials (study_id, number);"
     "CREATE INDEX lmopt_trials_waiting ON trials (study_id, number) WHERE state = 'WAITING';";
+
+/* Version 1 had one row of a study, and four limits. */
+static const char *const from_version_1 =
+    "ALTER TABLE lmopt_calls ADD COLUMN " CACHED ";"
+    "ALTER TABLE lmopt_calls ADD COLUMN " REASONING ";" BUDGETS(
+        "lmopt_accounts") "INSERT INTO lmopt_accounts(study_id, model, limit_calls, limit_prompt_tokens, "
+                          "limit_completion_tokens, limit_usd, "
+                          "spent_calls, spent_prompt_tokens, spent_completion_tokens, spent_usd) "
+                          "SELECT study_id, '', limit_calls, limit_prompt_tokens, limit_completion_tokens, limit_usd, "
+                          "spent_calls, spent_prompt_tokens, spent_completion_tokens, spent_usd FROM lmopt_budgets;"
+                          "INSERT INTO lmopt_accounts(study_id, model, spent_calls, spent_prompt_tokens, "
+                          "spent_completion_tokens, spent_usd) "
+                          "SELECT study_id, model, sum(calls), sum(prompt_tokens), sum(completion_tokens), total(usd) "
+                          "FROM lmopt_calls WHERE model <> '' GROUP BY study_id, model;"
+                          "DROP TABLE lmopt_budgets;"
+                          "ALTER TABLE lmopt_accounts RENAME TO lmopt_budgets;"
+                          "UPDATE lmopt_version SET version = 2";
 
 /* Every revision before ours; https://github.com/optuna/optuna/tree/master/optuna/storages/_rdb/alembic/versions */
 static const char *const older_revisions[] = {"v0.9.0.a", "v1.2.0.a", "v1.3.0.a", "v2.4.0.a", "v2.6.0.a",
@@ -186,6 +214,7 @@ static lmopt_status check_own(const look *l) {
   found = ask(l, "SELECT max(made_here) FROM lmopt_version", &made_here, NULL, 0);
   if (found < 0) return (lmopt_status)found;
   l->out->own_tables = true;
+  l->out->outdated = version < OWN_VERSION;
   l->out->made_here = made_here != 0;
   return LMOPT_OK;
 }
@@ -217,3 +246,5 @@ lmopt_status lm_storage_create_tables(lm_storage *s, bool made_here, lm_error *e
   snprintf(sql, sizeof sql, "INSERT INTO lmopt_version VALUES (%d, %d)", OWN_VERSION, made_here ? 1 : 0);
   return status == LMOPT_OK ? lm_storage_run_text(s, sql, e) : status;
 }
+
+lmopt_status lm_storage_update_tables(lm_storage *s, lm_error *e) { return lm_storage_run_text(s, from_version_1, e); }

@@ -13,8 +13,17 @@
   "ON a.trial_id = t.trial_id WHERE " SCANNED " ORDER BY t.trial_id, a." column
 /* All rows of a table of trials' parts, as they were stored: whose they are is for the reader to see. */
 #define WHOLE(columns, table, key) "SELECT " columns " FROM " table " ORDER BY " key
-/* spent + worst stays within a limit; the last factor forgives the rounding of sums of dollars. */
-#define WITHIN(name, place) "(limit_" name " < 0 OR spent_" name " + " place " <= limit_" name ")"
+#define LIMITS "limit_calls, limit_tokens, limit_prompt_tokens, limit_completion_tokens, limit_usd, limit_seconds"
+#define SPENT \
+  "spent_calls, spent_prompt_tokens, spent_completion_tokens, spent_usd, spent_cached_tokens, spent_reasoning_tokens"
+/* Costs are added to both accounts of a call, the whole's and the model's. */
+#define ADDED(name, place) "spent_" name " = max(0, spent_" name " + " place ")"
+#define ALL_ADDED                                                                                             \
+  ADDED("calls", "?3")                                                                                        \
+  ", " ADDED("prompt_tokens", "?4") ", " ADDED("completion_tokens", "?5") ", " ADDED("usd", "?6") ", " ADDED( \
+      "cached_tokens", "?7") ", " ADDED("reasoning_tokens", "?8")
+#define COSTS(of) \
+  of "calls, " of "prompt_tokens, " of "completion_tokens, " of "usd, " of "cached_tokens, " of "reasoning_tokens"
 
 const char *const lm_storage_sql[LM_SQL_COUNT] = {
     [LM_SQL_BEGIN] = "BEGIN IMMEDIATE",
@@ -121,34 +130,36 @@ const char *const lm_storage_sql[LM_SQL_COUNT] = {
         "WHERE t.study_id = ?1 AND t.state = 'RUNNING' AND x.owner_id <> ?2 ORDER BY x.owner_id, t.trial_id",
 
     [LM_SQL_TEXT_INSERT] = "INSERT INTO lmopt_texts(hash, text) VALUES (?1, ?2) ON CONFLICT(hash) DO NOTHING",
-    [LM_SQL_BUDGET_SET] =
-        "INSERT INTO lmopt_budgets(study_id, limit_calls, limit_prompt_tokens, limit_completion_tokens, limit_usd) "
-        "VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT(study_id) DO UPDATE SET limit_calls = excluded.limit_calls, "
-        "limit_prompt_tokens = excluded.limit_prompt_tokens, limit_completion_tokens = "
-        "excluded.limit_completion_tokens, "
-        "limit_usd = excluded.limit_usd",
-    [LM_SQL_BUDGET_GET] =
-        "SELECT limit_calls, limit_prompt_tokens, limit_completion_tokens, limit_usd, "
-        "spent_calls, spent_prompt_tokens, spent_completion_tokens, spent_usd FROM lmopt_budgets WHERE study_id = ?1",
-    [LM_SQL_BUDGET_RESERVE] =
-        "INSERT INTO lmopt_budgets(study_id, spent_calls, spent_prompt_tokens, spent_completion_tokens, spent_usd) "
-        "VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT(study_id) DO UPDATE SET spent_calls = spent_calls + ?2, "
-        "spent_prompt_tokens = spent_prompt_tokens + ?3, spent_completion_tokens = spent_completion_tokens + ?4, "
-        "spent_usd = spent_usd + ?5 WHERE " WITHIN("calls", "?2") " AND " WITHIN("prompt_tokens", "?3") " AND " WITHIN(
-            "completion_tokens", "?4") " AND (limit_usd < 0 OR spent_usd + ?5 <= limit_usd * 1.000000000001)",
+    [LM_SQL_LIMITS_CLEAR] =
+        "UPDATE lmopt_budgets SET limit_calls = -1, limit_tokens = -1, limit_prompt_tokens = -1, "
+        "limit_completion_tokens = -1, limit_usd = -1, limit_seconds = -1 WHERE study_id = ?1",
+    [LM_SQL_LIMIT_SET] =
+        "INSERT INTO lmopt_budgets(study_id, model, " LIMITS
+        ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) "
+        "ON CONFLICT(study_id, model) DO UPDATE SET limit_calls = ?3, limit_tokens = ?4, limit_prompt_tokens = ?5, "
+        "limit_completion_tokens = ?6, limit_usd = ?7, limit_seconds = ?8",
+    [LM_SQL_ACCOUNT_GET] =
+        "SELECT model, " LIMITS ", " SPENT ", spent_seconds FROM lmopt_budgets WHERE study_id = ?1 AND model = ?2",
+    [LM_SQL_ACCOUNT_LIST] =
+        "SELECT model, " LIMITS ", " SPENT ", spent_seconds FROM lmopt_budgets WHERE study_id = ?1 ORDER BY model",
+    [LM_SQL_ACCOUNT_SECONDS] =
+        "INSERT INTO lmopt_budgets(study_id, model, spent_seconds) VALUES (?1, '', max(0.0, ?2)) "
+        "ON CONFLICT(study_id, model) DO UPDATE SET spent_seconds = max(0.0, spent_seconds + ?2)",
+    [LM_SQL_BUDGET_RESERVE] = "INSERT INTO lmopt_budgets(study_id, model, " SPENT
+                              ") VALUES (?1, '', ?3, ?4, ?5, ?6, ?7, ?8), (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) "
+                              "ON CONFLICT(study_id, model) DO UPDATE SET " ALL_ADDED,
     [LM_SQL_BUDGET_SETTLE] =
-        "UPDATE lmopt_budgets SET spent_calls = max(0, spent_calls + ?2), "
-        "spent_prompt_tokens = max(0, spent_prompt_tokens + ?3), "
-        "spent_completion_tokens = max(0, spent_completion_tokens + ?4), spent_usd = max(0.0, spent_usd + ?5) "
-        "WHERE study_id = ?1",
-    [LM_SQL_CALL_INSERT] =
-        "INSERT INTO lmopt_calls(study_id, trial_id, key, model, request, state, calls, prompt_tokens, "
-        "completion_tokens, usd, made) VALUES (?1, ?2, ?3, ?4, ?5, 'RESERVED', ?6, ?7, ?8, ?9, ?10)",
-    [LM_SQL_CALL_FIND] =
-        "SELECT study_id, state, calls, prompt_tokens, completion_tokens, usd FROM lmopt_calls WHERE call_id = ?1",
+        "UPDATE lmopt_budgets SET " ALL_ADDED
+        " WHERE study_id = ?1 AND model IN ('', (SELECT model FROM lmopt_calls WHERE call_id = ?2))",
+    [LM_SQL_TRIAL_ACCOUNTS] =
+        "SELECT model, sum(calls), sum(prompt_tokens), sum(completion_tokens), total(usd), sum(cached_tokens), "
+        "sum(reasoning_tokens) FROM lmopt_calls WHERE trial_id = ?1 GROUP BY model ORDER BY model",
+    [LM_SQL_CALL_INSERT] = "INSERT INTO lmopt_calls(study_id, trial_id, key, model, request, state, " COSTS(
+        "") ", made) VALUES (?1, ?2, ?3, ?4, ?5, 'RESERVED', ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+    [LM_SQL_CALL_FIND] = "SELECT study_id, state, " COSTS("") " FROM lmopt_calls WHERE call_id = ?1",
     [LM_SQL_CALL_SETTLE] =
         "UPDATE lmopt_calls SET state = ?2, reply = ?3, calls = ?4, prompt_tokens = ?5, completion_tokens = ?6, "
-        "usd = ?7, seconds = ?8 WHERE call_id = ?1",
+        "usd = ?7, cached_tokens = ?8, reasoning_tokens = ?9, seconds = ?10 WHERE call_id = ?1",
     [LM_SQL_CALL_REPLAY] =
         "SELECT x.text FROM lmopt_calls c JOIN lmopt_texts x ON x.hash = c.reply "
         "WHERE c.trial_id = ?1 AND c.key = ?2 AND c.state = 'DONE' ORDER BY c.call_id LIMIT 1 OFFSET ?3",

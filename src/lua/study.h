@@ -26,10 +26,28 @@ lm_buffer *lm_study_push_buffer(lua_State *L);
 */
 bool lm_study_read_distribution(lua_State *L, int index, lm_distribution *d, lm_error *e);
 
+/* Argument 1; *s is NULL for a study in memory. False: it is closed, which is not the same. */
+bool lm_study_storage_of(lua_State *L, lm_study **study, lm_storage **s, lm_error *e);
+/* Pushes a text that is ours, and frees it, whether or not Lua has memory. Returns 1. */
+int lm_study_push_text(lua_State *L, const lm_allocator *a, char *text);
+
+/*
+** A list that is filled from inside a walk through a file: what Lua raises
+** there must not leave the walk, so every item is pushed protected.
+*/
+typedef struct lm_listing {
+  lua_State *L;       /* the list is on top */
+  lua_CFunction push; /* (list, item as light userdata) -> nothing */
+  bool failed;
+} lm_listing;
+void lm_study_add_item(lm_listing *listing, const void *item);
+lmopt_status lm_study_listing_status(const lm_listing *listing, lmopt_status status, lm_error *e);
+
 /* Each adds functions to the table on top of the stack. [-0, +0, m] */
 void lm_study_add_sampler_methods(lua_State *L);
 void lm_study_add_record_methods(lua_State *L);
 void lm_study_add_call_methods(lua_State *L);
+void lm_study_add_file_methods(lua_State *L);
 void lm_study_add_functions(lua_State *L);
 void lm_study_add_random(lua_State *L);
 

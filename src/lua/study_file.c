@@ -1,14 +1,10 @@
-/*
-** What a study keeps beside its trials (properties, the journal of model
-** calls, the budget), and the studies of a file.
-*/
+/* What a study keeps beside its trials, and the studies of a file. Model calls: study_call.c. */
 #include <math.h>
 #include <string.h>
 
 #include "lua/study.h"
 
-/* Argument 1; *s is NULL for a study in memory. False: it is closed, which is not the same. */
-static bool storage_of(lua_State *L, lm_study **study, lm_storage **s, lm_error *e) {
+bool lm_study_storage_of(lua_State *L, lm_study **study, lm_storage **s, lm_error *e) {
   *study = lm_study_argument(L);
   *s = lm_study_storage(*study);
   if (lm_study_is_open(*study)) return true;
@@ -16,22 +12,17 @@ static bool storage_of(lua_State *L, lm_study **study, lm_storage **s, lm_error 
   return false;
 }
 
-/* Pushes a text that is ours, and frees it, whether or not Lua has memory. */
-static int push_owned(lua_State *L, const lm_allocator *a, char *text) {
-  lua_pushlightuserdata(L, text);
-  bool pushed = lua_pcall(L, 1, 1, 0) == LUA_OK; /* l_copy is below it */
-  lm_free(a, text);
-  return pushed ? 1 : lua_error(L);
-}
-
 static int l_copy(lua_State *L) {
   lua_pushstring(L, lua_touserdata(L, 1));
   return 1;
 }
 
-static lm_id trial_id(lm_study *study, lua_Integer number) {
-  if (number < 0 || (size_t)number >= lm_study_trials(study)->count) return 0;
-  return lm_study_info(study, (size_t)number)->id;
+int lm_study_push_text(lua_State *L, const lm_allocator *a, char *text) {
+  lua_pushcfunction(L, l_copy);
+  lua_pushlightuserdata(L, text);
+  bool pushed = lua_pcall(L, 1, 1, 0) == LUA_OK;
+  lm_free(a, text);
+  return pushed ? 1 : lua_error(L);
 }
 
 /* --- properties --- */
@@ -41,21 +32,20 @@ static int l_property(lua_State *L) {
   lm_study *study;
   lm_storage *s;
   lm_error e;
-  if (!storage_of(L, &study, &s, &e)) return lm_study_failed(L, &e);
+  if (!lm_study_storage_of(L, &study, &s, &e)) return lm_study_failed(L, &e);
   const char *key = luaL_checkstring(L, 2);
   if (!s) return 0;
   char *json = NULL;
   if (lm_storage_property(s, lm_study_id(study), key, &json, &e) != LMOPT_OK) return lm_study_failed(L, &e);
   if (!json) return 0;
-  lua_pushcfunction(L, l_copy);
-  return push_owned(L, lm_study_allocator(study), json);
+  return lm_study_push_text(L, lm_study_allocator(study), json);
 }
 
 static int l_set_property(lua_State *L) {
   lm_study *study;
   lm_storage *s;
   lm_error e;
-  if (!storage_of(L, &study, &s, &e)) return lm_study_failed(L, &e);
+  if (!lm_study_storage_of(L, &study, &s, &e)) return lm_study_failed(L, &e);
   const char *key = luaL_checkstring(L, 2), *json = luaL_checkstring(L, 3);
   if (s && lm_storage_set_property(s, lm_study_id(study), key, json, &e) != LMOPT_OK) return lm_study_failed(L, &e);
   lua_pushboolean(L, s != NULL);
@@ -66,7 +56,7 @@ static int l_heartbeat(lua_State *L) {
   lm_study *study;
   lm_storage *s;
   lm_error e;
-  if (!storage_of(L, &study, &s, &e)) return lm_study_failed(L, &e);
+  if (!lm_study_storage_of(L, &study, &s, &e)) return lm_study_failed(L, &e);
   if (s) lm_storage_heartbeat(s, NULL);
   return 0;
 }
@@ -80,96 +70,9 @@ static int l_release_dead(lua_State *L) {
   return 1;
 }
 
-/* --- model calls --- */
+/* --- lists --- */
 
-static void read_cost(lua_State *L, int index, lm_cost *cost, double absent) {
-  static const char *const keys[] = {"calls", "prompt_tokens", "completion_tokens", "usd"};
-  double values[4];
-  for (int i = 0; i < 4; i++) {
-    lua_getfield(L, index, keys[i]);
-    values[i] = lua_isnil(L, -1) ? absent : luaL_checknumber(L, -1);
-    lua_pop(L, 1);
-  }
-  *cost = (lm_cost){(long long)values[0], (long long)values[1], (long long)values[2], values[3]};
-}
-
-static void push_cost(lua_State *L, const lm_cost *cost) {
-  lua_createtable(L, 0, 4);
-  lua_pushinteger(L, (lua_Integer)cost->calls);
-  lua_setfield(L, -2, "calls");
-  lua_pushinteger(L, (lua_Integer)cost->prompt_tokens);
-  lua_setfield(L, -2, "prompt_tokens");
-  lua_pushinteger(L, (lua_Integer)cost->completion_tokens);
-  lua_setfield(L, -2, "completion_tokens");
-  lua_pushnumber(L, cost->usd);
-  lua_setfield(L, -2, "usd");
-}
-
-/* reserve_call(number, key, model, request, worst) -> call, or nil without a storage */
-static int l_reserve_call(lua_State *L) {
-  lm_study *study;
-  lm_storage *s;
-  lm_error e;
-  if (!storage_of(L, &study, &s, &e)) return lm_study_failed(L, &e);
-  lua_Integer number = luaL_checkinteger(L, 2);
-  const char *key = luaL_checkstring(L, 3), *model = luaL_checkstring(L, 4), *request = luaL_checkstring(L, 5);
-  luaL_checktype(L, 6, LUA_TTABLE);
-  lm_cost worst;
-  read_cost(L, 6, &worst, 0);
-  lm_id call = 0;
-  if (s && lm_storage_reserve_call(s, lm_study_id(study), trial_id(study, number), key, model, request, &worst, &call,
-                                   &e) != LMOPT_OK)
-    return lm_study_failed(L, &e);
-  lua_pushinteger(L, (lua_Integer)call);
-  return 1;
-}
-
-/* settle_call(call, reply or nil, cost, seconds) */
-static int l_settle_call(lua_State *L) {
-  lm_study *study;
-  lm_storage *s;
-  lm_error e;
-  if (!storage_of(L, &study, &s, &e)) return lm_study_failed(L, &e);
-  lm_id call = (lm_id)luaL_checkinteger(L, 2);
-  const char *reply = luaL_optstring(L, 3, NULL);
-  luaL_checktype(L, 4, LUA_TTABLE);
-  double seconds = luaL_optnumber(L, 5, 0);
-  lm_cost actual;
-  read_cost(L, 4, &actual, 0);
-  if (s && lm_storage_settle_call(s, call, reply, &actual, seconds, &e) != LMOPT_OK) return lm_study_failed(L, &e);
-  lua_pushboolean(L, 1);
-  return 1;
-}
-
-/* replay_call(number, key, nth) -> reply text or nil */
-static int l_replay_call(lua_State *L) {
-  lm_study *study;
-  lm_storage *s;
-  lm_error e;
-  if (!storage_of(L, &study, &s, &e)) return lm_study_failed(L, &e);
-  lua_Integer number = luaL_checkinteger(L, 2);
-  const char *key = luaL_checkstring(L, 3);
-  lua_Integer nth = luaL_checkinteger(L, 4);
-  if (!s) return 0;
-  char *reply = NULL;
-  if (lm_storage_replay_call(s, trial_id(study, number), key, (size_t)nth, &reply, &e) != LMOPT_OK)
-    return lm_study_failed(L, &e);
-  if (!reply) return 0;
-  lua_pushcfunction(L, l_copy);
-  return push_owned(L, lm_study_allocator(study), reply);
-}
-
-/*
-** A list that is filled from inside a walk through a file: what Lua raises
-** there must not leave the walk, so every item is pushed protected.
-*/
-typedef struct lm_listing {
-  lua_State *L;       /* the list is on top */
-  lua_CFunction push; /* (item as light userdata) -> value */
-  bool failed;
-} lm_listing;
-
-static void add_item(lm_listing *listing, const void *item) {
+void lm_study_add_item(lm_listing *listing, const void *item) {
   lua_State *L = listing->L;
   if (listing->failed) return;
   lua_pushcfunction(L, listing->push);
@@ -179,87 +82,19 @@ static void add_item(lm_listing *listing, const void *item) {
   if (listing->failed) lua_pop(L, 1);
 }
 
-static lmopt_status listing_status(const lm_listing *listing, lmopt_status status, lm_error *e) {
+lmopt_status lm_study_listing_status(const lm_listing *listing, lmopt_status status, lm_error *e) {
   return status == LMOPT_OK && listing->failed ? lm_fail_memory(e) : status;
 }
 
-/* (list, call) */
-static int push_call(lua_State *L) {
-  const lm_stored_call *call = lua_touserdata(L, 2);
-  lua_settop(L, 1);
-  lua_createtable(L, 0, 5);
-  lua_pushstring(L, call->model);
-  lua_setfield(L, -2, "model");
-  lua_pushstring(L, call->request);
-  lua_setfield(L, -2, "request");
-  lua_pushstring(L, call->reply);
-  lua_setfield(L, -2, "reply");
-  push_cost(L, &call->cost);
-  lua_pushnumber(L, call->seconds);
-  lua_setfield(L, -2, "seconds");
-  lua_setfield(L, -2, "usage");
-  lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
-  return 0;
-}
-
-static void each_call(void *userdata, const lm_stored_call *call) { add_item(userdata, call); }
-
-/* calls(number) -> list of {model=, request=, reply=, usage=} */
-static int l_calls(lua_State *L) {
-  lm_study *study;
-  lm_storage *s;
-  lm_error e;
-  if (!storage_of(L, &study, &s, &e)) return lm_study_failed(L, &e);
-  lua_Integer number = luaL_checkinteger(L, 2);
-  lua_newtable(L);
-  lm_listing listing = {L, push_call, false};
-  lmopt_status status = s ? lm_storage_calls(s, trial_id(study, number), each_call, &listing, &e) : LMOPT_OK;
-  status = listing_status(&listing, status, &e);
-  return status == LMOPT_OK ? 1 : lm_study_failed(L, &e);
-}
-
-static int l_set_budget(lua_State *L) {
-  lm_study *study;
-  lm_storage *s;
-  lm_error e;
-  if (!storage_of(L, &study, &s, &e)) return lm_study_failed(L, &e);
-  luaL_checktype(L, 2, LUA_TTABLE);
-  lm_cost limit;
-  read_cost(L, 2, &limit, -1);
-  if (s && lm_storage_set_budget(s, lm_study_id(study), &limit, &e) != LMOPT_OK) return lm_study_failed(L, &e);
-  lua_pushboolean(L, s != NULL);
-  return 1;
-}
-
-/* budget() -> limit, spent; negative limits are none */
-static int l_budget(lua_State *L) {
-  lm_study *study;
-  lm_storage *s;
-  lm_error e;
-  if (!storage_of(L, &study, &s, &e)) return lm_study_failed(L, &e);
-  if (!s) return 0;
-  lm_cost limit, spent;
-  if (lm_storage_budget(s, lm_study_id(study), &limit, &spent, &e) != LMOPT_OK) return lm_study_failed(L, &e);
-  push_cost(L, &limit);
-  push_cost(L, &spent);
-  return 2;
-}
-
-static const luaL_Reg call_methods[] = {
+static const luaL_Reg file_methods[] = {
     {"property", l_property},
     {"set_property", l_set_property},
     {"heartbeat", l_heartbeat},
     {"release_dead", l_release_dead},
-    {"reserve_call", l_reserve_call},
-    {"settle_call", l_settle_call},
-    {"replay_call", l_replay_call},
-    {"calls", l_calls},
-    {"set_budget", l_set_budget},
-    {"budget", l_budget},
     {NULL, NULL},
 };
 
-void lm_study_add_call_methods(lua_State *L) { luaL_setfuncs(L, call_methods, 0); }
+void lm_study_add_file_methods(lua_State *L) { luaL_setfuncs(L, file_methods, 0); }
 
 /* --- files --- */
 
@@ -309,7 +144,7 @@ static int push_summary(lua_State *L) {
   return 0;
 }
 
-static void each_summary(void *userdata, const lm_study_summary *summary) { add_item(userdata, summary); }
+static void each_summary(void *userdata, const lm_study_summary *summary) { lm_study_add_item(userdata, summary); }
 
 static lmopt_status add_directions(lua_State *L, lm_storage *s, lm_error *e) {
   for (lua_Integer i = 1; i <= (lua_Integer)lua_rawlen(L, -1); i++) {
@@ -341,7 +176,7 @@ static int l_list(lua_State *L) {
   if (!box) return lm_study_failed(L, &e);
   lua_newtable(L);
   lm_listing listing = {L, push_summary, false};
-  lmopt_status status = listing_status(&listing, lm_storage_list(*box, each_summary, &listing, &e), &e);
+  lmopt_status status = lm_study_listing_status(&listing, lm_storage_list(*box, each_summary, &listing, &e), &e);
   if (status == LMOPT_OK) status = add_directions(L, *box, &e);
   close_file(box);
   return status == LMOPT_OK ? 1 : lm_study_failed(L, &e);

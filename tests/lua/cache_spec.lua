@@ -464,7 +464,7 @@ describe("the cache and the journal", function()
       assert.same({ texts[1], texts[1], texts[3], texts[1], texts[1], texts[3] }, texts)
       assert.equal(6, study.usage.calls)
       assert.equal(4, study.usage.cached)
-      local _, spent = study._core:budget()
+      local spent = study.budget.spent
       assert.equal(2, spent.calls)
       assert.is_true(math.abs(spent.usd - study.usage.billed_usd) < 1e-12)
       for number = 0, 1 do

@@ -379,7 +379,7 @@ describe("in a study", function()
     local handle, before = model(), seen()
     study:optimize(function() return #handle("hello").text end, { n_trials = 1 })
     assert.equal(4, seen() - before)
-    local spent = study._ledger.spent
+    local spent = study.budget.spent
     assert.equal(3, spent.calls) -- the refusal was none
     assert.is_true(spent.prompt_tokens > 7 + 50) -- the reply's, and the reserve of the one that was cut off
     assert.equal(0, study._calls.in_flight)
@@ -392,7 +392,7 @@ describe("in a study", function()
     local summary = study:optimize(function() return #handle("hello").text end, { n_trials = 1 })
     assert.equal("limit", summary.reason)
     assert.equal(2, seen() - before)
-    assert.equal(2, study._ledger.spent.calls)
+    assert.equal(2, study.budget.spent.calls)
     assert.equal(0, study._calls.in_flight)
   end)
 end)

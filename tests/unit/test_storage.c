@@ -132,7 +132,7 @@ static void test_studies(void **state) {
   memset(&l, 0, sizeof l);
   assert_ok(b, lm_storage_list(s, list_study, &l, &b->e));
   assert_string_equal(l.text, "question answering 2:1,0,0,0,0 started\nother 1:0,0,0,0,1\n");
-  lm_cost cost = {1, 0, 0, 0};
+  lm_cost cost = {.calls = 1};
   lm_id call;
   assert_ok(b, lm_storage_reserve_call(s, first, 0, "key", "m", "only here", &cost, &call, &b->e));
   assert_ok(b, lm_storage_delete_study(s, first, &b->e));
@@ -295,27 +295,30 @@ static void test_calls(void **state) {
   bench *b = *state;
   lm_storage *s = open_file(b, LM_STORAGE_CREATE);
   lm_id study = make_study(b, s, "calls"), trial = insert(b, s, study, RUNNING), call[4];
-  const lm_cost worst = {1, 100, 50, 0.25}, actual = {1, 90, 10, 0.05}, nothing = {0, 0, 0, 0}, limit = {4, -1, -1, 1};
-  lm_cost spent, found;
-  assert_ok(b, lm_storage_budget(s, study, &found, &spent, &b->e));
-  assert_true(found.calls < 0 && found.usd < 0 && spent.calls == 0);
+  const lm_cost worst = {1, 100, 50, 0.25, 0, 0}, actual = {1, 90, 10, 0.05, 30, 4}, nothing = {0, 0, 0, 0, 0, 0};
+  const lm_account limit = {.model = "", .limit = {4, -1, -1, -1, 1, -1}};
+  lm_account found;
+  assert_ok(b, lm_storage_account(s, study, "", &found, &b->e));
+  assert_true(found.limit.calls < 0 && found.limit.usd < 0 && found.spent.calls == 0);
   assert_ok(b, lm_storage_reserve_call(s, study, trial, "k", "m", "ask", &worst, &call[0], &b->e));
-  assert_ok(b, lm_storage_set_budget(s, study, &limit, &b->e));
+  assert_ok(b, lm_storage_set_budget(s, study, &limit, 1, &b->e));
   assert_ok(b, lm_storage_reserve_call(s, study, trial, "k", "m", "ask", &worst, &call[1], &b->e));
   assert_ok(b, lm_storage_reserve_call(s, study, 0, "k", "m", NULL, &worst, &call[2], &b->e));
   assert_ok(b, lm_storage_settle_call(s, call[0], "reply one", &actual, 1.5, &b->e));
   assert_int_equal(lm_storage_settle_call(s, call[0], "reply one", &actual, 1.5, &b->e), LMOPT_MISUSE);
   assert_int_equal(lm_storage_settle_call(s, 77, "reply", &actual, 1.5, &b->e), LMOPT_NOT_FOUND);
   assert_ok(b, lm_storage_settle_call(s, call[1], NULL, &nothing, 0.5, &b->e));
-  assert_ok(b, lm_storage_budget(s, study, &found, &spent, &b->e));
-  assert_true(found.calls == 4 && found.usd == 1 && found.prompt_tokens == -1);
-  assert_int_equal(spent.calls, 2); /* one settled, one under way */
-  assert_int_equal(spent.prompt_tokens, 190);
-  assert_true(fabs(spent.usd - 0.30) < 1e-12);
-  const lm_cost dear = {1, 0, 0, 0.71};
+  assert_ok(b, lm_storage_account(s, study, "", &found, &b->e));
+  assert_true(found.limit.calls == 4 && found.limit.usd == 1 && found.limit.prompt_tokens == -1);
+  assert_int_equal(found.spent.calls, 2); /* one settled, one under way */
+  assert_int_equal(found.spent.prompt_tokens, 190);
+  assert_int_equal(found.spent.cached_tokens, 30);
+  assert_int_equal(found.spent.reasoning_tokens, 4);
+  assert_true(fabs(found.spent.usd - 0.30) < 1e-12);
+  const lm_cost dear = {1, 0, 0, 0.71, 0, 0};
   assert_int_equal(lm_storage_reserve_call(s, study, trial, "k", "m", "never", &dear, &call[3], &b->e), LMOPT_LIMIT);
   assert_non_null(strstr(b->e.text, "$1"));
-  const lm_cost just = {1, 0, 0, 0.70};
+  const lm_cost just = {1, 0, 0, 0.70, 0, 0};
   assert_ok(b, lm_storage_reserve_call(s, study, trial, "k", "m", "ask", &just, &call[3], &b->e));
   assert_ok(b, lm_storage_settle_call(s, call[3], "reply two", &actual, 1, &b->e));
   char *reply;
@@ -334,10 +337,11 @@ static void test_calls(void **state) {
   assert_ok(b, lm_storage_calls(s, trial, say_call, &l, &b->e));
   assert_string_equal(l.text,
                       "m ask reply one 1 90 10 0.05 1.5\nm ask - 0 0 0 0.00 0.5\nm ask reply two 1 90 10 0.05 1.0\n");
-  const lm_cost negative = {1, 0, 0, -1};
+  const lm_cost negative = {.calls = 1, .usd = -1};
   assert_int_equal(lm_storage_reserve_call(s, study, trial, "k", "m", "x", &negative, &call[3], &b->e), LMOPT_MISUSE);
-  const lm_cost tokens = {-1, -1, 25, -1}, ten = {1, 0, 10, 0};
-  assert_ok(b, lm_storage_set_budget(s, study, &tokens, &b->e));
+  const lm_account tokens = {.model = "", .limit = {-1, -1, -1, 25, -1, -1}};
+  const lm_cost ten = {.calls = 1, .completion_tokens = 10};
+  assert_ok(b, lm_storage_set_budget(s, study, &tokens, 1, &b->e));
   assert_int_equal(lm_storage_reserve_call(s, study, trial, "k", "m", "x", &ten, &call[3], &b->e), LMOPT_LIMIT);
   lm_storage_close(s);
   assert_string_equal(
@@ -375,7 +379,7 @@ static lmopt_status whole_life(bench *b, const lm_allocator *a, transcript *t) {
   long long number;
   const double value = 1;
   const bool minimize = false;
-  const lm_cost cost = {1, 1, 1, 0};
+  const lm_cost cost = {.calls = 1, .prompt_tokens = 1, .completion_tokens = 1};
   char *json = NULL;
   size_t released;
   lm_trial_visitor visitor = speaking(t);

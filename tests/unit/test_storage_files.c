@@ -90,7 +90,7 @@ static void test_refusals(void **state) {
   expect_refusals(b, "optuna storage upgrade");
   run_sql(b->path,
           "UPDATE version_info SET schema_version = 12; CREATE TABLE lmopt_version(version, made_here); INSERT INTO "
-          "lmopt_version VALUES (2, 0)");
+          "lmopt_version VALUES (3, 0)");
   expect_refusals(b, "newer lmopt");
   run_sql(b->path, "PRAGMA journal_mode = WAL");
   expect_refusals(b, "newer lmopt");
@@ -141,10 +141,10 @@ static void read_unchanged(bench *b, size_t trials) {
   lm_storage *s = open_file(b, LM_STORAGE_READ_ONLY);
   assert_int_equal(scan_all(b, s), trials);
   char *json;
-  lm_cost limit, spent;
+  lm_account account;
   assert_ok(b, lm_storage_property(s, 1, "seed", &json, &b->e));
   assert_null(json);
-  assert_ok(b, lm_storage_budget(s, 1, &limit, &spent, &b->e));
+  assert_ok(b, lm_storage_account(s, 1, "", &account, &b->e));
   assert_true(lm_storage_version(s) >= 0);
   assert_int_equal(lm_storage_set_property(s, 1, "seed", "1", &b->e), LMOPT_MISUSE);
   assert_true(folder_hash(b->folder) == before);

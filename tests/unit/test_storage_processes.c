@@ -169,13 +169,13 @@ static void test_queue(void **state) {
 static int spend_budget(bench *b) {
   lm_storage *s;
   lm_id study, call;
-  const lm_cost worst = {1, 10, 10, 0.125}, actual = {1, 10, 5, 0.0625};
+  const lm_cost worst = {1, 10, 10, 0.125, 0, 0}, actual = {1, 10, 5, 0.0625, 0, 0};
   if (open_child(b, &s, &study)) return 1;
   for (int i = 0; i < CALLS; i++) {
     lmopt_status status = lm_storage_reserve_call(s, study, 0, "k", "m", "ask", &worst, &call, &b->e);
-    lm_cost limit, spent;
-    must(b, lm_storage_budget(s, study, &limit, &spent, &b->e));
-    if (spent.usd > limit.usd || spent.calls > limit.calls) return 2;
+    lm_account all;
+    must(b, lm_storage_account(s, study, "", &all, &b->e));
+    if (all.spent.usd > all.limit.usd || all.spent.calls > all.limit.calls) return 2;
     if (status == LMOPT_LIMIT) continue;
     must(b, status);
     if (i % 10 != 9)
@@ -189,16 +189,16 @@ static void test_budget(void **state) {
   bench *b = *state;
   lm_storage *s = open_file(b, LM_STORAGE_CREATE);
   lm_id study = make_study(b, s, "shared");
-  const lm_cost limit = {-1, -1, -1, 20};
-  lm_cost calls = {1000000, -1, -1, 20};
-  assert_ok(b, lm_storage_set_budget(s, study, &limit, &b->e));
-  assert_ok(b, lm_storage_set_budget(s, study, &calls, &b->e));
+  const lm_account limit = {.model = "", .limit = {-1, -1, -1, -1, 20, -1}};
+  const lm_account calls = {.model = "", .limit = {1000000, -1, -1, -1, 20, -1}};
+  assert_ok(b, lm_storage_set_budget(s, study, &limit, 1, &b->e));
+  assert_ok(b, lm_storage_set_budget(s, study, &calls, 1, &b->e));
   lm_storage_close(s);
   run_all(b, spend_budget);
   /* Spent is what the journal adds up to (eighths and sixteenths are exact), and all but one worst case of the limit. */
   assert_string_equal(ask_sql(b->path,
                               "SELECT spent_usd = (SELECT sum(usd) FROM lmopt_calls) AND spent_usd <= 20 AND spent_usd "
-                              "> 20 - 0.125 FROM lmopt_budgets"),
+                              "> 20 - 0.125 FROM lmopt_budgets WHERE model = ''"),
                       "1");
   assert_string_equal(ask_sql(b->path, "SELECT count(*) > 0 FROM lmopt_calls WHERE state = 'RESERVED'"), "1");
 }
