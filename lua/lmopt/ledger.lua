@@ -162,10 +162,7 @@ function M.spent_of(accounts)
   return made
 end
 
-local function text_of(name, value)
-  if name == "usd" then return ("$%.6f"):format(value) end
-  return ("%.14g %s"):format(value, NAMES[name])
-end
+local function text_of(name, value) return (name == "usd" and "$%.6f" or "%.14g"):format(value) end
 
 --- What an account has no room for, or nil; the second result says it in words.
 ---@param account lmopt.Account `reserved` may be missing
@@ -181,8 +178,9 @@ function M.short(account, worst, whose)
       local spent = amount(account.spent, name) + (account.reserved and amount(account.reserved, name) or 0)
       local may = amount(worst, name)
       if spent + may > limit * (name == "usd" and 1 + ROUNDING or 1) then
-        return name, ("%s%s is spent: %s of %s are gone or reserved, and this call may cost %s"):format(whose,
-          account.model ~= "" and " for " .. account.model or "", text_of(name, spent), text_of(name, limit), text_of(name, may))
+        return name, ("%s%s is spent: %s of %s%s are spent or reserved, and this call may need %s"):format(whose,
+          account.model ~= "" and " for " .. account.model or "", text_of(name, spent), text_of(name, limit),
+          NAMES[name] and " " .. NAMES[name] or "", text_of(name, may))
       end
     end
   end

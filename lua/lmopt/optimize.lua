@@ -7,6 +7,8 @@
 local core = require "lmopt.core.task"
 local errors = require "lmopt.error"
 local journal = require "lmopt.journal"
+local ledger = require "lmopt.ledger"
+local run_time = require "lmopt.run_time"
 local sequence = require "lmopt.sequence"
 local tasks = require "lmopt.task"
 local trials = require "lmopt.trial"
@@ -14,7 +16,7 @@ local usage = require "lmopt.usage"
 
 local M = {}
 
-local OPTIONS = { "n_trials", "timeout", "n_jobs", "callbacks", "catch", "progress", "total" }
+local OPTIONS = { "n_trials", "timeout", "n_jobs", "callbacks", "catch", "progress", "total", "trial_budget" }
 local SWEEP = 30 -- seconds between two looks whether a neighbour has died
 local FIRST = 3 -- when the first so many trials all fail, the objective is wrong rather than unlucky
 
@@ -45,7 +47,7 @@ local function context_of(run, trial)
   for _, sink in ipairs(parent.usage_sinks or {}) do sinks[#sinks + 1] = sink end
   trial._origin = { number = trial.number }
   return sequence.context(run.study, trial._origin, parent,
-    { trial = trial, journal = journal.new(run.study, trial), usage_sinks = sinks, objective_place = run.place })
+    { trial = trial, journal = journal.new(run.study, trial, run.trial_budget), usage_sinks = sinks, objective_place = run.place })
 end
 
 -- What became of a trial: state, values, message, traceback. State nil: it goes back to waiting.
@@ -60,6 +62,7 @@ local function outcome(run, trial, results)
   end
   if core.fate() ~= nil and not fate then fate = errors.new("cancelled", "the trial was cancelled") end
   if fate == trials.PRUNED then return "pruned" end
+  if errors.is(fate, "budget") and fate.of_trial then return "pruned", nil, fate.message end -- it is the trial that costs too much
   if fate then return nil, nil, fate end
   if not results[1] then
     local failure = results[2]
@@ -180,6 +183,7 @@ function Run:finished(number, state, message, problem)
   local entry = self.entries[number]
   entry.ended, entry.state, entry.message, entry.problem = true, state, message, problem
   self.in_flight = self.in_flight - 1
+  if entry.timer then entry.timer:cancel() end
   self:wake()
 end
 
@@ -284,6 +288,13 @@ function Run:release_dead()
   return released and released > 0
 end
 
+-- Ends a trial whose time is over.
+local function stop_later(trial, trial_task, seconds)
+  if not core.sleep(seconds) then return end
+  trial:_end(errors.new("budget", ("the trial's budget is spent: its %g seconds are over"):format(seconds), { of_trial = true }))
+  trial_task:cancel()
+end
+
 function Run:begin()
   local study = self.study
   if core.now() - self.swept > SWEEP and self:release_dead() then return true end
@@ -315,6 +326,8 @@ function Run:begin()
   end
   local guard = setmetatable({ run = self, trial = trial, entry = entry }, Guard)
   entry.task = core.spawn(context_of(self, trial), run_trial, self, trial, guard)
+  local seconds = self.trial_budget and self.trial_budget.seconds
+  if seconds then entry.timer = core.spawn(nil, stop_later, trial, entry.task, seconds) end
   return true
 end
 
@@ -373,6 +386,7 @@ local function check_options(objective, options)
   check(options.timeout, "timeout", NUMBER, is_positive, "a positive number of seconds")
   check(options.catch, "catch", { boolean = true }, is_count, "true or false")
   check(options.progress, "progress", { boolean = true, ["function"] = true }, is_count, "true, false or a function")
+  if options.trial_budget ~= nil then ledger.check(options.trial_budget, "optimize", 3, "trial_budget") end
   check(options.callbacks, "callbacks", { table = true, ["function"] = true }, is_count, "a list of functions")
   for i, callback in ipairs(type(options.callbacks) == "table" and options.callbacks or {}) do
     if type(callback) ~= "function" and type(callback) ~= "table" then
@@ -403,6 +417,7 @@ local function new_run(study, objective, options)
     goal = options.n_trials and options.n_trials + study._core:counts().all or nil,
     n_jobs = n_jobs,
     timeout = options.timeout,
+    trial_budget = options.trial_budget,
     lag = info.lag,
     arrival = info.arrival,
     catch = options.catch ~= false,
@@ -447,11 +462,14 @@ local function run_to_end(run)
   local timer = run.timeout and core.spawn(nil, function()
     if core.sleep(run.timeout) then run:abort("timeout") end
   end)
+  local time = run_time.new(study)
+  time:start(function(problem) run:abort(problem.kind == "budget" and "limit" or "failed", problem) end)
   local remove = tasks.on_interrupt(function() run:abort("interrupted") end)
   run:show()
   local ended, problem = pcall(run.loop, run)
   remove()
   if timer then timer:cancel() end
+  time:close()
   run:show(true)
   study._run = nil
   if not ended then error(problem, 0) end
@@ -462,7 +480,7 @@ end
 -- Without a limit: until the sampler has nothing left or somebody stops it.
 ---@param study lmopt.Study
 ---@param objective fun(trial: lmopt.Trial): number, ...
----@param options? { n_trials: integer?, total: integer?, timeout: number?, n_jobs: integer?, callbacks: function[]?, catch: boolean?, progress: (boolean|function)? } timeout in seconds
+---@param options? { n_trials: integer?, total: integer?, timeout: number?, n_jobs: integer?, callbacks: function[]?, catch: boolean?, progress: (boolean|function)?, trial_budget: table? } timeout in seconds; `trial_budget`: limits of each trial, as in `budget`; one that is over ends as pruned
 ---@return { reason: string, message: string?, usage: lmopt.Usage, started: integer } summary reason: "done", "timeout", "stopped", "exhausted" or "limit" (a budget). It raises when the run failed: the first three trials all failed (kind "failed"), the file can't be written, the key is wrong; and when it is interrupted
 function M.optimize(study, objective, options)
   options = check_options(objective, options)
