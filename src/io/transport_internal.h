@@ -64,8 +64,9 @@ lmopt_status lm_transport_prepare(lm_http_call *call, const lm_http_request *req
 /* --- transport_reply.c --- */
 
 void lm_transport_init_reply(lm_http_call *call, size_t response_limit); /* 0: the default */
-size_t lm_transport_receive_body(char *bytes, size_t one, size_t size, void *call);
-size_t lm_transport_receive_header(char *bytes, size_t one, size_t size, void *call);
+/* libcurl's callbacks; their userdata is the call. */
+size_t lm_transport_receive_body(char *bytes, size_t one, size_t size, void *userdata);
+size_t lm_transport_receive_header(char *bytes, size_t one, size_t size, void *userdata);
 /* When the silence of a call is too long; negative: never. */
 double lm_transport_silence_due(const lm_http_call *call);
 /* Fills in how the call ended, but for its body and headers. */

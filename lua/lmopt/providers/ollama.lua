@@ -170,7 +170,8 @@ function ollama.stream(lm, state, event)
   for _, call in ipairs(support.objects(piece, "tool_calls")) do
     table.insert(message.tool_calls, call)
     local index, made = #message.tool_calls, support.object(call, "function")
-    calls[#calls + 1] = support.call_piece(index, support.string(call, "id") or "call_" .. index, made.name, support.object(made, "arguments"))
+    local id = support.string(call, "id") or "call_" .. index
+    calls[#calls + 1] = support.call_piece(index, id, made.name, support.object(made, "arguments"))
   end
   for _, one in ipairs(support.objects(value, "logprobs")) do
     state.logprobs = state.logprobs or {}
