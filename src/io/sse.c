@@ -25,7 +25,10 @@ void lm_sse_free(lm_sse *p) {
   lm_buffer_free(&p->id);
 }
 
-bool lm_sse_unfinished(const lm_sse *p) { return p->line.size > 0 || p->data.size > 0 || p->name.size > 0; }
+bool lm_sse_unfinished(const lm_sse *p) {
+  bool half_mark = p->mark > 0 && p->mark < MARK_SIZE;
+  return half_mark || p->line.size > 0 || p->data.size > 0 || p->name.size > 0;
+}
 
 static void note(lm_sse *p, const lm_buffer *b) {
   if (p->status == LMOPT_OK) p->status = b->status;
@@ -99,7 +102,7 @@ static void set_text(lm_sse *p, lm_buffer *b, const char *value, size_t size) {
 static void set_retry(lm_sse *p, const char *value, size_t size) {
   long long number = 0;
   for (size_t i = 0; i < size; i++) {
-    if (value[i] < '0' || value[i] > '9' || number > (LLONG_MAX - 9) / 10) return;
+    if (value[i] < '0' || value[i] > '9' || number > (LLONG_MAX - (value[i] - '0')) / 10) return;
     number = 10 * number + (value[i] - '0');
   }
   if (size > 0) p->retry = number;
