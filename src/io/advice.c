@@ -74,18 +74,17 @@ static int month_number(const char *name) {
   return 0;
 }
 
-/* A year of two digits is that of the present century, unless that is more than 50 years ahead (RFC 9110, 5.6.7). */
+/* Of the years that end in these two digits, the last one that is not more than 50 years ahead (RFC 9110, 5.6.7). */
 static bool read_short_year(date d, double now, double *utc) {
   static const double fifty_years = 50 * 365.2425 * 86400;
   char text[LM_DATE_SIZE];
   int this_year;
   lm_date_write(now, text);
   if (sscanf(text, "%4d", &this_year) != 1) return false;
-  d.year += this_year / 100 * 100;
-  if (!date_to_utc(&d, utc)) return false;
-  if (*utc <= now + fifty_years) return true;
-  d.year -= 100;
-  return date_to_utc(&d, utc);
+  d.year += this_year / 100 * 100 + 100;
+  for (int century = 0; century < 3; century++, d.year -= 100)
+    if (date_to_utc(&d, utc) && *utc <= now + fifty_years) return true;
+  return false;
 }
 
 bool lm_http_date_read(const char *text, double now, double *utc) {
