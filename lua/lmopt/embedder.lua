@@ -20,6 +20,23 @@ Embedder.__index = Embedder
 
 function Embedder.__tostring(self) return self.name end
 
+-- Every component is a float, and every vector as long as the first.
+local function check_vectors(name, vectors, count)
+  if type(vectors) ~= "table" or #vectors ~= count then
+    errors.raise("bad_response", ("%s gave no %d vectors"):format(name, count))
+  end
+  for i, vector in ipairs(vectors) do
+    local whole = type(vector) == "table" and #vector == #vectors[1] and #vector > 0
+    for k = 1, whole and #vector or 0 do
+      local number = vector[k]
+      if type(number) ~= "number" or number - number ~= 0 then whole = false end
+      if whole then vector[k] = number + 0.0 end
+    end
+    if not whole then errors.raise("bad_response", ("%s: vector %d is not as long as the first, or no list of numbers"):format(name, i)) end
+  end
+  return vectors
+end
+
 -- The provider as one whose replies are vectors, written as text: that is what journal and cache keep.
 local function as_provider(provider)
   local own = { limits_reply = true }
@@ -30,7 +47,7 @@ local function as_provider(provider)
   end
   function own.reply(handle, response, request)
     local reply = provider.embed_reply(handle, response, request.texts)
-    return { text = json.encode(reply.vectors), model = reply.model, usage = reply.usage }
+    return { text = json.encode(check_vectors(handle.name, reply.vectors, #request.texts)), model = reply.model, usage = reply.usage }
   end
   return setmetatable(own, { __index = provider })
 end
@@ -85,22 +102,6 @@ local function batches_of(self, texts)
     bytes = bytes + #text
   end
   return batches
-end
-
--- Every component is a float, and every vector as long as the first.
-local function check_vectors(name, vectors, count)
-  if type(vectors) ~= "table" or #vectors ~= count then
-    errors.raise("bad_response", ("%s gave no %d vectors"):format(name, count))
-  end
-  for i, vector in ipairs(vectors) do
-    local whole = type(vector) == "table" and #vector == #vectors[1] and #vector > 0
-    for k = 1, whole and #vector or 0 do
-      if type(vector[k]) ~= "number" then whole = false end
-      if whole then vector[k] = vector[k] + 0.0 end
-    end
-    if not whole then errors.raise("bad_response", ("%s: vector %d is not as long as the first, or no list of numbers"):format(name, i)) end
-  end
-  return vectors
 end
 
 --- The vectors of texts, in their order.

@@ -42,7 +42,8 @@ function M.write(handle, made, seconds, key)
   used.usd, used.seconds = M.cost(handle, used) or 0.0, seconds
   for name, value in pairs(made) do kept[name] = value end
   kept.cached, kept.model, kept.usage = nil, made.model or handle.model, used
-  local text = json.encode(kept)
+  local ok, text = pcall(json.encode, kept)
+  if not ok then errors.raise("bad_response", ("%s gave an answer that can't be kept: %s"):format(handle.name, text)) end
   if key and #key >= 8 then text = redact.key(text, json.encode(key):sub(2, -2)) end
   return text
 end
