@@ -188,7 +188,10 @@ function read_value(state, at, depth)
   local quote = quote_at(state, at)
   if quote then return read_string(state, at, quote) end
   local number, stop = read_number(state, at)
-  if number and not (state.tolerant and find(state.text, "^[%a_%%]", stop)) then return number, stop end
+  if number and not (state.tolerant and find(state.text, "^[%a_%%]", stop)) then
+    if number - number ~= 0 then error({ at = at, what = "a number beyond all that can be written" }, 0) end
+    return number, stop
+  end
   return read_word(state, at)
 end
 
