@@ -204,10 +204,14 @@ end
 
 -- --- replies ---
 
+local MOST_TOKENS = 10^12 -- no answer has as many; sums and prices of so many stay far from the largest integer
+
 --- A count of tokens; nil when the server says nothing that could be one.
 ---@param value any
 ---@return integer|nil
-function support.count(value) return type(value) == "number" and value >= 0 and math.tointeger(value) or nil end
+function support.count(value)
+  return type(value) == "number" and value >= 0 and value <= MOST_TOKENS and math.tointeger(value) or nil
+end
 
 --- The sum of counts; nil when none is one.
 ---@return integer|nil
