@@ -73,10 +73,11 @@ HOSTS       := $(sort $(wildcard tests/embed/*.c tests/embed/*.cc examples/embed
 UNIT_PROGRAMS  := $(UNIT_TESTS:tests/%.c=$(BUILD)/tests/%)
 HOST_PROGRAMS  := $(addprefix $(BUILD)/hosts/,$(basename $(HOSTS)))
 BENCH_PROGRAMS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/bench/*.c))
+FUZZ_PROGRAMS  := $(sort $(patsubst tests/fuzz/target_%,$(BUILD)/tests/fuzz/%,$(basename $(wildcard tests/fuzz/target_*))))
 TEST_HELPERS   := $(sort $(filter-out $(UNIT_TESTS),$(wildcard tests/unit/*.c)))
 TEST_HELPER_OBJECTS := $(TEST_HELPERS:tests/%.c=$(BUILD)/obj/tests/%.o)
 
-.PHONY: all demo deb hosts install-rock uninstall test test-unit test-lua test-cli test-embed test-package test-faults test-gc lint asan format bench interop install clean help force
+.PHONY: all demo deb hosts install-rock uninstall test test-unit test-lua test-cli test-embed test-package test-faults test-fuzz test-gc fuzz fuzz-programs lint asan format bench interop install clean help force
 
 all: $(BUILD)/lmopt $(BUILD)/liblmopt.a $(BUILD)/lmopt.so ## build/lmopt, build/liblmopt.a, build/lmopt.so
 
@@ -195,6 +196,21 @@ $(UNIT_PROGRAMS): $(BUILD)/tests/%: tests/%.c $(TEST_HELPER_OBJECTS) $(BUILD)/ob
 	@mkdir -p $(@D)
 	$(call say,CC,$<) $(COMPILE) -MMD -MP -MF $@.d -MT $@ -Itests/unit -o $@ $< $(TEST_HELPER_OBJECTS) $(CMOCKA) $(TEST_LIBRARIES)
 
+# A target is C, or Lua that lua_host.c runs. What calls it is standalone.c, or libFuzzer (`make fuzz`).
+FUZZ_ENGINE  = $(BUILD)/obj/tests/fuzz/standalone.o
+FUZZ_OBJECTS = $(BUILD)/obj/tests/fuzz/support.o $(filter %.o,$(FUZZ_ENGINE))
+LINK_FUZZ    = $(COMPILE) -Itests/fuzz -MMD -MP -MF $@.d -MT $@ -o $@
+
+$(BUILD)/tests/fuzz/%: tests/fuzz/target_%.c $(FUZZ_OBJECTS) $(BUILD)/obj/lmopt.a | $(BUILD)/.setup-test
+	@mkdir -p $(@D)
+	$(call say,CC,$<) $(LINK_FUZZ) $< $(BUILD)/obj/tests/fuzz/support.o $(FUZZ_ENGINE) $(TEST_LIBRARIES)
+
+$(BUILD)/tests/fuzz/%: tests/fuzz/target_%.lua tests/fuzz/lua_host.c $(FUZZ_OBJECTS) $(BUILD)/obj/lmopt.a | $(BUILD)/.setup-test
+	@mkdir -p $(@D)
+	$(call say,CC,$<) $(LINK_FUZZ) -DFUZZ_SCRIPT='"$<"' tests/fuzz/lua_host.c $(BUILD)/obj/tests/fuzz/support.o $(FUZZ_ENGINE) $(TEST_LIBRARIES)
+
+fuzz-programs: $(FUZZ_PROGRAMS)
+
 $(BENCH_PROGRAMS): $(BUILD)/tests/%: tests/%.c $(BUILD)/obj/lmopt.a | $(BUILD)/.setup-bench
 	@mkdir -p $(@D)
 	$(call say,CC,$<) $(COMPILE) -o $@ $< $(TEST_LIBRARIES)
@@ -225,7 +241,7 @@ RUN_TESTS = BUILD='$(BUILD)' LUA='$(LUA)' PYTHON='$(PYTHON)' SANITIZE='$(SANITIZ
 demo: $(BUILD)/lmopt ## build, then run examples/quickstart.lua
 	@$(BUILD)/lmopt run examples/quickstart.lua
 
-SUITES = test-unit test-lua test-cli test-embed test-faults
+SUITES = test-unit test-lua test-cli test-embed test-faults test-fuzz
 
 test: $(SUITES) test-package ## every test
 
@@ -243,6 +259,15 @@ test-cli: $(BUILD)/lmopt | $(BUILD)/.setup-test ## transcripts of the command li
 
 test-faults: $(BUILD)/lmopt | $(BUILD)/.setup-test ## kill -9, full disks, neighbours, Ctrl-C
 	@$(RUN_TESTS) faults
+
+test-fuzz: $(FUZZ_PROGRAMS) ## the fuzz targets on their corpus, and on some mutations of it
+	@$(RUN_TESTS) fuzz $(FUZZ_PROGRAMS)
+
+# By hand: libFuzzer, guided by coverage. FUZZ_TARGETS="sse reply" FUZZ_SECONDS=300
+fuzz: | $(BUILD)/.setup-fuzz ## the fuzz targets under libFuzzer, FUZZ_SECONDS (60) each; tests/fuzz/README.md
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz CC=clang HOSTCC=$(HOSTCC) OPTIMIZE=-O1 \
+	  SANITIZE=fuzzer-no-link,address,undefined CFLAGS='-g $(WARNINGS) -DFUZZ_COVERAGE' FUZZ_ENGINE=-fsanitize=fuzzer fuzz-programs
+	@BUILD='$(BUILD)/fuzz' tests/fuzz/run $(FUZZ_TARGETS)
 
 hosts: $(HOST_PROGRAMS) ## the programs of examples/embed and tests/embed that embed lmopt, in build/hosts
 
@@ -290,4 +315,4 @@ clean: ## remove what was built
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
--include $(OBJECTS:.o=.d) $(BUILD)/obj/main.d $(TEST_HELPER_OBJECTS:.o=.d) $(UNIT_PROGRAMS:=.d) $(HOST_PROGRAMS:=.d)
+-include $(OBJECTS:.o=.d) $(BUILD)/obj/main.d $(TEST_HELPER_OBJECTS:.o=.d) $(UNIT_PROGRAMS:=.d) $(FUZZ_PROGRAMS:=.d) $(HOST_PROGRAMS:=.d)
