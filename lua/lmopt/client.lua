@@ -20,6 +20,7 @@ local client = {}
 -- What a reply is assumed to need when nobody says max_tokens.
 local UNKNOWN_COMPLETION_TOKENS = 4096
 local LONGEST_ATTEMPT = 600 -- seconds, as in src/io/transport.h
+local LONGEST_PAUSE = 601 -- seconds: the patience of src/io/retry.h and its jitter
 -- Failures before anything was sent, by the reason that the transport gives.
 local NOTHING_SENT = { refused = true, resolve = true, connect = true, certificate = true }
 -- Refusals: the server did no work.
@@ -164,6 +165,7 @@ local function fail_attempt(call, place, response, problem)
   local wait, why, advised = judge(call, outcome, response, problem, now)
   local refused = outcome == "rate_limit"
   local pause = (refused and (wait or advised)) or (outcome == "overload" and advised) or 0
+  if pause > LONGEST_PAUSE then pause = 0 end -- not accepted: nobody else waits for it either, they ask themselves
   local nothing_used = response and REFUSED[response.status] or NOTHING_SENT[problem.reason]
   place:finish(outcome, now, nothing_used and 0 or nil, nil, pause)
   if not wait then give_up(call, problem, why, advised) end

@@ -260,6 +260,18 @@ describe("a queue", function()
     assert.is_true(task.now() - started >= 0.15)
   end)
 
+  it("does not pause for longer than a call would wait", function()
+    script { refusal(429, { ["Retry-After"] = "86400" }), good "2", refusal(503, { ["Retry-After"] = "86400" }), good "4" }
+    local handle = model { deadline = 60 }
+    for _, kind in ipairs { "rate_limit", "bad_response" } do
+      local ok, problem = pcall(handle, "hello")
+      assert.is_false(ok)
+      assert.is_true(errors.is(problem, kind), tostring(problem))
+      assert.matches("asks to wait 86400 s", problem.message)
+      assert.is_true(#handle("hello").text > 0)
+    end
+  end)
+
   it("keeps to requests a minute", function()
     local steps, list = {}, {}
     for i = 1, 6 do steps[i], list[i] = good(), i end
