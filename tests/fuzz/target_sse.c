@@ -105,7 +105,7 @@ static void set_field(reference *r, lm_buffer *b, const char *value, size_t size
 }
 
 static void read_retry(fields *f, const char *value, size_t size) {
-  if (size == 0 || size > 30) return;
+  if (size == 0) return;
   long long number = 0;
   for (size_t i = 0; i < size; i++) {
     if (value[i] < '0' || value[i] > '9') return;

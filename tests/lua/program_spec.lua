@@ -288,7 +288,7 @@ describe("a saved program", function()
     end
     assert.matches("no saved program: a cycle at extra%.inner", message_of(program.restore, program, state { extra = cycle }))
     assert.matches("not UTF%-8", refused(program, state { extra = { "\xFF" } }))
-    assert.matches("could not be saved again: an infinite number at extra",
+    assert.matches("no saved program: a number beyond all that can be written at line 1, column 80",
       refused(program, '{"format": "lmopt.program", "version": 1, "predictors": {"self": {}}, "extra": 1e999}'))
     assert.equal(before, program:dump())
   end)
