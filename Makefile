@@ -289,7 +289,7 @@ format: | $(BUILD)/.setup-lint ## clang-format over all C files
 bench: $(BUILD)/lmopt $(BUILD)/lmopt.so $(BENCH_PROGRAMS) | $(BUILD)/.setup-bench ## speed, next to Optuna's
 	@BUILD='$(BUILD)' LUA='$(LUA)' PYTHON='$(PYTHON)' tests/bench/run
 
-interop: $(BUILD)/lmopt | $(BUILD)/.setup-interop ## Optuna, its dashboard and its plots on lmopt's files
+interop: $(BUILD)/lmopt | $(BUILD)/.setup-interop ## Optuna and its kin on lmopt's files, the vendors' packages beside its calls
 	@$(RUN_TESTS) interop
 
 # --- install ---

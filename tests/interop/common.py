@@ -3,18 +3,17 @@
 Each prints TAP: a line "ok" or "not ok" for every check.
 """
 
-import contextlib
 import datetime
 import json
 import os
 import shutil
 import sqlite3
 import subprocess
-import sys
 import tempfile
 import time
-import traceback
 import warnings
+
+import tap
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 BUILD = os.path.abspath(os.environ.get("BUILD", "build"))
@@ -36,26 +35,9 @@ FIVE = int(VERSION.split(".")[0]) >= 5
 STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed", "RUNNING": "running", "WAITING": "waiting"}
 
 
-# --- TAP ---
-
-counted = {"all": 0, "failed": 0}
-
-
-@contextlib.contextmanager
 def check(name):
-    """One check: it fails when its block raises. Says more with the list it yields."""
-    said = []
-    problem = None
-    try:
-        yield said
-    except Exception:  # a check that breaks is one that fails
-        problem = traceback.format_exc()
-    counted["all"] += 1
-    print("%sok %d - Optuna %s: %s%s" % ("not " if problem else "", counted["all"], VERSION, name, ": " + said[0] if said else ""),
-          flush=True)
-    if problem:
-        counted["failed"] += 1
-        print("".join("# %s\n" % line for line in problem.rstrip().split("\n")), end="", flush=True)
+    """One check, as in tap.py."""
+    return tap.check("Optuna %s: %s" % (VERSION, name))
 
 
 def main(program):
@@ -69,8 +51,7 @@ def main(program):
                 program(folder)
         finally:
             end_started()
-    print("1..%d" % counted["all"])
-    sys.exit(1 if counted["failed"] else 0)
+    tap.finish()
 
 
 # --- processes ---

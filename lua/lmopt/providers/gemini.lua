@@ -51,43 +51,49 @@ local function parts_of(content)
   return parts
 end
 
-local function model_parts(message, names)
+-- The ids that read_parts makes up where a model gives none; nobody else knows them.
+local function is_own_id(id) return type(id) ~= "string" or id:match "^call_%d+$" ~= nil end
+
+-- `calls` gets what the results that follow will need: id -> name, and the id that the server knows, if any.
+local function model_parts(message, calls)
   for _, call in ipairs(message.tool_calls or {}) do
-    if call.id then names[call.id] = call["function"].name end
+    if call.id then calls[call.id] = { name = call["function"].name, id = not is_own_id(call.id) and call.id or nil } end
   end
   if type(message.native) == "table" and #message.native > 0 then return message.native end
   local parts = parts_of(message.content)
   for _, call in ipairs(message.tool_calls or {}) do
-    parts[#parts + 1] = { functionCall = { name = call["function"].name, args = support.arguments(call) } }
+    local known = call.id and calls[call.id]
+    parts[#parts + 1] = { functionCall = { id = known and known.id, name = call["function"].name, args = support.arguments(call) } }
   end
   return parts
 end
 
 -- A result is an object; a text that is none is put into one.
-local function result_of(message, names)
+local function result_of(message, calls)
   local text = support.text(message.content) or ""
   local value = json.decode(text)
   if type(value) ~= "table" or text:match "^%s*%[" then value = { result = text } end
-  local name = message.name or names[message.tool_call_id]
+  local call = calls[message.tool_call_id] or {}
+  local name = message.name or call.name
   if not name then errors.misuse "a message of role tool needs the tool_call_id of a call before it, or the name of the function" end
-  return { functionResponse = { name = name, response = value } }
+  return { functionResponse = { id = call.id, name = name, response = value } }
 end
 
 local function contents_of(messages)
-  local contents, results, names = {}, nil, {}
+  local contents, results, calls = {}, nil, {}
   for _, message in ipairs(messages) do
     if message.role == "tool" then
       if not results then
         results = {}
         contents[#contents + 1] = { role = "user", parts = results }
       end
-      results[#results + 1] = result_of(message, names)
+      results[#results + 1] = result_of(message, calls)
     else
       results = nil
       local is_model = message.role == "assistant" or message.role == "model"
       contents[#contents + 1] = {
         role = is_model and "model" or "user",
-        parts = is_model and model_parts(message, names) or parts_of(message.content),
+        parts = is_model and model_parts(message, calls) or parts_of(message.content),
       }
     end
   end
