@@ -215,6 +215,9 @@ $(BENCH_PROGRAMS): $(BUILD)/tests/%: tests/%.c $(BUILD)/obj/lmopt.a | $(BUILD)/.
 	@mkdir -p $(@D)
 	$(call say,CC,$<) $(COMPILE) -o $@ $< $(TEST_LIBRARIES)
 
+# It measures libcurl alone.
+$(BUILD)/tests/bench/bare_curl: TEST_LIBRARIES = $(shell pkg-config --libs libcurl)
+
 # Hosts are built as their authors would: with what is installed (in the stage)
 # and pkg-config. A host names its packages in its first lines:
 #   /* packages: lmopt lua5.4 sdl2 */

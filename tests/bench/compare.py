@@ -1,6 +1,7 @@
-"""Measures lmopt next to its peers and prints one table: compare.py [--print-only]
+"""Measures lmopt next to its peers and prints one table: compare.py [--print-only] [--only PART]
 
 Called by tests/bench/run, with the Python that has the peers. Without --print-only the table goes into docs/benchmarks.md.
+A part is asks, processes or calls; one alone is only printed.
 """
 import os
 import sqlite3
@@ -9,10 +10,18 @@ import time
 from importlib.metadata import version
 
 import asks
+import calls
 import processes
 from tools import HEADER, ROOT, as_table
 
 BEGIN, END = "<!-- figures: make bench -->", "<!-- end of figures -->"
+
+
+PARTS = {
+    "asks": (asks.peers, asks.growth),
+    "processes": (processes.starts, processes.sleepers, processes.opening, processes.utilisation, processes.hits),
+    "calls": (calls.rows,),
+}
 
 
 def machine():
@@ -39,14 +48,16 @@ def write(text):
 
 
 def main(arguments):
+    only = arguments[arguments.index("--only") + 1] if "--only" in arguments else None
     started, load = time.perf_counter(), os.getloadavg()[0]
     rows = [HEADER]
-    for part in (asks.peers, asks.growth, processes.starts, processes.sleepers, processes.opening, processes.utilisation, processes.hits):
-        rows += part()
+    for name in [only] if only else PARTS:
+        for part in PARTS[name]:
+            rows += part()
     text = (f"`make bench`, {time.strftime('%Y-%m-%d')}, on {machine()}. The load of the machine was {load:.1f} at the start and "
             f"{os.getloadavg()[0]:.1f} at the end; it took {time.perf_counter() - started:.0f} s.\n\n{as_table(rows)}")
     print(text)
-    if "--print-only" not in arguments:
+    if not only and "--print-only" not in arguments:
         write(text)
         print("\nThe table is in docs/benchmarks.md.")
 
