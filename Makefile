@@ -260,7 +260,7 @@ test-gc: $(BUILD)/lmopt.so $(BUILD)/lmopt | $(BUILD)/.setup-test ## the Lua modu
 test-cli: $(BUILD)/lmopt | $(BUILD)/.setup-test ## transcripts of the command line
 	@$(RUN_TESTS) cli
 
-test-faults: $(BUILD)/lmopt | $(BUILD)/.setup-test ## kill -9, full disks, neighbours, Ctrl-C
+test-faults: $(BUILD)/lmopt | $(BUILD)/.setup-test ## kill -9, full disks, neighbours, Ctrl-C, broken servers and connections
 	@$(RUN_TESTS) faults
 
 test-fuzz: $(FUZZ_PROGRAMS) ## the fuzz targets on their corpus, and on some mutations of it

@@ -219,6 +219,8 @@ local function try(call, billing, again)
   billing.cost = nil -- from here on nobody knows, until there is an answer
   if reserve then reserve.cost = nil end
   local response, read, reply = send_once(call)
+  -- The kind "limit" is a budget's: a reply too long is one that can't be read.
+  if not response and errors.is(reply, "limit") then reply = errors.new("bad_response", reply.message) end
   local cost
   if read then
     cost = settled_cost(handle, reply, call.worst)

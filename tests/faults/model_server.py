@@ -4,8 +4,9 @@ What it does with a request is said by a function: `answer(asked)` gives a step,
 
     status, headers, body    the response: 200, none, and good("...") when nothing else is said; a body is a text, bytes, or JSON
     delay                    seconds before anything is sent
-    fault                    "reset" or "close" (no reply), "cut" (half of the body and the end), "trickle" (half of the body, then
-                             one byte now and then), "silent" (half of the body, then nothing)
+    fault                    "reset" or "close" (no reply), "torn" or "cut" (half of the body, then a reset or the end), "trickle"
+                             (half of the body, then one byte now and then), "silent" (half of the body, then nothing)
+    raw                      bytes that are sent instead of a response
 """
 
 import collections
@@ -53,11 +54,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         server = self.server
         with server.lock:
             server.asked[prompt] += 1
+            server.body_size = len(body)
             step = server.answer(Asked(prompt, server.asked[prompt], self.path, self.headers, body))
             server.worked += step.get("status", 200) not in REFUSALS
             server.faults += "fault" in step or step.get("status", 200) != 200
         time.sleep(step.get("delay", 0))
-        if step.get("fault") in ("reset", "close"):
+        if "raw" in step:
+            self.wfile.write(step["raw"])
+            self.close_connection = True
+        elif step.get("fault") in ("reset", "close"):
             self.hang_up(step["fault"] == "reset")
         else:
             self.send(step)
@@ -85,8 +90,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if not fault:
             return
         self.close_connection = True
+        if fault == "torn":
+            time.sleep(0.1)  # a reset overtakes what is on its way
+            self.hang_up(True)
         for i in range(len(body) // 2, len(body)):
-            if fault == "cut" or self.server.over.wait(0.05):
+            if fault in ("cut", "torn") or self.server.over.wait(0.05):
                 break
             if fault == "trickle":
                 self.wfile.write(body[i:i + 1])
@@ -97,8 +105,8 @@ class Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 256
 
-    def __init__(self, answer=echo, context=None):
-        super().__init__(("127.0.0.1", 0), Handler)
+    def __init__(self, answer=echo, context=None, port=0):
+        super().__init__(("127.0.0.1", port), Handler)
         self.answer = answer
         self.context = context  # of TLS
         self.lock = threading.Lock()
@@ -107,6 +115,7 @@ class Server(http.server.ThreadingHTTPServer):
         self.asked = collections.Counter()  # by prompt
         self.worked = 0  # requests that were not refused
         self.faults = 0
+        self.body_size = 0  # of the last request
         self.port = self.server_address[1]
         self.url = "%s://127.0.0.1:%d/v1" % ("https" if context else "http", self.port)
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
