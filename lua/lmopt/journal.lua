@@ -28,8 +28,21 @@ end
 ---@param study lmopt.Study
 ---@param trial lmopt.Trial
 ---@param limit table|nil the trial's own budget
-function M.new(study, trial, limit)
-  return setmetatable({ study = study, trial = trial, seen = {}, own = limit and { trial_budget(study, trial, limit) } }, Journal)
+---@param outer table|nil the journal of the trial in whose objective the study is optimized: it pays as well
+function M.new(study, trial, limit, outer)
+  return setmetatable({ study = study, trial = trial, seen = {}, outer = outer,
+    own = limit and { trial_budget(study, trial, limit) } }, Journal)
+end
+
+--- The journal of what is called between the trials of a study, in its callbacks: the study pays for it.
+---@param study lmopt.Study
+---@param stop fun(problem: lmopt.Error) called when the budget is spent
+---@param outer table|nil
+function M.between(study, stop, outer)
+  local nobody = { number = -1 }
+  function nobody._flush() end
+  function nobody._end(_, problem) stop(problem) end
+  return M.new(study, nobody, nil, outer)
 end
 
 -- --- a study without a storage: the same rules, in memory ---
@@ -44,7 +57,7 @@ end
 
 local function key_of(number, key, nth) return ("%d %s %d"):format(number, key, nth) end
 
-function Memory:replay_call(number, key, nth) return self.replies[key_of(number, key, nth)] end
+function Memory:replay_call(number, key, nth) return number >= 0 and self.replies[key_of(number, key, nth)] or nil end
 
 function Memory:reserve_call(number, key, model, _, worst, nth)
   local short, message = self.ledger:find_short(model, worst, "the study's budget")
@@ -120,19 +133,61 @@ local function reserve_in_study(self, core, arguments)
   end
 end
 
--- Reserves the worst case: in the trial's budget, and in the study's.
-function Journal:reserve(core, arguments)
-  local own = budget.reserve(self.own, arguments[5], arguments[3], function(message) self:stop_trial(message) end)
-  local ok, call = pcall(reserve_in_study, self, core, arguments)
-  if ok then return call, own end
-  if own then own:__close() end
-  error(call, 0)
+-- Reserves the worst case, in the trial's budget and in the study's. Returns the one way to settle it: a function of the
+-- reply's text (nil: there is none), its cost (nil: nobody knows, and the worst case stays) and its seconds, which raises
+-- when the study can't store it.
+local function reserve(self, arguments)
+  local study, model = self.study, arguments[3]
+  local core, calls = study:_accounts(), study._calls
+  local own = budget.reserve(self.own, arguments[5], model, function(message) self:stop_trial(message) end)
+  local reserved, call = pcall(reserve_in_study, self, core, arguments)
+  if not reserved then
+    if own then own:__close() end
+    error(call, 0)
+  end
+  return function(reply, cost, seconds)
+    calls.in_flight = calls.in_flight - 1
+    calls.of[model] = calls.of[model] - 1
+    if own then
+      own.cost = cost
+      own:__close()
+    end
+    local ok, problem, kind = true, nil, nil
+    if cost then ok, problem, kind = core:settle_call(call, reply, cost, seconds) end
+    local waiting = calls.waiting
+    calls.waiting = {}
+    for _, waiter in ipairs(waiting) do task.unpark(waiter) end
+    if not ok then errors.raise(kind, problem) end
+  end
+end
+
+-- The same with the trials around this one: they pay, and remember nothing of it.
+function Journal:reserve(arguments)
+  local settle_here = reserve(self, arguments)
+  if not self.outer then return settle_here end
+  local _, _, model, _, worst = table.unpack(arguments)
+  local ok, settle_outside = pcall(self.outer.reserve, self.outer, { self.outer.trial.number, "inner", model, "", worst, 0 })
+  if not ok then
+    settle_here(nil, NOTHING, 0)
+    error(settle_outside, 0)
+  end
+  return function(reply, cost, seconds)
+    local settled, problem = pcall(settle_outside, nil, cost, seconds)
+    settle_here(reply, cost, seconds)
+    if not settled then error(problem, 0) end
+  end
+end
+
+-- Whether a call must have a known price.
+function Journal:needs_price(model)
+  return ledgers.needs_price(self.study._limits, model) or self.outer ~= nil and self.outer:needs_price(model)
 end
 
 --- Whether a budget is about tokens or money of a model: then the length of a reply must have a limit.
 ---@param model string
 function Journal:limits_tokens(model)
   return ledgers.limits_reply(self.study._limits, model) or budget.limits_tokens(self.own, model)
+    or self.outer ~= nil and self.outer:limits_tokens(model)
 end
 
 -- Notes a reply that cost this study nothing.
@@ -167,34 +222,22 @@ function Journal:call(key, model, request, worst, exchange, through)
   if stored then return stored end
   if message then errors.raise(kind, message) end
   self.trial:_flush()
-  local calls, sent, failure = study._calls, false, nil
+  local sent, failure = false, nil
   local function pay(launch)
-    if worst.usd == nil and ledgers.needs_price(study._limits, model) then budget.no_price(model) end
-    local call, own
-    local function reserve() call, own = self:reserve(core, { number, key, model, request, worst, nth }) end
-    reserve()
-    -- The one way out; without a cost the worst case stays.
+    if worst.usd == nil and self:needs_price(model) then budget.no_price(model) end
+    local pending -- nil: there is nothing to settle, for the reserve for another attempt was refused
+    local function take() pending = self:reserve { number, key, model, request, worst, nth } end
     local function settle(reply, cost, seconds)
-      if not call then return end -- there is none: the reserve for another attempt was refused
-      calls.in_flight = calls.in_flight - 1
-      calls.of[model] = calls.of[model] - 1
-      if own then
-        own.cost = cost
-        own:__close()
-      end
-      local ok, problem, problem_kind = true, nil, nil
-      if cost then ok, problem, problem_kind = core:settle_call(call, reply, cost, seconds) end
-      local waiting = calls.waiting
-      calls.waiting = {}
-      for _, waiter in ipairs(waiting) do task.unpark(waiter) end
-      if not ok then errors.raise(problem_kind, problem) end
+      local one = pending
+      pending = nil
+      if one then one(reply, cost, seconds) end
     end
+    take()
     local function send()
       local billing = {}
       function billing.renew()
         settle(nil, billing.cost, 0)
-        call = nil
-        reserve()
+        take()
       end
       local results = table.pack(pcall(exchange, billing))
       if results[1] then

@@ -47,7 +47,7 @@ local function context_of(run, trial)
   for _, sink in ipairs(parent.usage_sinks or {}) do sinks[#sinks + 1] = sink end
   trial._origin = { number = trial.number }
   return sequence.context(run.study, trial._origin, parent,
-    { trial = trial, journal = journal.new(run.study, trial, run.trial_budget), usage_sinks = sinks, objective_place = run.place })
+    { trial = trial, journal = journal.new(run.study, trial, run.trial_budget, parent.journal), usage_sinks = sinks, objective_place = run.place })
 end
 
 -- What became of a trial: state, values, message, traceback. State nil: it goes back to waiting.
@@ -462,6 +462,7 @@ local function run_to_end(run)
   local timer = run.timeout and core.spawn(nil, function()
     if core.sleep(run.timeout) then run:abort("timeout") end
   end)
+  run.sequence.journal = journal.between(study, function(problem) run:abort("limit", problem) end, run.context.journal)
   local time = run_time.new(study)
   time:start(function(problem) run:abort(problem.kind == "budget" and "limit" or "failed", problem) end)
   local remove = tasks.on_interrupt(function() run:abort("interrupted") end)

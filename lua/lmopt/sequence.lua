@@ -130,7 +130,8 @@ end
 -- Runs the callbacks on behalf of a trial. They may wait, so it is the context that says which trial it is.
 function Sequence:call(seen, record)
   local outer = task.context()
-  task.set_context(nil, M.context(self.study, { number = record.number, callback = true }, outer))
+  self.journal.seen = {}
+  task.set_context(nil, M.context(self.study, { number = record.number, callback = true }, outer, { journal = self.journal }))
   local problem
   for _, callback in ipairs(self.callbacks) do
     local ok, raised = pcall(callback, seen, record)

@@ -221,6 +221,51 @@ describe("a study's account", function()
   end)
 end)
 
+describe("a study's budget", function()
+  it("pays for what callbacks call, which may end the run", function()
+    with_both(function(path)
+      local study, told = lmopt.create_study { storage = path, seed = 1, budget = { calls = 7 } }, 0
+      local function again()
+        return task.context().journal:call("always the same", "a/b", "request", WORST, function() return "{}", COST, 0 end)
+      end
+      local summary = study:optimize(function()
+        pay()
+        return 1
+      end, { n_trials = 10, callbacks = { function()
+        again()
+        told = told + 1
+      end } })
+      assert.equal("limit", summary.reason)
+      assert.equal(7, study.budget.spent.calls)
+      assert.equal(3, told)
+      study:close()
+    end)
+  end)
+
+  it("pays for studies inside its trials", function()
+    with_both(function(path)
+      local outer, inner_calls = lmopt.create_study { storage = path, name = "outer", seed = 1, budget = { calls = 9 } }, 0
+      local inner
+      local summary = outer:optimize(function()
+        inner = lmopt.create_study { seed = 2, budget = { calls = 100 } }
+        inner:optimize(function()
+          pay()
+          inner_calls = inner_calls + 1
+          return 1
+        end, { n_trials = 4, n_jobs = 2 })
+        pay()
+        return inner.best_value
+      end, { n_trials = 5 })
+      assert.equal("limit", summary.reason)
+      assert.equal(9, outer.budget.spent.calls)
+      assert.equal(8, inner_calls)
+      assert.equal(4, inner.budget.spent.calls)
+      assert.same({ complete = 1, waiting = 1 }, states_of(outer))
+      outer:close()
+    end)
+  end)
+end)
+
 describe("the seconds of a study", function()
   it("are a limit over all runs, and what is under way goes back to waiting", function()
     with_both(function(path)
