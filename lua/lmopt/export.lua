@@ -90,7 +90,7 @@ end
 
 local KEYS = {
   "study", "directions", "seed", "number", "state", "step", "value", "values", "params", "user_attrs", "constraints",
-  "intermediate_values", "error", "datetime_start", "datetime_complete", "trials",
+  "intermediate_values", "error", "datetime_start", "datetime_complete", "budget", "trials",
 }
 
 -- Reports are keyed by step: as a list of pairs they keep their order, and their steps their type.
@@ -149,6 +149,14 @@ local function to_jsonl(study)
   return table.concat(lines)
 end
 
+-- Without limits and calls there is nothing to say: seconds are counted for every study.
+local function spent_something(budget)
+  for name in pairs(budget) do
+    if name ~= "spent" then return true end
+  end
+  return budget.spent.calls > 0
+end
+
 local function to_json(study)
   local several, trials = #study.directions > 1, json.array {}
   for i, trial in ipairs(study.trials) do trials[i] = export.trial(trial, several) end
@@ -158,6 +166,7 @@ local function to_json(study)
     directions = json.array(table.move(study.directions, 1, #study.directions, 1, {})),
     seed = study.seed,
     user_attrs = attributes and next(attributes) ~= nil and attributes or nil,
+    budget = spent_something(study.budget) and study.budget or nil,
     trials = trials,
   } .. "\n"
 end

@@ -186,6 +186,28 @@ function M.short(account, worst, whose)
   end
 end
 
+--- What is left, in words: of the dollars, or of what runs out first; nil when nothing is limited.
+---@param accounts lmopt.Account[]
+---@return string|nil
+function M.left_text(accounts)
+  local least, text = 2, nil
+  for _, account in ipairs(accounts) do
+    for _, name in ipairs(COUNTED) do
+      local limit = account.limit[name]
+      if limit then
+        local left = math.max(0, limit - amount(account.spent, name) - (account.reserved and amount(account.reserved, name) or 0))
+        local share = name == "usd" and account.model == "" and -1 or limit > 0 and left / limit or 0
+        if share < least then
+          least = share
+          text = (name == "usd" and "$%.2f of $%.2f left%s" or "%.14g of %.14g " .. (NAMES[name] or "") .. " left%s"):format(left, limit,
+            account.model ~= "" and " for " .. account.model or "")
+        end
+      end
+    end
+  end
+  return text
+end
+
 ---@class lmopt.Ledger
 ---@field list lmopt.Account[] all calls first
 local Ledger = {}

@@ -320,7 +320,8 @@ local function call_in_process(handle, answer, request)
   local used = usage.new(reply.usage)
   used.calls = 1
   if not reply.usage or reply.usage.seconds == nil then used.seconds = task.now() - started end
-  used.waited_seconds = used.seconds
+  used.waited_seconds, used.saved_usd = used.seconds, 0.0
+  if not reply.usage or reply.usage.billed_usd == nil then used.billed_usd = used.usd end
   local made = {}
   for name, value in pairs(reply) do made[name] = value end
   made.usage, made.cached, made.model = used, false, reply.model or handle.model

@@ -47,7 +47,8 @@ local function context_of(run, trial)
   for _, sink in ipairs(parent.usage_sinks or {}) do sinks[#sinks + 1] = sink end
   trial._origin = { number = trial.number }
   return sequence.context(run.study, trial._origin, parent,
-    { trial = trial, journal = journal.new(run.study, trial, run.trial_budget, parent.journal), usage_sinks = sinks, objective_place = run.place })
+    { trial = trial, journal = journal.new(run.study, trial, run.trial_budget, parent.journal), usage_sinks = sinks,
+      objective_place = run.place })
 end
 
 -- What became of a trial: state, values, message, traceback. State nil: it goes back to waiting.
@@ -248,6 +249,7 @@ function Run:show(final, ended)
     best = best and self.study._core:row(best, {}).values[1] or nil,
     front = several and #(self.study._core:front() or {}) or nil,
     failed = counts.failed,
+    budget = self.budget_left,
     final = final,
     ended = ended, -- { number =, state =, message = } of the trial this is about
   }
@@ -423,6 +425,7 @@ local function new_run(study, objective, options)
     catch = options.catch ~= false,
     sequence = sequence.open(study, { lag = info.lag, arrival = info.arrival, callbacks = callbacks }),
     progress = progress or nil,
+    budget_left = next(study._limits) and function() return ledger.left_text(study:_read_accounts()) end or nil,
     usage = usage.new(),
     queue = {}, -- entries in the order they began
     entries = {}, -- the same by number

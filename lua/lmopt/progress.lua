@@ -5,7 +5,7 @@
 --
 -- `progress.new` makes a function that takes events:
 --   { finished = trials finished so far, total = of how many (nil: unknown), best = value or nil, front = trials on the
---     Pareto front or nil, failed = how many failed, final = true for the last one }
+--     Pareto front or nil, failed = how many failed, budget = a function that says what is left of one, or nil, final = true for the last one }
 local system = require "lmopt.core.system"
 
 local progress = {}
@@ -59,6 +59,7 @@ local function parts(event, remaining)
   if event.best then list[#list + 1] = "best " .. number(event.best) end
   if event.front then list[#list + 1] = ("%d on the front"):format(event.front) end
   if remaining then list[#list + 1] = left(remaining) .. " left" end
+  if event.budget then list[#list + 1] = event.budget() end
   return list
 end
 

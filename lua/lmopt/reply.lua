@@ -71,7 +71,7 @@ end
 function M.mark_sent(reply, attempts, lost_usd, waited)
   local used = reply.usage
   used.calls, used.cached = 1, 0
-  used.billed_usd, used.waited_seconds = used.usd + lost_usd, waited
+  used.billed_usd, used.waited_seconds, used.saved_usd = used.usd + lost_usd, waited, 0.0
   reply.cached, reply.attempts = false, attempts
   return reply
 end
@@ -83,7 +83,7 @@ end
 function M.mark_cached(reply, waited)
   local used = reply.usage
   used.calls, used.cached = 1, 1
-  used.billed_usd, used.waited_seconds = 0.0, waited
+  used.billed_usd, used.waited_seconds, used.saved_usd = 0.0, waited, used.usd
   reply.cached = true
   return reply
 end
@@ -117,6 +117,7 @@ function M.copy(reply, extras)
       seconds = used.seconds,
       billed_usd = 0.0,
       waited_seconds = 0.0,
+      saved_usd = used.usd,
     },
   }
   if extras then

@@ -83,6 +83,17 @@ function methods:_read_accounts()
   return found
 end
 
+-- Enters what was spent on behalf of the study before there was one. Raises when that is too much.
+function methods:_charge(accounts)
+  local core = self:_accounts()
+  for _, account in ipairs(accounts) do
+    local call, message, kind = core:reserve_call(-1, "before", account.model, "", account.spent, 0)
+    local ok = call
+    if call then ok, message, kind = core:settle_call(call, nil, account.spent, 0) end
+    if not ok then fail(message, kind == "limit" and "budget" or kind) end
+  end
+end
+
 -- --- sampler, pruner, views ---
 
 function methods:_set_sampler(sampler)

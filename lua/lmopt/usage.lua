@@ -13,11 +13,12 @@ local usage = {}
 ---@field seconds number
 ---@field billed_usd number what failed attempts may have cost included
 ---@field waited_seconds number in queues and for attempts that failed too
+---@field saved_usd number what the cached ones would have cost
 
 local COUNTS = { "calls", "cached", "prompt_tokens", "completion_tokens", "cached_tokens", "reasoning_tokens" }
 -- What a reply's usage may have besides, where the server tells: parts of prompt_tokens.
 usage.DETAILS = { "cached_prompt_tokens", "cache_write_tokens", "cache_write_1h_tokens" }
-local AMOUNTS = { "usd", "seconds", "billed_usd", "waited_seconds" }
+local AMOUNTS = { "usd", "seconds", "billed_usd", "waited_seconds", "saved_usd" }
 
 --- A usage of nothing, or a copy of what `from` has (what it lacks is 0).
 ---@param from table|nil
@@ -35,6 +36,7 @@ function usage.new(from)
     seconds = (from.seconds or 0) + 0.0,
     billed_usd = (from.billed_usd or 0) + 0.0,
     waited_seconds = (from.waited_seconds or 0) + 0.0,
+    saved_usd = (from.saved_usd or 0) + 0.0,
   }
 end
 

@@ -25,9 +25,9 @@ A named function is asked once for each prompt; the file is made in the user's c
   study 'ask': 3 trials, 3 complete
   best value 4, trial 0
     x  * (glob)
-  3 model calls (2 cached), 15 prompt and 3 completion tokens, $0.7500
+  3 model calls (2 cached), 15 prompt and 3 completion tokens, $0.2500 billed, $0.5000 saved by the cache
   $ lmopt run ask.lua --quiet | tail -1
-  3 model calls (3 cached), 15 prompt and 3 completion tokens, $0.7500
+  3 model calls (3 cached), 15 prompt and 3 completion tokens, $0.0000 billed, $0.7500 saved by the cache
   $ stat -c %a "$XDG_CACHE_HOME" "$XDG_CACHE_HOME/lmopt" "$XDG_CACHE_HOME/lmopt/lm-cache.db"
   700
   700

@@ -4,7 +4,7 @@ local usage = require "lmopt.usage"
 describe("usage", function()
   it("starts at nothing", function()
     assert.same({ calls = 0, cached = 0, prompt_tokens = 0, completion_tokens = 0, cached_tokens = 0,
-      reasoning_tokens = 0, usd = 0, seconds = 0, billed_usd = 0, waited_seconds = 0 }, usage.new())
+      reasoning_tokens = 0, usd = 0, seconds = 0, billed_usd = 0, waited_seconds = 0, saved_usd = 0 }, usage.new())
   end)
 
   it("adds, and takes what is missing as nothing", function()
@@ -13,7 +13,7 @@ describe("usage", function()
     usage.add(total, { calls = 2, cached = 1, completion_tokens = 3, cached_tokens = 4, reasoning_tokens = 2, usd = 0.25,
       seconds = 1.5 })
     assert.same({ calls = 3, cached = 1, prompt_tokens = 10, completion_tokens = 3, cached_tokens = 4,
-      reasoning_tokens = 2, usd = 0.75, seconds = 1.5, billed_usd = 0.5, waited_seconds = 0 }, total)
+      reasoning_tokens = 2, usd = 0.75, seconds = 1.5, billed_usd = 0.5, waited_seconds = 0, saved_usd = 0 }, total)
     assert.equal("integer", math.type(total.calls))
     local empty = {}
     assert.equal(1, usage.add(empty, { calls = 1 }).calls)

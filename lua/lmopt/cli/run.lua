@@ -3,7 +3,9 @@ local errors = require "lmopt.error"
 local export = require "lmopt.export"
 local fingerprint = require "lmopt.cli.fingerprint"
 local json = require "lmopt.json"
+local budgets = require "lmopt.budget"
 local lmopt = require "lmopt"
+local money = require "lmopt.cli.money"
 local output = require "lmopt.cli.output"
 local progress = require "lmopt.progress"
 local script = require "lmopt.cli.script"
@@ -34,7 +36,8 @@ Runs a script. When it returns an objective (a function, or a table with
     { name = "pruner", value = "NAME", help = "none, median" },
     { name = "seed", value = "N", type = "integer", minimum = 0, maximum = (1 << 53) - 1,
       help = "of every random choice; drawn and shown when not given" },
-    { name = "budget", value = "USD", type = "number", minimum = 0, help = "what the study's model calls may cost" },
+    { name = "budget", value = "USD", help = "what the study's model calls may cost, over all its runs;\n"
+      .. "or limits: usd=4,calls=10000,tokens=N,seconds=S; or off" },
     { name = "lm", value = "MODEL", help = "the language model: openai/gpt-4o-mini, offline" },
     { name = "cache", value = "WHERE",
       help = "where replies of models are kept: a file, memory or off\n(a file of the user's: lmopt cache path)" },
@@ -104,12 +107,12 @@ local function describe_trial(trial, several)
 end
 
 local KEY_ORDER = {
-  "study", "storage", "directions", "seed", "trials", "best", "pareto", "usage", "seconds",
+  "study", "storage", "directions", "seed", "trials", "best", "pareto", "usage", "budget", "seconds",
   "complete", "pruned", "failed", "number", "value", "values",
 }
 
 -- The object that --json promises (API.md, section 7).
-local function to_json(study, counts, usage, seconds, storage)
+local function to_json(study, counts, usage, budget, seconds, storage)
   local several = #study.directions > 1
   local object = {
     study = study.name,
@@ -118,6 +121,7 @@ local function to_json(study, counts, usage, seconds, storage)
     seed = study.seed,
     trials = { complete = counts.complete, pruned = counts.pruned, failed = counts.failed },
     usage = usage,
+    budget = money.budget(budget) and budget or nil,
     seconds = seconds,
   }
   if several then
@@ -130,7 +134,7 @@ local function to_json(study, counts, usage, seconds, storage)
   return json.encode(export.finite(object), { keys = KEY_ORDER }) .. "\n"
 end
 
-local function to_text(study, counts, usage)
+local function to_text(study, counts, usage, budget)
   local finished = counts.complete + counts.pruned + counts.failed
   local lines = { ("study '%s': %s, %s\n"):format(study.name, output.count(finished, "trial"), output.counts {
     complete = counts.complete, pruned = counts.pruned, failed = counts.failed }) }
@@ -155,11 +159,9 @@ local function to_text(study, counts, usage)
     lines[#lines + 1] = ("best value %s, trial %d\n"):format(output.value(best.value), best.number)
     lines[#lines + 1] = output.map(best.params)
   end
-  if usage then
-    local completion = usage.completion_tokens or 0
-    lines[#lines + 1] = ("%s (%d cached), %d prompt and %s, %s\n"):format(output.count(usage.calls, "model call"),
-      usage.cached or 0, usage.prompt_tokens or 0, output.count(completion, "completion token"), output.dollars(usage.usd or 0))
-  end
+  if usage then lines[#lines + 1] = money.usage(usage) .. "\n" end
+  local limits = money.budget(budget)
+  if limits then lines[#lines + 1] = limits .. "\n" end
   return table.concat(lines)
 end
 
@@ -168,14 +170,16 @@ end
 local function tell_failures(say)
   local told, like, others = {}, {}, 0
   local function tell(ended)
-    if ended.state ~= "failed" then return end
+    local cut = ended.state == "pruned" and ended.message ~= nil -- it was too dear; the pruner gives no reasons
+    if ended.state ~= "failed" and not cut then return end
     local message = tostring(ended.message):gsub("\n.*", "")
-    if like[message] then
-      like[message].more = like[message].more + 1
+    local kind = cut and "pruned" or message -- how much was spent differs each time
+    if like[kind] then
+      like[kind].more = like[kind].more + 1
     elseif #told < FAILURES_TOLD then
-      like[message] = { number = ended.number, more = 0 }
-      told[#told + 1] = like[message]
-      say(("trial %d failed: %s"):format(ended.number, message))
+      like[kind] = { number = ended.number, more = 0 }
+      told[#told + 1] = like[kind]
+      say(("trial %d %s: %s"):format(ended.number, cut and "was pruned" or "failed", message))
     else
       others = others + 1
       if others == 1 then say "more trials fail in other ways" end
@@ -281,6 +285,7 @@ local function optimise(path, given, bare, flags, recorder, arguments, host)
     settings.blame_flag(given, flags, study)
     error(script.blame(path, study, settings.names), 0)
   end
+  if flags.budget and budgets.get() then study:_charge(budgets.get().ledger:models_spent()) end
   if bare then announce_bare(say, path, given) end
   for _, note in ipairs(notes) do say(note) end
   announce(say, study, given)
@@ -297,7 +302,7 @@ local function optimise(path, given, bare, flags, recorder, arguments, host)
   else
     local done, result = pcall(study.optimize, study, given.objective, {
       total = given.trials, n_trials = given.n_trials, timeout = given.timeout, n_jobs = given.n_jobs,
-      catch = given.catch, callbacks = given.callbacks, progress = on_progress,
+      catch = given.catch, callbacks = given.callbacks, progress = on_progress, trial_budget = given.trial_budget,
     })
     progress.pause()
     if not done then
@@ -314,13 +319,14 @@ local function optimise(path, given, bare, flags, recorder, arguments, host)
     counts, finished = counts_of(study)
   end
 
-  local usage = study.usage.calls > 0 and study.usage or nil
+  local usage, budget = study.usage.calls > 0 and study.usage or nil, study.budget
+  for _, model in ipairs(money.unused(budget)) do say(("warning: the budget limits %s, which was never asked"):format(model)) end
   local status = conclude(summary, study, counts, finished, given, say, host)
   local seconds = lmopt.now() - started
   if flags.json then
-    host.write(to_json(study, counts, usage, seconds, given.storage))
+    host.write(to_json(study, counts, usage, budget, seconds, given.storage))
   elseif finished > 0 then
-    host.write(to_text(study, counts, usage))
+    host.write(to_text(study, counts, usage, budget))
   end
   if given.storage and not flags.json then
     say(("more: lmopt study show %s %s"):format(output.quote(given.storage), output.quote(study.name)))
@@ -345,7 +351,7 @@ local function watch()
 end
 
 -- Options that mean something to a script that drives its own studies.
-local MEANT_FOR_ALL = { lm = true, cache = true, json = true, quiet = true }
+local MEANT_FOR_ALL = { lm = true, cache = true, budget = true, json = true, quiet = true }
 
 local function main(flags, arguments, host)
   local path = flags.SCRIPT
@@ -356,6 +362,7 @@ local function main(flags, arguments, host)
   terminal.share(host)
   require "lmopt.lm".set_cache(settings.cache_place(flags.cache))
   if flags.lm then lmopt.configure { lm = flags.lm } end -- here already: the script may ask it while it loads
+  if flags.budget then lmopt.configure { budget = money.parse(flags.budget) } end -- of this run, what it calls while it loads included
   local has_worked = watch()
 
   local function body()

@@ -1,5 +1,6 @@
 --- What a run is to do: the script's table, with the command line's flags on top.
 local errors = require "lmopt.error"
+local money = require "lmopt.cli.money"
 local options = require "lmopt.cli.options"
 local output = require "lmopt.cli.output"
 local script = require "lmopt.cli.script"
@@ -9,7 +10,7 @@ local settings = {}
 
 -- Keys of the script's table and the types they may have.
 local KEYS = {
-  objective = "function", trials = "positive integer", lm = "model", cache = "any", budget = "table", -- of `lmopt run`
+  objective = "function", trials = "positive integer", lm = "model", cache = "any", budget = "limits", trial_budget = "table", -- of `lmopt run`
   name = "string", storage = "string", direction = "direction", directions = "directions", seed = "integer",
   sampler = "method", pruner = "method", load_if_exists = "boolean", lag = "positive integer", order = "string",
   n_trials = "positive integer", timeout = "positive number", n_jobs = "positive integer", callbacks = "table",
@@ -47,6 +48,7 @@ local checks = {
   ["string"] = function(value) return type(value) == "string" and value ~= "", "a string" end,
   ["boolean"] = function(value) return type(value) == "boolean", "true or false" end,
   ["table"] = function(value) return type(value) == "table", "a table" end,
+  ["limits"] = function(value) return type(value) == "table" or value == false, "a table, or false" end,
   ["integer"] = function(value) return math.tointeger(value) ~= nil and type(value) == "number", "an integer" end,
   ["positive integer"] = function(value)
     return type(value) == "number" and math.tointeger(value) ~= nil and value >= 1, "an integer of at least 1"
@@ -146,12 +148,29 @@ function settings.cache_place(word)
   return folder and { path = folder .. "/lm-cache.db", ours = true } or "memory"
 end
 
+--- The limits of the script's table, with those of the flag in their place; the others stay.
+---@param given table|false|nil
+---@param flag string
+---@return table|false
+function settings.merge_budget(given, flag)
+  local limits = money.parse(flag)
+  if not limits then return false end
+  local merged = {}
+  for name, value in pairs(type(given) == "table" and given or {}) do merged[name] = value end
+  for name, value in pairs(limits) do merged[name] = value end
+  return merged
+end
+
 --- Checks the flags that need no script.
 ---@param flags table from options.parse
 function settings.check_flags(flags)
   check_method("sampler", flags.sampler, require "lmopt.samplers")
   check_method("pruner", flags.pruner, require "lmopt.pruners")
   check_model(flags.lm)
+  if flags.budget then
+    local limits, problem = money.parse(flags.budget)
+    if limits == nil then errors.raise("usage", "--budget " .. problem, { command = "run" }) end
+  end
   if flags.timeout and flags.timeout <= 0 then errors.raise("usage", "--timeout must be positive", { command = "run" }) end
   if flags.new and flags.same then errors.raise("usage", "--new and --same exclude each other", { command = "run" }) end
 end
@@ -178,7 +197,7 @@ function settings.merge(given, flags)
   given.pruner = flags.pruner or given.pruner
   given.seed = flags.seed or given.seed
   given.lm = flags.lm or given.lm
-  if flags.budget then given.budget = { usd = flags.budget } end
+  if flags.budget then given.budget = settings.merge_budget(given.budget, flags.budget) end
   for _, name in ipairs { "new", "same" } do
     if flags[name] and not given.storage then
       errors.raise("usage", ("--%s is about a study that is kept, and there is no storage: give --storage"):format(name),

@@ -2,6 +2,7 @@
 local errors = require "lmopt.error"
 local export = require "lmopt.export"
 local json = require "lmopt.json"
+local money = require "lmopt.cli.money"
 local lmopt = require "lmopt"
 local options = require "lmopt.cli.options"
 local output = require "lmopt.cli.output"
@@ -175,6 +176,7 @@ function study.show.main(values, _, host)
     add(("%s: %s\n"):format(output.count(#trials, "trial"), output.counts(counts_of(trials))))
   end
   if next(opened.user_attrs or {}) ~= nil then add(output.map(opened.user_attrs)) end
+  add(money.account(opened.budget))
   local shown
   if #opened.directions > 1 then shown = show_front(opened, count, add) else shown = show_single(opened, trials, count, add) end
   if not shown and #trials > 0 then add "\nno trial is complete\n" end
