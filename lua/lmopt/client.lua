@@ -54,8 +54,12 @@ end
 
 -- --- what a call may cost ---
 
--- The most a call can cost: a token has at least one byte, and each answer at most max_tokens.
-local function worst_cost(handle, request, message)
+--- The most a call can cost: a token has at least one byte, and each answer at most max_tokens.
+---@param handle table
+---@param request table
+---@param message table what the provider made of it
+---@return { calls: integer, prompt_tokens: integer, completion_tokens: integer, usd: number|nil }
+function client.worst_cost(handle, request, message)
   local each = message.max_tokens or tonumber(request.max_completion_tokens) or tonumber(request.max_tokens)
   local body, completion = message.body, math.ceil((each or UNKNOWN_COMPLETION_TOKENS) * math.max(1, tonumber(request.n) or 1))
   local price = replies.price(handle)
@@ -291,7 +295,7 @@ local function new_call(handle, provider, request, sample, secret, sink)
   local own = budget.ledgers(secret.ledger)
   limit_reply(handle, provider, request, own)
   local message = redact.call(secret.key, provider.request, handle, request, secret.key)
-  local worst = worst_cost(handle, request, message)
+  local worst = client.worst_cost(handle, request, message)
   local now = task.now()
   local seconds = sample.deadline or handle.deadline
   local run_deadline = budget.deadline(own)

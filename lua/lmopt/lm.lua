@@ -35,6 +35,7 @@ local getenv = os and os.getenv or function() end -- a host may leave `os` out
 local secrets = setmetatable({}, { __mode = "k" }) -- handle -> its key, its gate and its ledger
 local codes = setmetatable({}, { __mode = "k" }) -- handle of a function -> what it does, as a hash
 local cache -- lmopt.cache, when it is needed
+local stand_in -- what answers instead of every model
 
 local Handle = { __name = "lmopt.lm" }
 Handle.__index = Handle
@@ -305,6 +306,10 @@ function lm.new(spec, options)
   return handle
 end
 
+--- Has a function answer instead of every model, functions included: nothing is sent, and no cache is asked.
+---@param answer (fun(handle: table, provider: table, request: table, sample: table): table)|nil a reply; nil: nobody does
+function lm.set_stand_in(answer) stand_in = answer end
+
 --- Whether a value is a handle.
 function lm.is_handle(value) return getmetatable(value) == Handle end
 
@@ -414,6 +419,9 @@ end
 ---@param request table
 ---@return table reply
 function lm.ask(handle, provider, request)
+  if stand_in then
+    return counted(call_in_process(handle, function() return stand_in(handle, provider, request, NO_PROVIDER) end, request))
+  end
   return counted((client.call(handle, provider, request, NO_PROVIDER, secrets[handle])))
 end
 
@@ -463,7 +471,12 @@ function Handle.__call(self, input)
   local reply, sink
   local context = task.context()
   input, sink = take_stream(self, input)
-  if secrets[self] then
+  if stand_in then
+    local provider = not self.answer and providers.get(self.provider) or NO_PROVIDER
+    local sample = type(input) == "table" and input or NO_PROVIDER
+    local function answer(asked) return stand_in(self, provider, asked, sample) end
+    reply = call_in_process(self, answer, make_request(self, input, provider))
+  elseif secrets[self] then
     reply = call_over_network(self, input, context, sink)
   else
     local provider = not self.answer and providers.get(self.provider) or NO_PROVIDER

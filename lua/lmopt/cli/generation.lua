@@ -30,6 +30,15 @@ local function find(storage, name)
   return found
 end
 
+--- The name of the newest generation of a study in a file, or nil when there is none.
+---@param storage string
+---@param name string
+---@return string?
+function generation.newest(storage, name)
+  local found = find(storage, name)
+  return #found > 0 and found[#found].name or nil
+end
+
 -- Known points first: what was finished in `old`, in its order.
 local function inherit(study, old)
   local seen = {}

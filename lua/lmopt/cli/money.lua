@@ -67,7 +67,8 @@ end
 ---@param budget table study.budget
 ---@return string?
 function money.budget(budget)
-  local parts = of_limits(budget, budget.spent)
+  local whole = of_limits(budget, budget.spent)
+  local parts = { #whole > 0 and table.concat(whole, ", ") or nil }
   for _, model in ipairs(output.sorted_keys(budget.models or {})) do
     local spent = budget.spent.models[model] or { calls = 0, tokens = 0, prompt_tokens = 0, completion_tokens = 0, usd = 0 }
     parts[#parts + 1] = ("%s %s"):format(model, table.concat(of_limits(budget.models[model], spent), ", "))

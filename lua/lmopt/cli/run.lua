@@ -41,6 +41,8 @@ Runs a script. When it returns an objective (a function, or a table with
     { name = "lm", value = "MODEL", help = "the language model: openai/gpt-4o-mini, offline" },
     { name = "cache", value = "WHERE",
       help = "where replies of models are kept: a file, memory or off\n(a file of the user's: lmopt cache path)" },
+    { name = "dry-run", help = "ask no real model, store nothing: run one trial on the offline\n"
+      .. "model, and say what the whole may cost" },
     { name = "new", help = "the script has changed: a study NAME@2 that begins\nwith the parameters tried so far" },
     { name = "same", help = "the script has changed, and its results are comparable" },
     { name = "json", help = "one JSON object on standard output" },
@@ -60,6 +62,8 @@ interrupted.]],
     "lmopt run objective.lua",
     "lmopt run objective.lua --trials 200 --jobs 8 --storage study.db",
     "lmopt run qa.lua --lm openai/gpt-4o-mini --jobs 8 --storage qa.db",
+    "lmopt run qa.lua --lm openai/gpt-4o-mini --dry-run",
+    "lmopt run qa.lua --lm openai/gpt-4o-mini --budget 4,calls=10000",
     "lmopt run objective.lua --json -- train.csv",
   },
 }
@@ -267,10 +271,22 @@ local function study_options(given)
   }
 end
 
+-- What the run would cost; see lmopt.cli.estimate.
+local function estimate(path, given, flags, host)
+  local ways = require "lmopt.cli.estimate"
+  local ok, problem = pcall(ways.run, given, study_options(given))
+  if not ok then
+    settings.blame_flag(given, flags, problem)
+    error(script.blame(path, problem, settings.names), 0)
+  end
+  return ways.tell(flags, given.budget, problem, host)
+end
+
 local function optimise(path, given, bare, flags, recorder, arguments, host)
   given = settings.merge(given, flags)
   given.name = given.name or path:match "([^/]+)$":gsub("%.lua$", "")
   configure(path, given, flags)
+  if flags["dry-run"] then return estimate(path, given, flags, host) end
   local say, show = speaker(flags, given.timeout, host)
   local started = lmopt.now()
 
@@ -351,7 +367,7 @@ local function watch()
 end
 
 -- Options that mean something to a script that drives its own studies.
-local MEANT_FOR_ALL = { lm = true, cache = true, budget = true, json = true, quiet = true }
+local MEANT_FOR_ALL = { lm = true, cache = true, budget = true, ["dry-run"] = true, json = true, quiet = true }
 
 local function main(flags, arguments, host)
   local path = flags.SCRIPT
@@ -362,6 +378,7 @@ local function main(flags, arguments, host)
   terminal.share(host)
   require "lmopt.lm".set_cache(settings.cache_place(flags.cache))
   if flags.lm then lmopt.configure { lm = flags.lm } end -- here already: the script may ask it while it loads
+  if flags["dry-run"] then require("lmopt.cli.estimate").begin() end
   if flags.budget then lmopt.configure { budget = money.parse(flags.budget) } end -- of this run, what it calls while it loads included
   local has_worked = watch()
 
@@ -384,6 +401,7 @@ local function main(flags, arguments, host)
         io.stderr:write(("lmopt: warning: --%s had no effect: %s returns no objective\n"):format(name, path))
       end
     end
+    if flags["dry-run"] then return require("lmopt.cli.estimate").tell(flags, flags.budget and money.parse(flags.budget), nil, host) end
     if not has_worked() then
       io.stderr:write(("lmopt: warning: %s made no study and returned no objective; end it with 'return objective', "
         .. "or see 'lmopt help run'\n"):format(path))
