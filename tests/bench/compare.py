@@ -11,6 +11,7 @@ from importlib.metadata import version
 
 import asks
 import calls
+import cache_hits
 import processes
 from tools import HEADER, ROOT, as_table
 
@@ -19,7 +20,8 @@ BEGIN, END = "<!-- figures: make bench -->", "<!-- end of figures -->"
 
 PARTS = {
     "asks": (asks.peers, asks.growth),
-    "processes": (processes.starts, processes.sleepers, processes.opening, processes.utilisation, processes.hits),
+    "processes": (processes.starts, processes.sleepers, processes.opening, processes.utilisation),
+    "cache_hits": (cache_hits.hits,),
     "calls": (calls.rows,),
 }
 

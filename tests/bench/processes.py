@@ -75,19 +75,5 @@ def utilisation():
     return rows
 
 
-def hits():
-    """Not a comparison: replies from the cache's memory."""
-    runs = [[float(rate) for rate in lua("model_calls.lua")[0].split()] for _ in range(5)]
-    rows = []
-    whats = "a request that the caller has kept", "a text that it has kept", "a request whose text is put together for the call, that included"
-    for which, what in enumerate(whats):
-        rates = [one[which] for one in runs]
-        # The mark is for calls as they come; kept tables and texts are remembered, and not hashed again.
-        mark = (Mark(">", 200000, " /s"), statistics.median(rates)) if which == 2 else ()
-        rows.append(row(f"cache hits a second from memory, 1 kB prompts: {what}", spread(rates, 1, 0, "/s"), "", "", "", *mark))
-    say("hits done")
-    return rows
-
-
 def versions():
     return run([COMMAND, "version"]).strip()
