@@ -17,6 +17,12 @@ function cache.new(options) end
 ---@return string key in hexadecimal
 function cache.key(...) end
 
+---What a value of plain data is, within this process: SHA-256 over its types, sizes and contents. Two values have the same one
+---exactly when their contents are the same.
+---@param value any
+---@return string? identity 32 bytes; nil: no plain data (functions, tables with metatables other than lmopt.array's, ...)
+function cache.identity(value) end
+
 ---Makes a task that is nobody's child, so that it outlives who made it.
 ---@param context table
 ---@param fn function
@@ -34,8 +40,9 @@ function cache.can_wait() end
 function Cache:open() end
 
 ---@param key string
+---@param known string? a text that it may be: where it is the same, this very one is returned, and nothing is copied
 ---@return string? text
-function Cache:get(key) end
+function Cache:get(key, known) end
 
 ---Keeps a reply. It is written with the others of this step, before anybody who sleeps for 0 seconds goes on.
 ---@param key string

@@ -6,7 +6,6 @@
 #include "io/cache.h"
 
 #include <math.h>
-#include <openssl/evp.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -21,18 +20,15 @@ enum {
 };
 static const long long disk_limit = 1024LL * 1024 * 1024;
 
-bool lm_cache_hash(const lm_cache_part *parts, size_t count, lm_cache_key *key) {
-  EVP_MD_CTX *digest = EVP_MD_CTX_new();
-  bool done = digest && EVP_DigestInit_ex(digest, EVP_sha256(), NULL) == 1;
-  for (size_t i = 0; i < count && done; i++) {
+bool lm_cache_hash(lm_digest *digest, const lm_cache_part *parts, size_t count, lm_cache_key *key) {
+  lm_digest_begin(digest);
+  for (size_t i = 0; i < count; i++) {
     unsigned char size[8];
     for (int k = 0; k < 8; k++) size[k] = (unsigned char)((unsigned long long)parts[i].size >> (8 * k));
-    done = EVP_DigestUpdate(digest, size, sizeof size) == 1 &&
-           (parts[i].size == 0 || EVP_DigestUpdate(digest, parts[i].text, parts[i].size) == 1);
+    lm_digest_add(digest, size, sizeof size);
+    lm_digest_add(digest, parts[i].text, parts[i].size);
   }
-  done = done && EVP_DigestFinal_ex(digest, key->bytes, NULL) == 1;
-  EVP_MD_CTX_free(digest);
-  return done;
+  return lm_digest_end(digest, key->bytes);
 }
 
 /* --- life --- */

@@ -21,6 +21,7 @@
 #define LM_CACHE_H
 
 #include "io/cache_memory.h"
+#include "io/digest.h"
 
 typedef struct lm_cache lm_cache;
 
@@ -42,7 +43,7 @@ typedef struct lm_cache_part {
 } lm_cache_part;
 
 /* SHA-256 over the parts and their sizes. False: not available. */
-bool lm_cache_hash(const lm_cache_part *parts, size_t count, lm_cache_key *key);
+bool lm_cache_hash(lm_digest *digest, const lm_cache_part *parts, size_t count, lm_cache_key *key);
 
 lmopt_status lm_cache_new(const lm_allocator *a, const lm_cache_options *options, lm_cache **out, lm_error *e);
 void lm_cache_free(lm_cache *c); /* flushes; NULL is a no-op */

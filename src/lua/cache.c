@@ -6,9 +6,10 @@
 #include <string.h>
 
 #include "io/cache.h"
+#include "lua/identity.h"
 #include "lua/scheduler.h"
 
-static const char cache_type[] = "lmopt.cache";
+static const char cache_type[] = "lmopt.cache", digest_type[] = "lmopt.cache.digest";
 
 /* `resource` is first: the runtime flushes and closes us through it. */
 typedef struct box {
@@ -104,6 +105,29 @@ static int l_open(lua_State *L) {
 
 /* --- keys --- */
 
+/* --- the digest: of all of this module's functions, which share it --- */
+
+static int collect_digest(lua_State *L) {
+  lm_digest_close(lua_touserdata(L, 1));
+  return 0;
+}
+
+static void push_digest(lua_State *L) {
+  lm_digest *digest = lua_newuserdatauv(L, sizeof *digest, 0);
+  memset(digest, 0, sizeof *digest);
+  luaL_newmetatable(L, digest_type);
+  lua_pushcfunction(L, collect_digest);
+  lua_setfield(L, -2, "__gc");
+  lua_setmetatable(L, -2);
+}
+
+/* Opened when it is needed. */
+static lm_digest *to_digest(lua_State *L) {
+  lm_digest *digest = lua_touserdata(L, lua_upvalueindex(1));
+  if (!digest->state && !lm_digest_open(digest)) luaL_error(L, "SHA-256 is not available");
+  return digest;
+}
+
 static int hexadecimal(int c) {
   if (c >= '0' && c <= '9') return c - '0';
   return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
@@ -131,7 +155,7 @@ static int l_key(lua_State *L) {
   luaL_argcheck(L, count <= MOST, MOST, "too many parts");
   for (int i = 0; i < count; i++) parts[i].text = luaL_checklstring(L, i + 1, &parts[i].size);
   lm_cache_key key;
-  if (!lm_cache_hash(parts, (size_t)count, &key)) return luaL_error(L, "SHA-256 is not available");
+  if (!lm_cache_hash(to_digest(L), parts, (size_t)count, &key)) return luaL_error(L, "SHA-256 is not available");
   char text[2 * sizeof key.bytes];
   for (size_t i = 0; i < sizeof key.bytes; i++) {
     text[2 * i] = digits[key.bytes[i] >> 4];
@@ -141,9 +165,15 @@ static int l_key(lua_State *L) {
   return 1;
 }
 
+/* identity(value) -> text or nil */
+static int l_identity(lua_State *L) {
+  luaL_checkany(L, 1);
+  return lm_identity_push(L, 1, to_digest(L));
+}
+
 /* --- replies --- */
 
-/* get(key) -> text or nil */
+/* get(key, known) -> text or nil; where it is the same as the text `known`, that one, and nothing is copied */
 static int l_get(lua_State *L) {
   lm_cache *cache = to_cache(L);
   lm_cache_key key = to_key(L, 2);
@@ -154,7 +184,12 @@ static int l_get(lua_State *L) {
   if (!text) return 0;
   box *b = lua_touserdata(L, 1);
   if (b->in_file) b->resource.tick = tick_cache; /* the use of it is going to be noted */
-  lua_pushlstring(L, text, size);
+  size_t known_size;
+  const char *known = lua_type(L, 3) == LUA_TSTRING ? lua_tolstring(L, 3, &known_size) : NULL;
+  if (known && known_size == size && memcmp(known, text, size) == 0)
+    lua_settop(L, 3);
+  else
+    lua_pushlstring(L, text, size);
   return 1;
 }
 
@@ -297,8 +332,12 @@ static int l_can_wait(lua_State *L) {
 
 int lm_open_cache(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"new", l_new}, {"key", l_key}, {"launch", l_launch}, {"can_wait", l_can_wait}, {NULL, NULL},
+      {"new", l_new},
+      {"launch", l_launch},
+      {"can_wait", l_can_wait},
+      {NULL, NULL},
   };
+  static const luaL_Reg hashing[] = {{"key", l_key}, {"identity", l_identity}, {NULL, NULL}};
   static const luaL_Reg methods[] = {
       {"open", l_open},   {"get", l_get},     {"put", l_put},     {"forget", l_forget}, {"commit", l_commit},
       {"stats", l_stats}, {"clear", l_clear}, {"close", l_close}, {NULL, NULL},
@@ -310,5 +349,7 @@ int lm_open_cache(lua_State *L) {
   lua_setfield(L, -2, "__index");
   lua_pop(L, 1);
   luaL_newlib(L, functions);
+  push_digest(L);
+  luaL_setfuncs(L, hashing, 1);
   return 1;
 }

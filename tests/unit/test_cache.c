@@ -26,10 +26,19 @@ static lm_cache *open_cache(bench *b, lm_cache_options options) {
 
 static lm_cache *plain(bench *b) { return open_cache(b, (lm_cache_options){.touch_after = -1}); }
 
+static bool hash(const lm_cache_part *parts, size_t count, lm_cache_key *key) {
+  lm_digest digest;
+  bool done = lm_digest_open(&digest);
+  for (int times = 0; times < 2 && done; times++)
+    done = lm_cache_hash(&digest, parts, count, key); /* one digest for many */
+  lm_digest_close(&digest);
+  return done;
+}
+
 static lm_cache_key key_of(const char *text) {
   lm_cache_part part = {text, strlen(text)};
   lm_cache_key key;
-  assert_true(lm_cache_hash(&part, 1, &key));
+  assert_true(hash(&part, 1, &key));
   return key;
 }
 
@@ -59,16 +68,16 @@ static void test_hash(void **state) {
   (void)state;
   lm_cache_key a, b2;
   lm_cache_part ab_c[] = {{"ab", 2}, {"c", 1}}, a_bc[] = {{"a", 1}, {"bc", 2}}, abc[] = {{"abc", 3}};
-  assert_true(lm_cache_hash(ab_c, 2, &a));
-  assert_true(lm_cache_hash(a_bc, 2, &b2));
+  assert_true(hash(ab_c, 2, &a));
+  assert_true(hash(a_bc, 2, &b2));
   assert_memory_not_equal(&a, &b2, sizeof a);
-  assert_true(lm_cache_hash(abc, 1, &b2));
+  assert_true(hash(abc, 1, &b2));
   assert_memory_not_equal(&a, &b2, sizeof a);
-  assert_true(lm_cache_hash(ab_c, 2, &b2));
+  assert_true(hash(ab_c, 2, &b2));
   assert_memory_equal(&a, &b2, sizeof a);
   /* printf '\3\0\0\0\0\0\0\0abc' | sha256sum: files outlive programs. */
   static const unsigned char first[4] = {0xce, 0x91, 0xdc, 0x5e};
-  assert_true(lm_cache_hash(abc, 1, &b2));
+  assert_true(hash(abc, 1, &b2));
   assert_memory_equal(b2.bytes, first, sizeof first);
 }
 
