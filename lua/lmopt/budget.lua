@@ -78,7 +78,8 @@ end
 ---@param model string
 ---@return boolean
 function M.limits_tokens(budgets, model)
-  for _, budget in ipairs(budgets or {}) do
+  if not budgets then return false end
+  for _, budget in ipairs(budgets) do
     if ledgers_of.limits_reply(budget.limit, model) then return true end
   end
   return false

@@ -121,6 +121,16 @@ local function send_in_place(store, key, model, send)
   return text, true
 end
 
+--- The reply that the cache has, the short way: nothing is made that only a call which is sent needs.
+---@param store lmopt.CacheFile M.open()
+---@param key string M.key
+---@param who string as of M.ask
+---@return string|nil text nil: M.ask knows more, such as a call in flight
+function M.find(store, key, who)
+  if flights[key .. who] then return nil end -- its reply may be there already, but not on disk
+  return store:get(key)
+end
+
 --- The reply to a request: from the cache, from a call in flight, or by sending.
 ---@param store lmopt.CacheFile M.open()
 ---@param key string M.key

@@ -291,10 +291,7 @@ local function streamed(handle, provider, request, secret)
   return redact.call(secret.key, provider.request, handle, copy, secret.key)
 end
 
-local function new_call(handle, provider, request, sample, secret, sink)
-  local own = budget.ledgers(secret.ledger)
-  limit_reply(handle, provider, request, own)
-  local message = redact.call(secret.key, provider.request, handle, request, secret.key)
+local function new_call(handle, provider, request, message, sample, secret, own, sink)
   local worst = client.worst_cost(handle, request, message)
   local now = task.now()
   local seconds = sample.deadline or handle.deadline
@@ -306,6 +303,14 @@ local function new_call(handle, provider, request, sample, secret, sink)
     attempts = 1, lost_usd = 0.0,
     sink = sink, outgoing = sink and streamed(handle, provider, request, secret) or message,
   }
+end
+
+-- The reply that stands in a text; one that can't be read is not kept.
+local function read_kept(store, id, text)
+  local ok, reply = pcall(replies.read, text)
+  if ok then return reply end
+  if store then store:forget(id) end
+  error(reply, 0)
 end
 
 --- Asks a model over the network.
@@ -322,10 +327,17 @@ end
 function client.call(handle, provider, request, sample, secret, sink)
   local key = secret.key
   if not (provider.stream and provider.stream_end) then sink = nil end
-  local store = client.open_cache(handle, sample)
+  local store, journal = client.open_cache(handle, sample), task.context().journal
   if not store then require_key(handle, provider, key) end
-  local call = new_call(handle, provider, request, sample, secret, sink)
-  local id = id_of(handle, provider, call.message, sample.rollout or handle.rollout, key)
+  local own = budget.ledgers(secret.ledger)
+  limit_reply(handle, provider, request, own)
+  local message = redact.call(key, provider.request, handle, request, key)
+  local id = id_of(handle, provider, message, sample.rollout or handle.rollout, key)
+  if store and not journal then
+    local text = cache.find(store, id, key or "")
+    if text then return replies.mark_cached(read_kept(store, id, text), 0.0), id, text end
+  end
+  local call = new_call(handle, provider, request, message, sample, secret, own, sink)
   local was_sent, joined = false, false
   local function send(billing)
     if not store then was_sent = true end
@@ -342,7 +354,6 @@ function client.call(handle, provider, request, sample, secret, sink)
       return text, was_sent
     end
   end
-  local journal = task.context().journal
   local text
   if journal then
     text = journal:call(id, handle.name, call.message.body, call.worst, send, through)
@@ -356,11 +367,7 @@ function client.call(handle, provider, request, sample, secret, sink)
   else
     text = send()
   end
-  local ok, reply = pcall(replies.read, text)
-  if not ok then
-    if store then store:forget(id) end
-    error(reply, 0)
-  end
+  local reply = read_kept(store, id, text)
   local waited = task.now() - call.started
   if was_sent then return replies.mark_sent(reply, call.attempts, call.lost_usd, waited), store and id, text end
   return replies.mark_cached(reply, joined and waited or 0.0), store and id, text

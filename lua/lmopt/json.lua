@@ -33,14 +33,21 @@ strict.decode_max_depth(1000)
 local lenient = cjson.new()
 lenient.decode_max_depth(1000)
 
+local tointeger = math.tointeger
+
 -- cjson gives every number as a float. Below 2^53 an integral float is exactly one integer.
 local function narrow(value)
   local kind = type(value)
   if kind == "number" then
-    if value > -0x1p53 and value < 0x1p53 then return math.tointeger(value) or value end
+    if value > -0x1p53 and value < 0x1p53 then return tointeger(value) or value end
   elseif kind == "table" then
-    for key, item in pairs(value) do
-      value[key] = narrow(item) -- assigning to a field that is there is allowed while it is traversed
+    for key, item in next, value do
+      kind = type(item)
+      if kind == "number" then
+        value[key] = narrow(item) -- assigning to a field that is there is allowed while it is traversed
+      elseif kind == "table" then
+        narrow(item)
+      end
     end
   end
   return value

@@ -55,6 +55,7 @@ local IS_HANDLE_OPTION = set_of(HANDLE_OPTIONS)
 --- Where calls go, with which key, and what they may take: no part of a program, which others may have written. A set.
 lm.of_model = {}
 for _, name in ipairs(HANDLE_OPTIONS) do lm.of_model[name] = not OF_ONE_CALL[name] or nil end
+local IS_OF_MODEL = lm.of_model
 
 local EVERYBODYS, NO_PROVIDER = {}, {}
 local known_names = setmetatable({}, { __mode = "k" }) -- list of a provider's options -> own list -> names and set
@@ -381,6 +382,14 @@ local function check_messages(messages)
   end
 end
 
+local function refuse_options_of_model(input)
+  for _, name in ipairs(HANDLE_OPTIONS) do
+    if input[name] ~= nil and IS_OF_MODEL[name] then
+      errors.misuse("'" .. name .. "' belongs to lmopt.lm(spec, { " .. name .. " = ... }), not to one request", 4)
+    end
+  end
+end
+
 -- The request of one call: the handle's defaults under what the call says.
 local function make_request(handle, input, provider)
   if type(input) == "string" then input = { messages = { { role = "user", content = input } } } end
@@ -391,21 +400,20 @@ local function make_request(handle, input, provider)
   check_messages(input.messages)
   check_sample(input, "a request")
   check_number(input, "deadline", "a request")
-  for _, name in ipairs(HANDLE_OPTIONS) do
-    if input[name] ~= nil and not OF_ONE_CALL[name] then
-      errors.misuse("'" .. name .. "' belongs to lmopt.lm(spec, { " .. name .. " = ... }), not to one request", 3)
-    end
-  end
-  local request = {}
+  local request, misplaced = {}, false
   for name, value in pairs(handle.defaults) do request[name] = value end
-  for name, value in pairs(input) do request[name] = value end
+  for name, value in pairs(input) do
+    request[name] = value
+    misplaced = misplaced or IS_OF_MODEL[name]
+  end
+  if misplaced then refuse_options_of_model(input) end
   request.cache, request.rollout, request.deadline = nil, nil, nil
   return request
 end
 
 -- Counts a reply where the calls of this task are counted.
 local function counted(reply, context)
-  local sinks = (context or task.context()).usage_sinks
+  local sinks = context.usage_sinks
   if sinks then
     for _, sink in ipairs(sinks) do usage.add(sink, reply.usage) end
   end
@@ -420,14 +428,15 @@ end
 ---@return table reply
 function lm.ask(handle, provider, request)
   if stand_in then
-    return counted(call_in_process(handle, function() return stand_in(handle, provider, request, NO_PROVIDER) end, request))
+    return counted(call_in_process(handle, function() return stand_in(handle, provider, request, NO_PROVIDER) end, request),
+      task.context())
   end
-  return counted((client.call(handle, provider, request, NO_PROVIDER, secrets[handle])))
+  return counted((client.call(handle, provider, request, NO_PROVIDER, secrets[handle])), task.context())
 end
 
 -- Over the network, or from the cache by the short way.
-local function call_over_network(handle, input, context, sink)
-  local provider, secret = providers.get(handle.provider), secrets[handle]
+local function call_over_network(handle, secret, input, context, sink)
+  local provider = providers.get(handle.provider)
   local sample = type(input) == "table" and input or NO_PROVIDER
   local entries, name
   if not context.journal then -- which has to note what a trial has seen
@@ -471,13 +480,14 @@ function Handle.__call(self, input)
   local reply, sink
   local context = task.context()
   input, sink = take_stream(self, input)
+  local secret = secrets[self]
   if stand_in then
     local provider = not self.answer and providers.get(self.provider) or NO_PROVIDER
     local sample = type(input) == "table" and input or NO_PROVIDER
     local function answer(asked) return stand_in(self, provider, asked, sample) end
     reply = call_in_process(self, answer, make_request(self, input, provider))
-  elseif secrets[self] then
-    reply = call_over_network(self, input, context, sink)
+  elseif secret then
+    reply = call_over_network(self, secret, input, context, sink)
   else
     local provider = not self.answer and providers.get(self.provider) or NO_PROVIDER
     local request = make_request(self, input, provider)

@@ -8,13 +8,17 @@ local MESSAGE_LENGTH = 300
 --- Takes "user:password@" out of addresses.
 ---@param text string
 ---@return string
-function redact.login(text) return (text:gsub("//[^/@%s]*@", "//")) end
+function redact.login(text)
+  if not text:find("@", 1, true) then return text end
+  return (text:gsub("//[^/@%s]*@", "//"))
+end
 
 --- Replaces every occurrence of a key.
 ---@param text string
 ---@param key string
 ---@return string
 function redact.key(text, key)
+  if not text:find(key, 1, true) then return text end
   return (text:gsub(key:gsub("%p", "%%%0"), "[key]"))
 end
 
@@ -31,14 +35,9 @@ function redact.line(text, key)
   return text:sub(1, stop) .. "..."
 end
 
---- Calls a function; an error leaves with a clean message.
----@param key string|nil
----@param fn function
----@return any ... what it returns
-function redact.call(key, fn, ...)
-  local results = table.pack(pcall(fn, ...))
-  if results[1] then return table.unpack(results, 2, results.n) end
-  local problem = results[2]
+local function finish(key, ok, ...)
+  if ok then return ... end
+  local problem = ...
   if errors.is(problem) then
     problem.message = redact.line(tostring(problem.message), key)
   elseif type(problem) == "string" and key then
@@ -46,5 +45,11 @@ function redact.call(key, fn, ...)
   end
   error(problem, 0)
 end
+
+--- Calls a function; an error leaves with a clean message.
+---@param key string|nil
+---@param fn function
+---@return any ... what it returns
+function redact.call(key, fn, ...) return finish(key, pcall(fn, ...)) end
 
 return redact

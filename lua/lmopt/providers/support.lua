@@ -38,7 +38,9 @@ function support.post(lm, path, body, headers, keys)
   if not ok then errors.misuse("the request cannot be sent: " .. text) end
   local all = { "Content-Type: application/json", "Accept: application/json" }
   if headers then table.move(headers, 1, #headers, #all + 1, all) end
-  return { url = lm.base_url:gsub("/+$", "") .. path, headers = all, body = text }
+  local base = lm.base_url
+  if base:sub(-1) == "/" then base = base:match "^(.-)/*$" end
+  return { url = base .. path, headers = all, body = text }
 end
 
 --- Raises where an option is given that the provider has nothing for: it would be refused, or ignored. nil and the values
