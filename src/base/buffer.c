@@ -86,12 +86,29 @@ static void add_escaped(lm_buffer *b, unsigned char c) {
   lm_buffer_add_text(b, text);
 }
 
+/*
+** Whether none of the eight bytes at `s` has to be looked at: all are ASCII, no
+** control characters, quotes or backslashes. A byte below n borrows into its
+** high bit when n is taken off; so does one that equals c, after an exclusive
+** or with c, when 1 is.
+*/
+static bool are_plain(const unsigned char *s) {
+  const uint64_t ones = UINT64_C(0x0101010101010101), high = ones << 7;
+  uint64_t x;
+  memcpy(&x, s, sizeof x);
+  uint64_t quote = x ^ ones * '"', backslash = x ^ ones * '\\', del = x ^ ones * 0x7F;
+  uint64_t special =
+      ((x - ones * 0x20) & ~x) | ((quote - ones) & ~quote) | ((backslash - ones) & ~backslash) | ((del - ones) & ~del);
+  return ((x | special) & high) == 0;
+}
+
 bool lm_buffer_add_json_string(lm_buffer *b, const char *text, size_t size) {
   const unsigned char *s = (const unsigned char *)text;
   lm_buffer_add_char(b, '"');
   size_t i = 0;
   while (i < size) {
     size_t plain = i;
+    while (size - plain >= 8 && are_plain(s + plain)) plain += 8;
     while (plain < size && s[plain] >= 0x20 && s[plain] < 0x7F && s[plain] != '"' && s[plain] != '\\') plain++;
     if (plain > i) {
       lm_buffer_add(b, s + i, plain - i);

@@ -6,8 +6,8 @@
 ** shortest text that reads back the same, integers stay integers and floats
 ** keep a fraction. Tables are read raw: no metamethod runs while we write.
 **
-** The text grows in a buffer inside a userdata, and keys being sorted stay in
-** a Lua table, so that an error raised anywhere leaks nothing.
+** The text grows in a buffer inside a userdata, and keys being sorted stay on
+** Lua's stack or in a table, so that an error raised anywhere leaks nothing.
 */
 #include <math.h>
 #include <stdlib.h>
@@ -19,7 +19,12 @@
 #include "base/buffer.h"
 #include "lua/binding.h"
 
-enum { DEPTH_MAX = 128, INDENT_MAX = 16 };
+enum {
+  DEPTH_MAX = 128,
+  INDENT_MAX = 16,
+  FEW_KEYS = 24,         /* of a table whose keys and values are sorted on the stack */
+  KEPT_BYTES = 64 * 1024 /* of the buffer, from one text to the next */
+};
 
 /* A text larger than this is a mistake, not a request. */
 static const size_t text_limit = (size_t)1 << 30;
@@ -34,12 +39,18 @@ typedef struct step {
   lua_Integer index; /* an array's item, from 1 */
 } step;
 
-typedef struct writer {
-  lm_allocator allocator;
-  lm_buffer text;
+typedef struct options {
   int indent; /* spaces a level; 0: all on one line */
   int ranks;  /* stack index of the table of declared keys -> place, or 0 */
   bool nan_literal, utf8_error;
+} options;
+
+typedef struct writer {
+  lm_allocator allocator;
+  lm_buffer text;
+  options options;
+  bool
+      busy; /* a finalizer that runs while we write gets a writer of its own, as does everybody after a lack of memory */
   int depth;
   step path[DEPTH_MAX];
 } writer;
@@ -49,12 +60,23 @@ typedef struct sort_key {
   const char *text;
   size_t size;
   lua_Integer rank; /* place among the declared keys; after all of them when it is none */
+  int place;        /* on the stack, its value after it; 0: it is not there */
 } sort_key;
 
 static int free_writer(lua_State *L) {
   writer *w = lua_touserdata(L, 1);
-  if (w->text.allocator) lm_buffer_free(&w->text);
+  lm_buffer_free(&w->text);
+  w->busy = true;
   return 0;
+}
+
+static writer *push_writer(lua_State *L) {
+  writer *w = lua_newuserdatauv(L, sizeof *w, 0);
+  memset(w, 0, sizeof *w);
+  w->allocator.fn = lua_getallocf(L, &w->allocator.userdata);
+  lm_buffer_init(&w->text, &w->allocator, text_limit);
+  luaL_setmetatable(L, writer_mark);
+  return w;
 }
 
 static bool is_identifier(const char *text) {
@@ -88,27 +110,29 @@ static void push_path(lua_State *L, const writer *w) {
 }
 
 /* Raises at the line of encode's caller: what is wrong, and where in the value. */
-static int fail(lua_State *L, const writer *w, const char *what) {
+static int fail(lua_State *L, writer *w, const char *what) {
+  w->busy = false;
   if (w->depth == 0) return luaL_error(L, "json.encode: %s", what);
   push_path(L, w);
   return luaL_error(L, "json.encode: %s at %s", what, lua_tostring(L, -1));
 }
 
 static void write_text(lua_State *L, writer *w, const char *text, size_t size) {
-  if (w->utf8_error && lm_utf8_prefix(text, size) < size) fail(L, w, "text that is not UTF-8");
+  if (w->options.utf8_error && lm_utf8_prefix(text, size) < size) fail(L, w, "text that is not UTF-8");
   lm_buffer_add_json_string(&w->text, text, size);
 }
 
-static void check_buffer(lua_State *L, const writer *w) {
+static void check_buffer(lua_State *L, writer *w) {
   if (w->text.status == LMOPT_OK) return;
+  w->busy = false;
   if (w->text.status == LMOPT_LIMIT) luaL_error(L, "json.encode: the text is larger than 1 GiB");
   luaL_error(L, "not enough memory");
 }
 
 static void break_line(writer *w) {
-  if (w->indent == 0) return;
+  if (w->options.indent == 0) return;
   lm_buffer_add_char(&w->text, '\n');
-  for (int i = 0; i < w->indent * w->depth; i++) lm_buffer_add_char(&w->text, ' ');
+  for (int i = 0; i < w->options.indent * w->depth; i++) lm_buffer_add_char(&w->text, ' ');
 }
 
 static int compare_keys(const void *left, const void *right) {
@@ -121,16 +145,62 @@ static int compare_keys(const void *left, const void *right) {
 static void write_value(lua_State *L, writer *w);
 
 static lua_Integer rank_of(lua_State *L, const writer *w, int key) {
-  if (!w->ranks) return 0;
+  if (!w->options.ranks) return 0;
   lua_pushvalue(L, key);
-  lua_rawget(L, w->ranks);
+  lua_rawget(L, w->options.ranks);
   lua_Integer rank = lua_isnil(L, -1) ? LUA_MAXINTEGER : lua_tointeger(L, -1);
   lua_pop(L, 1);
   return rank;
 }
 
-/* Writes the table at `table`, all of whose `count` keys are strings. */
-static void write_object(lua_State *L, writer *w, int table, size_t count) {
+/* Writes the members in the order of `keys`. */
+static void write_members(lua_State *L, writer *w, int table, const sort_key *keys, size_t count) {
+  step *place = &w->path[w->depth++];
+  place->table = lua_topointer(L, table);
+  lm_buffer_add_char(&w->text, '{');
+  for (size_t i = 0; i < count; i++) {
+    if (i) lm_buffer_add_char(&w->text, ',');
+    break_line(w);
+    write_text(L, w, keys[i].text, keys[i].size);
+    lm_buffer_add_text(&w->text, w->options.indent ? ": " : ":");
+    place->key = keys[i].text;
+    if (keys[i].place) {
+      lua_pushvalue(L, keys[i].place + 1);
+    } else {
+      lua_pushlstring(L, keys[i].text, keys[i].size);
+      lua_rawget(L, table);
+    }
+    write_value(L, w);
+    lua_pop(L, 1);
+  }
+  w->depth--;
+  break_line(w);
+  lm_buffer_add_char(&w->text, '}');
+}
+
+/* Writes the table at `table`, all of whose `count` keys are strings: few, so that nothing is allocated. */
+static void write_small_object(lua_State *L, writer *w, int table, size_t count) {
+  sort_key keys[FEW_KEYS];
+  int top = lua_gettop(L);
+  if (!lua_checkstack(L, 2 * FEW_KEYS + 8)) fail(L, w, "tables too deep for the stack");
+  size_t found = 0;
+  lua_pushnil(L);
+  while (found < count && lua_next(L, table)) {
+    sort_key key;
+    key.place = lua_gettop(L) - 1;
+    key.text = lua_tolstring(L, key.place, &key.size);
+    key.rank = rank_of(L, w, key.place);
+    size_t i = found++;
+    for (; i > 0 && compare_keys(&keys[i - 1], &key) > 0; i--) keys[i] = keys[i - 1];
+    keys[i] = key;
+    lua_pushvalue(L, key.place);
+  }
+  write_members(L, w, table, keys, found);
+  lua_settop(L, top);
+}
+
+/* The same, for any number of keys. */
+static void write_large_object(lua_State *L, writer *w, int table, size_t count) {
   lua_createtable(L, count < 1024 ? (int)count : 1024, 0);
   int anchor = lua_gettop(L);
   sort_key *keys = lua_newuserdatauv(L, count * sizeof *keys, 0);
@@ -142,27 +212,11 @@ static void write_object(lua_State *L, writer *w, int table, size_t count) {
     lua_rawseti(L, anchor, (lua_Integer)found + 1);
     keys[found].text = lua_tolstring(L, -1, &keys[found].size);
     keys[found].rank = rank_of(L, w, lua_gettop(L));
-    found++;
+    keys[found++].place = 0;
   }
   lua_settop(L, anchor + 1);
   qsort(keys, found, sizeof *keys, compare_keys);
-  step *place = &w->path[w->depth++];
-  place->table = lua_topointer(L, table);
-  lm_buffer_add_char(&w->text, '{');
-  for (size_t i = 0; i < found; i++) {
-    if (i) lm_buffer_add_char(&w->text, ',');
-    break_line(w);
-    write_text(L, w, keys[i].text, keys[i].size);
-    lm_buffer_add_text(&w->text, w->indent ? ": " : ":");
-    place->key = keys[i].text;
-    lua_pushlstring(L, keys[i].text, keys[i].size);
-    lua_rawget(L, table);
-    write_value(L, w);
-    lua_pop(L, 1);
-  }
-  w->depth--;
-  break_line(w);
-  lm_buffer_add_char(&w->text, '}');
+  write_members(L, w, table, keys, found);
   lua_settop(L, anchor - 1);
 }
 
@@ -193,7 +247,7 @@ static bool is_marked_array(lua_State *L, int table) {
 }
 
 /* Counts the keys of the table at `table`; raises unless they make one object or one array. */
-static lua_Integer survey_table(lua_State *L, const writer *w, int table, bool *is_array) {
+static lua_Integer survey_table(lua_State *L, writer *w, int table, bool *is_array) {
   lua_Integer integers = 0, strings = 0, highest = 0;
   lua_pushnil(L);
   while (lua_next(L, table)) {
@@ -232,8 +286,10 @@ static void write_table(lua_State *L, writer *w) {
     fail(L, w, "more than 128 levels of tables");
   else if (is_array)
     write_array(L, w, table, count);
+  else if (count <= FEW_KEYS)
+    write_small_object(L, w, table, (size_t)count);
   else
-    write_object(L, w, table, (size_t)count);
+    write_large_object(L, w, table, (size_t)count);
 }
 
 static void write_number(lua_State *L, writer *w) {
@@ -242,13 +298,13 @@ static void write_number(lua_State *L, writer *w) {
     return;
   }
   double value = (double)lua_tonumber(L, -1);
-  if (!w->nan_literal && !isfinite(value)) fail(L, w, isnan(value) ? "not-a-number" : "an infinite number");
+  if (!w->options.nan_literal && !isfinite(value)) fail(L, w, isnan(value) ? "not-a-number" : "an infinite number");
   lm_buffer_add_json_double(&w->text, value);
 }
 
 /* Writes the value on top of the stack and leaves it there. */
 static void write_value(lua_State *L, writer *w) {
-  luaL_checkstack(L, 12, "json.encode");
+  if (!lua_checkstack(L, 12)) fail(L, w, "tables too deep for the stack");
   size_t size;
   const char *text;
   switch (lua_type(L, -1)) {
@@ -272,7 +328,7 @@ static void write_value(lua_State *L, writer *w) {
 /* Pushes the table declared key -> place for options.keys, or raises. */
 static void push_ranks(lua_State *L, int keys) {
   luaL_argcheck(L, lua_istable(L, keys), 2, "'keys' must be a list of strings");
-  lua_newtable(L);
+  lua_createtable(L, 0, (int)lua_rawlen(L, keys));
   for (lua_Integer i = 1; lua_rawgeti(L, keys, i) != LUA_TNIL; i++) {
     luaL_argcheck(L, lua_type(L, -1) == LUA_TSTRING, 2, "'keys' must be a list of strings");
     lua_pushinteger(L, i);
@@ -290,8 +346,8 @@ static void check_option_name(lua_State *L) {
                 lua_pushfstring(L, "unknown option '%s' (known: indent, sort, keys, nan, utf8)", lua_tostring(L, -1)));
 }
 
-/* Reads the options at index 2 into `w`; leaves the table of ranks, or nil, at index 3. */
-static void read_options(lua_State *L, writer *w) {
+/* Reads the options at index 2; leaves the table of ranks, or nil, at index 3. */
+static void read_options(lua_State *L, options *o) {
   if (lua_isnoneornil(L, 2)) {
     lua_settop(L, 2);
     lua_pushnil(L);
@@ -315,17 +371,17 @@ static void read_options(lua_State *L, writer *w) {
   const char *nan = lua_isnil(L, -1) ? "error" : lua_tostring(L, -1);
   luaL_argcheck(L, nan && (strcmp(nan, "error") == 0 || strcmp(nan, "literal") == 0), 2,
                 "'nan' must be \"error\" or \"literal\"");
-  w->nan_literal = strcmp(nan, "literal") == 0;
+  o->nan_literal = strcmp(nan, "literal") == 0;
   lua_getfield(L, 2, "utf8");
   const char *utf8 = lua_isnil(L, -1) ? "replace" : lua_tostring(L, -1);
   luaL_argcheck(L, utf8 && (strcmp(utf8, "error") == 0 || strcmp(utf8, "replace") == 0), 2,
                 "'utf8' must be \"error\" or \"replace\"");
-  w->utf8_error = strcmp(utf8, "error") == 0;
-  w->indent = (int)indent;
+  o->utf8_error = strcmp(utf8, "error") == 0;
+  o->indent = (int)indent;
   lua_getfield(L, 2, "keys");
   if (!lua_isnil(L, -1)) {
     push_ranks(L, lua_gettop(L));
-    w->ranks = 3;
+    o->ranks = 3;
   }
   lua_replace(L, 3);
   lua_settop(L, 3);
@@ -334,17 +390,19 @@ static void read_options(lua_State *L, writer *w) {
 /* encode(value, options) -> text */
 static int encode(lua_State *L) {
   luaL_checkany(L, 1);
-  writer options = {0};
-  read_options(L, &options);
-  writer *w = lua_newuserdatauv(L, sizeof *w, 0);
-  *w = options;
-  luaL_setmetatable(L, writer_mark);
-  w->allocator.fn = lua_getallocf(L, &w->allocator.userdata);
-  lm_buffer_init(&w->text, &w->allocator, text_limit);
+  options given = {0};
+  read_options(L, &given);
+  writer *w = lua_touserdata(L, lua_upvalueindex(1));
+  if (w->busy) w = push_writer(L);
+  w->options = given;
+  w->depth = 0;
+  w->busy = true;
+  lm_buffer_clear(&w->text);
   lua_pushvalue(L, 1);
   write_value(L, w);
-  lua_pushlstring(L, lm_buffer_text(&w->text), w->text.size);
-  lm_buffer_free(&w->text);
+  w->busy = false;
+  lua_pushlstring(L, lm_buffer_text(&w->text), w->text.size); /* copied before the collector steps */
+  if (w->text.capacity > KEPT_BYTES) lm_buffer_free(&w->text);
   return 1;
 }
 
@@ -373,8 +431,7 @@ static int is_array_value(lua_State *L) {
 }
 
 int lm_open_json(lua_State *L) {
-  static const luaL_Reg functions[] = {
-      {"encode", encode}, {"array", mark_array}, {"is_array", is_array_value}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"array", mark_array}, {"is_array", is_array_value}, {NULL, NULL}};
   if (luaL_newmetatable(L, writer_mark)) {
     lua_pushcfunction(L, free_writer);
     lua_setfield(L, -2, "__gc");
@@ -382,6 +439,9 @@ int lm_open_json(lua_State *L) {
   luaL_newmetatable(L, array_mark);
   lua_pop(L, 2);
   luaL_newlib(L, functions);
+  push_writer(L);
+  lua_pushcclosure(L, encode, 1);
+  lua_setfield(L, -2, "encode");
   lua_pushlightuserdata(L, NULL); /* what lua-cjson calls null */
   lua_setfield(L, -2, "null");
   return 1;
