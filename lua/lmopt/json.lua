@@ -2,7 +2,8 @@
 --
 -- Writing is exact and the same on every run: object keys sorted (or in a declared order), numbers as the shortest text
 -- that reads back the same, integers as integers, floats with a fraction. Reading is lua-cjson's, with two differences:
--- integral numbers come back as Lua integers, and bad text gives `nil, message` instead of an error.
+-- integral numbers come back as Lua integers, and bad text gives `nil, message` instead of an error. Plain texts are read
+-- by our own reader (src/lua/json_read.c), to the same values; whatever it does not know for certain goes to lua-cjson.
 local core = require "lmopt.core.json"
 local linked, cjson = pcall(require, "lmopt.cjson") -- part of the command line; a plain Lua has its own
 if not linked then cjson = require "cjson" end
@@ -63,6 +64,8 @@ function json.decode(text, options)
   if type(text) ~= "string" then
     error(("bad argument #1 to 'json.decode' (string expected, got %s)"):format(type(text)), 2)
   end
+  local quick = core.read(text)
+  if quick ~= nil then return quick end
   local reader = options and options.nan == "literal" and lenient or strict
   local ok, value = pcall(reader.decode, text)
   if not ok then return nil, tostring(value) end

@@ -18,6 +18,11 @@ local json = {}
 ---@return string text
 function json.encode(value, options) end
 
+--- Reads plain JSON, to the same values as lmopt.json.decode.
+---@param text string
+---@return any value nil where only lua-cjson can tell what it is, or what is wrong with it
+function json.read(text) end
+
 --- Marks a list as an array, so that an empty one is written [].
 ---@param list table?
 ---@return table list

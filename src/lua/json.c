@@ -1,5 +1,5 @@
 /*
-** lmopt.core.json: writes Lua values as JSON (reading is lua-cjson's).
+** lmopt.core.json: writes Lua values as JSON (reading is in json_read.c).
 **
 ** The text depends on the value alone: object keys are sorted by their bytes
 ** (or follow a declared order), never the order of `pairs`; numbers are the
@@ -16,8 +16,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 
-#include "base/buffer.h"
-#include "lua/binding.h"
+#include "lua/json.h"
 
 enum {
   DEPTH_MAX = 128,
@@ -406,6 +405,14 @@ static int encode(lua_State *L) {
   return 1;
 }
 
+/* read(text) -> value; nothing where only lua-cjson can tell */
+static int l_read(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TSTRING);
+  lua_settop(L, 1);
+  writer *w = lua_touserdata(L, lua_upvalueindex(1));
+  return w->busy ? 0 : lm_json_read(L, 1, &w->text);
+}
+
 /* array(list) -> list, marked as an array; nil makes a new one. */
 static int mark_array(lua_State *L) {
   lua_settop(L, 1);
@@ -439,9 +446,9 @@ int lm_open_json(lua_State *L) {
   luaL_newmetatable(L, array_mark);
   lua_pop(L, 2);
   luaL_newlib(L, functions);
+  static const luaL_Reg writing[] = {{"encode", encode}, {"read", l_read}, {NULL, NULL}};
   push_writer(L);
-  lua_pushcclosure(L, encode, 1);
-  lua_setfield(L, -2, "encode");
+  luaL_setfuncs(L, writing, 1);
   lua_pushlightuserdata(L, NULL); /* what lua-cjson calls null */
   lua_setfield(L, -2, "null");
   return 1;

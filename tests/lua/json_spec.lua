@@ -173,3 +173,97 @@ describe("json.decode", function()
     assert.equal(-math.huge, value[3])
   end)
 end)
+
+describe("the quick reader", function()
+  local core = require "lmopt.core.json"
+  local reader = cjson.new()
+  reader.decode_invalid_numbers(false)
+
+  local function narrow(value)
+    if type(value) == "number" and math.abs(value) < 2 ^ 53 then return math.tointeger(value) or value end
+    if type(value) == "table" then
+      for key, item in pairs(value) do value[key] = narrow(item) end
+    end
+    return value
+  end
+
+  -- Equal, and numbers of the same type.
+  local function same(a, b)
+    if type(a) ~= type(b) or math.type(a) ~= math.type(b) then return false end
+    if type(a) ~= "table" then return a == b end
+    for key in pairs(a) do
+      if not same(a[key], b[key]) then return false end
+    end
+    for key in pairs(b) do
+      if a[key] == nil then return false end
+    end
+    return true
+  end
+
+  -- What it reads is what lua-cjson reads; it may leave anything to that.
+  local function compare(text)
+    local quick = core.read(text)
+    if quick == nil then return false end
+    local ok, value = pcall(reader.decode, text)
+    assert.is_true(ok, "it reads what is no JSON: " .. text)
+    assert.is_true(same(quick, narrow(value)), "it reads something else: " .. text)
+    return true
+  end
+
+  it("reads what replies are made of", function()
+    for _, text in ipairs {
+      '{"text":"one\\ntwo \\"three\\" \\u00e9 \\ud83d\\ude00 \\\\ \\/ \\b\\f\\r\\t \\u0000.","usage":{"usd":0.0125,"n":-3}}',
+      " [ ] ", "{}", "[[],{},[[1]]]", '[true,false,null,"",0,-0,1.5,-1e-3,2E+2,1e15,123456789012345,1234567890123456,9007199254740993]',
+      '"\xff\xfe is no UTF-8, and stays"', '{"a":1,"a":2}', "false", ("[%s1]"):format(("1,"):rep(1000)), '{"":0}',
+      '{"a1":1,"a2":2,"a3":3,"a4":4,"a5":5,"a6":6,"a7":7,"a8":8,"a9":9,"b1":1,"b2":2,"b3":3,"b4":4,"b5":5,"b6":6,"b7":7,"a1":0}',
+    } do
+      assert.is_true(compare(text), text)
+    end
+    assert.equal("\u{1F600}", core.read '"\\ud83d\\ude00"')
+  end)
+
+  it("leaves what is unusual to lua-cjson", function()
+    for _, text in ipairs {
+      "", " ", "[1,]", "{,}", '{"a"}', "[1 2]", "01", "1.", ".5", "+1", "1e", "nul", "truefalse", '"', '"\\', '"\\x"', '"\\u12"',
+      '"\\ud800"', '"\\udc00\\ud800"', '"a\nb"', "[1]x", "[1]\0", "1e999", ("["):rep(100) .. ("]"):rep(100), "NaN", "-", '{"a":1',
+    } do
+      assert.is_nil(core.read(text), text)
+    end
+    assert.is_nil((json.decode "[1,]"))
+    assert.equal("a\nb", json.decode '"a\nb"')
+  end)
+
+  it("agrees with lua-cjson on any text", function()
+    local seed = 7
+    local function random(n)
+      seed = (seed * 6364136223846793005 + 1442695040888963407) & 0x7fffffffffffffff
+      return (seed >> 33) % n + 1
+    end
+    local strings = { "", "a", "key", "é", "a\\nb", "\\u0041\\ud83d\\ude00", "x\\\\\\\"y", ("long "):rep(9), "\127" }
+    local numbers = { "0", "-1", "3.25", "1e3", "-0.0", "12345678901234567890", "0.1", "1E-7" }
+    local function make(depth)
+      local kind = random(depth > 4 and 4 or 6)
+      if kind == 1 then return '"' .. strings[random(#strings)] .. '"' end
+      if kind == 2 then return numbers[random(#numbers)] end
+      if kind == 3 then return ({ "true", "false", "null" })[random(3)] end
+      if kind == 4 then return random(2) == 1 and "[]" or "{ }" end
+      local parts = {}
+      for i = 1, random(kind == 5 and 5 or 20) do
+        parts[i] = (kind == 5 and "" or '"' .. strings[random(#strings)] .. i .. '": ') .. make(depth + 1)
+      end
+      local inside = table.concat(parts, random(2) == 1 and "," or " ,\n")
+      return kind == 5 and "[" .. inside .. "]" or "{" .. inside .. "}"
+    end
+    local read, signs = 0, '{}[]",:\\u019.eE-+ tn\0\31'
+    for _ = 1, 300 do
+      local text = make(1)
+      assert.is_true(compare(text), text)
+      for _ = 1, 10 do
+        local at, sign = random(#text), random(#signs)
+        local changed = text:sub(1, at - 1) .. signs:sub(sign, sign) .. text:sub(at + random(2) - 1)
+        if compare(changed) then read = read + 1 end
+      end
+    end
+    assert.is_true(read > 300)
+  end)
+end)
