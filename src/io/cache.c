@@ -16,7 +16,9 @@ enum {
   MEMORY_LIMIT = 64 * 1024 * 1024,
   WAITING_LIMIT = 64 * 1024 * 1024, /* bytes that wait for a lock */
   TOUCHED_LIMIT = 4096,
-  EVICT_TO = 90 /* percent: so that not every reply evicts another */
+  EVICT_TO = 90,          /* percent: so that not every reply evicts another */
+  AHEAD_MOST = 32,        /* replies that are read after one that was asked for ... */
+  AHEAD_BYTES = 64 * 1024 /* ... and about how much of them: a frame of a host has to bear it */
 };
 static const long long disk_limit = 1024LL * 1024 * 1024;
 
@@ -104,6 +106,48 @@ static const char *keep(lm_cache *c, const lm_cache_key *key, double usd, const 
   return c->spare;
 }
 
+/* The reply in the row that `statement` is at; NULL: it is damaged. */
+static const char *read_row(sqlite3_stmt *statement, const lm_cache_key *key, size_t *size) {
+  const char *text = (const char *)sqlite3_column_text(statement, 1);
+  *size = (size_t)sqlite3_column_bytes(statement, 1);
+  return text && lm_cache_seal(key, text, *size) == sqlite3_column_int64(statement, 2) ? text : NULL;
+}
+
+/*
+** Whoever asks what was asked before mostly does it in the same order, which is
+** that of the rows. While it is so, more and more replies are read along with
+** one that is asked for: a row costs less than finding it and locking the file
+** do. Only into memory that is free.
+*/
+static void read_ahead(lm_cache *c, long long row) {
+  long long step = row - c->last_row;
+  c->last_row = row;
+  c->ahead =
+      step > 0 && step <= AHEAD_MOST ? (c->ahead < AHEAD_MOST / 2 ? 2 * c->ahead + 1 : AHEAD_MOST) : c->ahead / 2;
+  int result;
+  sqlite3_stmt *following = c->ahead > 0 ? lm_cache_prepare(c, LM_CACHE_FOLLOWING, &result) : NULL;
+  if (!following) return; /* what is wrong is found out where it matters */
+  sqlite3_bind_int64(following, 1, row);
+  sqlite3_bind_int(following, 2, c->ahead);
+  size_t read = 0, size;
+  while (read < AHEAD_BYTES && sqlite3_step(following) == SQLITE_ROW) {
+    lm_cache_key key;
+    const void *stored = sqlite3_column_blob(following, 5);
+    if (!stored || sqlite3_column_bytes(following, 5) != sizeof key) continue;
+    memcpy(&key, stored, sizeof key);
+    const char *text = read_row(following, &key, &size);
+    if (c->memory.bytes + size > c->memory.limit / 2) break;
+    read += size;
+    if (!text || lm_cache_memory_has(&c->memory, &key)) continue;
+    lm_cache_entry *entry = lm_cache_memory_put(&c->memory, &key, sqlite3_column_double(following, 3), text, size);
+    if (!entry) break;
+    entry->row = sqlite3_column_int64(following, 0);
+    entry->used = sqlite3_column_double(following, 4);
+  }
+  sqlite3_reset(following);
+  c->last_row += c->ahead;
+}
+
 static const char *find_in_file(lm_cache *c, const lm_cache_key *key, size_t *size) {
   int result;
   sqlite3_stmt *find = lm_cache_prepare(c, LM_CACHE_FIND, &result);
@@ -118,13 +162,13 @@ static const char *find_in_file(lm_cache *c, const lm_cache_key *key, size_t *si
   double usd = 0, used = 0;
   bool broken = false;
   if (result == SQLITE_ROW) {
-    const char *stored = (const char *)sqlite3_column_text(find, 1);
-    *size = (size_t)sqlite3_column_bytes(find, 1);
+    const char *stored = read_row(find, key, size);
     row = sqlite3_column_int64(find, 0);
     usd = sqlite3_column_double(find, 3);
     used = sqlite3_column_double(find, 4);
-    broken = !stored || lm_cache_seal(key, stored, *size) != sqlite3_column_int64(find, 2);
-    if (!broken) text = keep(c, key, usd, stored, *size);
+    broken = !stored;
+    if (stored) text = keep(c, key, usd, stored, *size);
+    if (text && text != c->spare) read_ahead(c, row); /* under the same lock */
   }
   sqlite3_reset(find);
   sqlite3_clear_bindings(find);
@@ -142,10 +186,15 @@ static const char *find_in_file(lm_cache *c, const lm_cache_key *key, size_t *si
 }
 
 void lm_cache_get(lm_cache *c, const lm_cache_key *key, const char **text, size_t *size) {
-  const lm_cache_entry *entry = lm_cache_memory_get(&c->memory, key);
+  lm_cache_entry *entry = lm_cache_memory_get(&c->memory, key);
   *text = NULL;
   *size = 0;
   if (entry) {
+    if (entry->row) {
+      const long long row = entry->row;
+      entry->row = 0;
+      note_use(c, row, entry->used);
+    }
     *text = entry->text;
     *size = entry->size;
     c->hits++;

@@ -7,7 +7,8 @@
 ** something to store. What is put is gathered, and written by lm_cache_flush
 ** in one commit. A file keeps its replies within a limit of bytes, those used
 ** longest ago go first; when a reply was used is noted to the hour, and
-** written with other things.
+** written with other things. While replies are asked for in the order in which
+** they were stored, those that follow are read along.
 **
 ** A cache saves money, and must never cost a run: where the file fails (a
 ** full disk, a lock that is not given up, damage) `say` is told once, and the

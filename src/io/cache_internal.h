@@ -10,6 +10,7 @@
 
 typedef enum lm_cache_sql {
   LM_CACHE_FIND,
+  LM_CACHE_FOLLOWING,
   LM_CACHE_BEGIN,
   LM_CACHE_COMMIT,
   LM_CACHE_INSERT,
@@ -47,6 +48,8 @@ struct lm_cache {
   unsigned told;                   /* what was said already, by lm_cache_trouble */
   lm_cache_job *jobs;
   size_t job_count, job_capacity, job_bytes;
+  long long last_row; /* what was read from the file last, ahead or not */
+  int ahead;          /* how many replies are read after one that is asked for */
   long long *touched; /* rows */
   size_t touched_count, touched_capacity;
   long long hits; /* that the file does not know of */

@@ -47,7 +47,7 @@ static void link_newest(lm_cache_memory *m, lm_cache_entry *entry) {
   m->newest = entry;
 }
 
-const lm_cache_entry *lm_cache_memory_get(lm_cache_memory *m, const lm_cache_key *key) {
+lm_cache_entry *lm_cache_memory_get(lm_cache_memory *m, const lm_cache_key *key) {
   lm_cache_entry *entry = m->count ? *find(m, key) : NULL;
   if (entry && entry != m->newest) {
     unlink_use(m, entry);
@@ -55,6 +55,8 @@ const lm_cache_entry *lm_cache_memory_get(lm_cache_memory *m, const lm_cache_key
   }
   return entry;
 }
+
+bool lm_cache_memory_has(lm_cache_memory *m, const lm_cache_key *key) { return m->count && *find(m, key); }
 
 void lm_cache_memory_drop(lm_cache_memory *m, const lm_cache_key *key) {
   if (m->count == 0) return;
@@ -84,8 +86,8 @@ static bool make_room(lm_cache_memory *m) {
   return true;
 }
 
-const lm_cache_entry *lm_cache_memory_put(lm_cache_memory *m, const lm_cache_key *key, double usd, const char *text,
-                                          size_t size) {
+lm_cache_entry *lm_cache_memory_put(lm_cache_memory *m, const lm_cache_key *key, double usd, const char *text,
+                                    size_t size) {
   lm_cache_memory_drop(m, key);
   if (size > m->limit || cost_of(size) > m->limit || !make_room(m)) return NULL;
   lm_cache_entry *entry = lm_alloc(m->allocator, cost_of(size));
@@ -93,6 +95,7 @@ const lm_cache_entry *lm_cache_memory_put(lm_cache_memory *m, const lm_cache_key
   while (m->oldest && m->bytes + cost_of(size) > m->limit) lm_cache_memory_drop(m, &m->oldest->key);
   entry->key = *key;
   entry->usd = usd;
+  entry->row = 0;
   entry->size = size;
   memcpy(entry->text, text, size);
   entry->text[size] = '\0';

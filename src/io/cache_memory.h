@@ -19,7 +19,9 @@ struct lm_cache_entry {
   lm_cache_entry *next;          /* in its bucket */
   lm_cache_entry *newer, *older; /* in the order of use */
   lm_cache_key key;
-  double usd; /* what it cost when it was made */
+  double usd;    /* what it cost when it was made */
+  long long row; /* in the file, where its use has not been noted yet; 0: nothing is to be noted */
+  double used;   /* with a row: what the file says of its last use */
   size_t size;
   char text[]; /* followed by a zero */
 };
@@ -36,11 +38,12 @@ void lm_cache_memory_init(lm_cache_memory *m, const lm_allocator *a, size_t limi
 void lm_cache_memory_free(lm_cache_memory *m); /* empty, and usable again */
 
 /* The entry, as the one used last; NULL: there is none. It lives until the next put, drop or free. */
-const lm_cache_entry *lm_cache_memory_get(lm_cache_memory *m, const lm_cache_key *key);
+lm_cache_entry *lm_cache_memory_get(lm_cache_memory *m, const lm_cache_key *key);
+bool lm_cache_memory_has(lm_cache_memory *m, const lm_cache_key *key); /* this is no use */
 
 /* Enters a copy in the place of what was there. NULL: no memory, or longer than the limit. */
-const lm_cache_entry *lm_cache_memory_put(lm_cache_memory *m, const lm_cache_key *key, double usd, const char *text,
-                                          size_t size);
+lm_cache_entry *lm_cache_memory_put(lm_cache_memory *m, const lm_cache_key *key, double usd, const char *text,
+                                    size_t size);
 void lm_cache_memory_drop(lm_cache_memory *m, const lm_cache_key *key);
 
 #endif

@@ -2,7 +2,9 @@
 --
 --   lua cache_hits.lua memory [SECONDS]   from memory
 --   lua cache_hits.lua fill FILE          makes a cache in a file, and prints the server's address, a part of every key
---   lua cache_hits.lua file FILE ADDRESS  a process that begins with that file: each reply is read from it, once
+--   lua cache_hits.lua file FILE ADDRESS [shuffled]
+--                                         a process that begins with that file: each reply is read from it, once, in the
+--                                         order in which they were asked for before, or in no order
 --
 -- Prints lines "NAME RATE WORK": hits a second by the clock, and by the processor's time. What else the machine does can only
 -- slow a pass down, so each line is the best of them; whoever runs this takes the median of several processes.
@@ -22,13 +24,12 @@ for i = 1, PROMPTS do texts[i] = text_of(i) end
 local function model_at(base) return lmopt.lm("openai/test", { base_url = base .. "/v1", api_key = "none" }) end
 
 -- Asks a server everything once, and lets go of it: what is answered later is a hit.
-local function fill()
+local function fill(ways)
   local server = assert(io.popen("env -u LD_PRELOAD python3 tests/http_server.py --no-input --seconds 60", "r"))
   local base = "http://127.0.0.1:" .. assert(server:read "n")
   local model = model_at(base)
   lmopt.map(texts, function(text)
-    model(text)
-    model(request_of(text))
+    for _, made in ipairs(ways) do model(made(text)) end
   end, { concurrency = 16 })
   http.request { url = base .. "/quit" }
   server:close()
@@ -52,14 +53,22 @@ end
 
 if how == "fill" then
   lmopt.configure { cache = arg[2] }
-  print(fill())
+  print(fill { request_of })
 elseif how == "file" then
   lmopt.configure { cache = arg[2] }
-  local model = model_at(arg[3])
-  measure("file", 0, function() return model end, function(asked, i) assert(asked(request_of(texts[i])).cached) end)
+  local model, places = model_at(arg[3]), {}
+  for i = 1, PROMPTS do places[i] = i end
+  if arg[4] == "shuffled" then
+    math.randomseed(1)
+    for i = PROMPTS, 2, -1 do
+      local other = math.random(i)
+      places[i], places[other] = places[other], places[i]
+    end
+  end
+  measure(arg[4] or "file", 0, function() return model end, function(asked, i) assert(asked(request_of(texts[places[i]])).cached) end)
 else
   local seconds = tonumber(arg[2]) or 0.5
-  local base = fill()
+  local base = fill { request_of, tostring }
   local model = model_at(base)
   local function same() return model end
   for i = 1, PROMPTS do assert(model(texts[i]).cached and model(request_of(texts[i])).cached) end

@@ -256,6 +256,58 @@ static void test_commits(void **state) {
   lm_cache_free(c);
 }
 
+/* What follows in the file is read along, and is used only when it is asked for. */
+static void test_read_ahead(void **state) {
+  bench *b = *state;
+  char name[32];
+  lm_cache *c = plain(b);
+  for (int i = 0; i < 40; i++) {
+    snprintf(name, sizeof name, "%d", i);
+    put(c, name, name);
+  }
+  lm_cache_free(c);
+  c = plain(b);
+  for (int i = 0; i < 10; i++) {
+    snprintf(name, sizeof name, "%d", i);
+    assert_string_equal(get(c, name), name);
+  }
+  assert_int_equal(stats_of(b, c).hits, 10);
+  assert_string_equal(ask_sql(b->path, "SELECT count(*) FROM replies WHERE used > made"), "10");
+  assert_string_equal(ask_sql(b->path, "SELECT max(id) FROM replies WHERE used > made"), "10");
+  /* One, three and seven more than were asked for: the rows up to 14 need no file any more. */
+  ask_sql(b->path, "DELETE FROM replies");
+  assert_string_equal(get(c, "13"), "13");
+  assert_null(get(c, "14"));
+  lm_cache_free(c);
+}
+
+/* Backwards nothing is read that nobody wants, and what is damaged is passed over. */
+static void test_read_no_more_than_wanted(void **state) {
+  bench *b = *state;
+  char name[32];
+  lm_cache *c = plain(b);
+  for (int i = 0; i < 40; i++) {
+    snprintf(name, sizeof name, "%d", i);
+    put(c, name, name);
+  }
+  lm_cache_free(c);
+  ask_sql(b->path, "UPDATE replies SET reply = 'wrong' WHERE id = 2");
+  c = plain(b);
+  assert_string_equal(get(c, "0"), "0");
+  assert_string_equal(told, "");
+  assert_null(get(c, "1"));
+  assert_non_null(strstr(told, "is damaged, and is not used"));
+  lm_cache_free(c);
+  c = plain(b);
+  for (int i = 39; i >= 20; i--) {
+    snprintf(name, sizeof name, "%d", i);
+    assert_string_equal(get(c, name), name);
+  }
+  ask_sql(b->path, "DELETE FROM replies");
+  assert_null(get(c, "19"));
+  lm_cache_free(c);
+}
+
 static void test_eviction(void **state) {
   bench *b = *state;
   char text[101], name[32];
@@ -659,11 +711,23 @@ static void test_no_memory(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_hash), cmocka_unit_test(test_memory), bench_test(test_without_file),
-      bench_test(test_file),       bench_test(test_commits),      bench_test(test_eviction),
-      bench_test(test_processes),  bench_test(test_kill),         bench_test(test_fork),
-      bench_test(test_locked),     bench_test(test_full_disk),    bench_test(test_refused),
-      bench_test(test_damage),     bench_test(test_set_aside),    bench_test(test_no_memory),
+      cmocka_unit_test(test_hash),
+      cmocka_unit_test(test_memory),
+      bench_test(test_without_file),
+      bench_test(test_file),
+      bench_test(test_commits),
+      bench_test(test_read_ahead),
+      bench_test(test_read_no_more_than_wanted),
+      bench_test(test_eviction),
+      bench_test(test_processes),
+      bench_test(test_kill),
+      bench_test(test_fork),
+      bench_test(test_locked),
+      bench_test(test_full_disk),
+      bench_test(test_refused),
+      bench_test(test_damage),
+      bench_test(test_set_aside),
+      bench_test(test_no_memory),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
