@@ -127,7 +127,7 @@ end
 ---@param who string as of M.ask
 ---@return string|nil text nil: M.ask knows more, such as a call in flight
 function M.find(store, key, who)
-  if flights[key .. who] then return nil end -- its reply may be there already, but not on disk
+  if next(flights) and flights[key .. who] then return nil end -- its reply may be there already, but not on disk
   return store:get(key)
 end
 

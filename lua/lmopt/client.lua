@@ -89,9 +89,8 @@ local function failed_cost(response, problem)
 end
 
 -- A budget is a hard stop only when no reply can be longer than what was reserved for it.
-local function limit_reply(handle, provider, request, ledgers)
+local function limit_reply(handle, provider, request, ledgers, journal)
   if provider.limits_reply or request.max_tokens or request.max_completion_tokens then return end
-  local journal = task.context().journal
   if not (journal and journal:limits_tokens(handle.name)) and not budget.limits_tokens(ledgers, handle.name) then return end
   request.max_tokens = UNKNOWN_COMPLETION_TOKENS
   if handle.told_limit then return end
@@ -330,7 +329,7 @@ function client.call(handle, provider, request, sample, secret, sink)
   local store, journal = client.open_cache(handle, sample), task.context().journal
   if not store then require_key(handle, provider, key) end
   local own = budget.ledgers(secret.ledger)
-  limit_reply(handle, provider, request, own)
+  limit_reply(handle, provider, request, own, journal)
   local message = redact.call(key, provider.request, handle, request, key)
   local id = id_of(handle, provider, message, sample.rollout or handle.rollout, key)
   if store and not journal then

@@ -6,6 +6,8 @@ local usage = require "lmopt.usage"
 
 local M = {}
 
+local DETAILS = usage.DETAILS
+
 local known_prices = setmetatable({}, { __mode = "k" }) -- handle -> price, or false
 
 --- What the user says a model costs, or what its vendor asks for at its own address; nil when nobody knows.
@@ -56,9 +58,13 @@ function M.read(text)
   if type(reply) ~= "table" or type(reply.text) ~= "string" or type(reply.usage) ~= "table" then
     errors.raise("bad_response", "a stored reply cannot be read" .. (problem and ": " .. problem or ""))
   end
-  local stored = reply.usage
-  reply.usage = usage.new(stored)
-  for _, name in ipairs(usage.DETAILS) do reply.usage[name] = stored[name] end
+  local stored, used = reply.usage, usage.new(reply.usage)
+  for i = 1, #DETAILS do
+    local name = DETAILS[i]
+    local value = stored[name]
+    if value then used[name] = value end
+  end
+  reply.usage = used
   return reply
 end
 

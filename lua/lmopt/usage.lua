@@ -45,8 +45,14 @@ end
 ---@param from table
 ---@return table into
 function usage.add(into, from)
-  for _, field in ipairs(COUNTS) do into[field] = (into[field] or 0) + (from[field] or 0) end
-  for _, field in ipairs(AMOUNTS) do into[field] = (into[field] or 0.0) + (from[field] or 0.0) end
+  for i = 1, #COUNTS do
+    local field = COUNTS[i]
+    into[field] = (into[field] or 0) + (from[field] or 0)
+  end
+  for i = 1, #AMOUNTS do
+    local field = AMOUNTS[i]
+    into[field] = (into[field] or 0.0) + (from[field] or 0.0)
+  end
   return into
 end
 

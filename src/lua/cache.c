@@ -128,21 +128,24 @@ static lm_digest *to_digest(lua_State *L) {
   return digest;
 }
 
-static int hexadecimal(int c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
+/* A digit's value and 16; 0: it is none. */
+static const unsigned char hexadecimal[256] = {
+    ['0'] = 16, ['1'] = 17, ['2'] = 18, ['3'] = 19, ['4'] = 20, ['5'] = 21, ['6'] = 22, ['7'] = 23,
+    ['8'] = 24, ['9'] = 25, ['a'] = 26, ['b'] = 27, ['c'] = 28, ['d'] = 29, ['e'] = 30, ['f'] = 31,
+};
 
 static lm_cache_key to_key(lua_State *L, int index) {
   size_t size;
   const char *text = luaL_checklstring(L, index, &size);
   lm_cache_key key;
   luaL_argcheck(L, size == 2 * sizeof key.bytes, index, "no key");
+  unsigned char good = 16;
   for (size_t i = 0; i < sizeof key.bytes; i++) {
-    int high = hexadecimal(text[2 * i]), low = hexadecimal(text[2 * i + 1]);
-    luaL_argcheck(L, high >= 0 && low >= 0, index, "no key");
-    key.bytes[i] = (unsigned char)((unsigned)high << 4 | (unsigned)low);
+    unsigned char high = hexadecimal[(unsigned char)text[2 * i]], low = hexadecimal[(unsigned char)text[2 * i + 1]];
+    good &= high & low;
+    key.bytes[i] = (unsigned char)(high << 4 | (low & 15));
   }
+  luaL_argcheck(L, good, index, "no key");
   return key;
 }
 

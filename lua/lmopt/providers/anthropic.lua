@@ -19,6 +19,7 @@ local anthropic = {
   },
 }
 
+local KEYS = { "model", "max_tokens", "system", "messages", "role", "content" }
 local DEFAULT_MAX_TOKENS = 4096
 local UNKNOWN = { "n", "seed", "logprobs", "top_logprobs", "logit_bias", "frequency_penalty", "presence_penalty" }
 local SAMPLING = { "temperature", "top_p", "top_k" }
@@ -206,7 +207,7 @@ function anthropic.request(lm, request, key)
   if betas then headers[#headers + 1] = "anthropic-beta: " .. table.concat(betas, ",") end
   if key then headers[#headers + 1] = "x-api-key: " .. key end
   local path = lm.base_url:match "/v1/*$" and "/messages" or "/v1/messages"
-  local message = support.post(lm, path, body, headers, { "model", "max_tokens", "system", "messages", "role", "content" })
+  local message = support.post(lm, path, body, headers, KEYS)
   message.max_tokens = tonumber(body.max_tokens)
   return message
 end

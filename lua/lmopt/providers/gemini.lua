@@ -22,6 +22,8 @@ local gemini = {
 }
 
 -- Our names, and those in generationConfig.
+local KEYS = { "systemInstruction", "contents", "role", "parts" }
+local EMBED_KEYS = { "model", "content" }
 local CONFIG = {
   { "temperature", "temperature" }, { "top_p", "topP" }, { "top_k", "topK" }, { "seed", "seed" }, { "n", "candidateCount" },
   { "frequency_penalty", "frequencyPenalty" }, { "presence_penalty", "presencePenalty" },
@@ -186,7 +188,7 @@ function gemini.request(lm, request, key)
   body.tools = tools_of(body.tools)
   add_tool_choice(body)
   local path = path_of(lm, support.take(body, "stream") and "streamGenerateContent?alt=sse" or "generateContent")
-  local message = support.post(lm, path, body, authorization(key), { "systemInstruction", "contents", "role", "parts" })
+  local message = support.post(lm, path, body, authorization(key), KEYS)
   message.max_tokens = body.generationConfig and tonumber(body.generationConfig.maxOutputTokens)
   return message
 end
@@ -365,7 +367,7 @@ function gemini.embed_request(lm, texts, request, key)
     requests[i] = support.copy(rest)
     requests[i].model, requests[i].content = model, { parts = { { text = text } } }
   end
-  return support.post(lm, path, { requests = requests }, authorization(key), { "model", "content" })
+  return support.post(lm, path, { requests = requests }, authorization(key), EMBED_KEYS)
 end
 
 function gemini.embed_reply(lm, response, texts)

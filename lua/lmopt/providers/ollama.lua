@@ -21,6 +21,8 @@ local ollama = {
 }
 
 -- What the server reads from `options`.
+local KEYS = { "model", "messages", "role", "content" }
+local EMBED_KEYS = { "model", "input" }
 local SAMPLING = {
   "temperature", "top_p", "top_k", "min_p", "seed", "frequency_penalty", "presence_penalty", "repeat_penalty", "repeat_last_n",
   "num_ctx", "num_predict", "num_keep", "num_gpu", "num_thread", "mirostat", "mirostat_eta", "mirostat_tau", "typical_p",
@@ -110,7 +112,7 @@ function ollama.request(lm, request, key)
   local think = think_of(lm, support.take(body, "reasoning_effort"))
   if body.think == nil then body.think = think end
   body.stream = body.stream and true or false
-  local message = support.post(lm, "/api/chat", body, authorization(key), { "model", "messages", "role", "content" })
+  local message = support.post(lm, "/api/chat", body, authorization(key), KEYS)
   limit = tonumber(limit)
   message.max_tokens = limit and limit > 0 and limit or nil -- -1 is no limit
   return message
@@ -200,7 +202,7 @@ function ollama.embed_request(lm, texts, request, key)
   local body = support.copy(request)
   body.model, body.input = lm.model, texts
   add_options(body)
-  return support.post(lm, "/api/embed", body, authorization(key), { "model", "input" })
+  return support.post(lm, "/api/embed", body, authorization(key), EMBED_KEYS)
 end
 
 function ollama.embed_reply(lm, response, texts)

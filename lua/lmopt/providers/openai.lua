@@ -18,6 +18,7 @@ local OPTIONS = {
   "structured_outputs", "chat_template_kwargs", "ignore_eos", "cache_prompt", "prompt_cache_key", "safety_identifier",
   "dimensions", "encoding_format", "api",
 }
+local EMBED_KEYS = { "model", "input" }
 local KEYS = { "model", "messages", "role", "content" }
 
 -- --- requests ---
@@ -29,15 +30,15 @@ function openai.authorization(key) return key and { "Authorization: Bearer " .. 
 
 -- What other vendors want back of their own answers means nothing here.
 local function own_messages(messages)
-  local own, changed = {}, false
+  local own
   for i, message in ipairs(messages) do
-    own[i] = message
     if message.native ~= nil then
-      own[i], changed = support.copy(message), true
+      own = own or support.copy(messages)
+      own[i] = support.copy(message)
       own[i].native = nil
     end
   end
-  return changed and own or messages
+  return own or messages
 end
 
 --- Says once for each handle what was left out of its requests, and why.
@@ -230,7 +231,7 @@ local function embed_request(lm, texts, request, key)
   local body = support.copy(request)
   body.model, body.input, body.api = lm.model, texts, nil
   if body.encoding_format == nil then body.encoding_format = "float" end
-  return support.post(lm, "/embeddings", body, openai.authorization(key), { "model", "input" })
+  return support.post(lm, "/embeddings", body, openai.authorization(key), EMBED_KEYS)
 end
 
 local function embed_reply(lm, response, texts)

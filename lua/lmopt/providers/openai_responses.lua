@@ -7,6 +7,7 @@ local support = require "lmopt.providers.support"
 local responses = {}
 
 -- Chat completions have them, responses do not.
+local KEYS = { "model", "input", "role", "content" }
 local UNKNOWN = { "n", "stop", "seed", "frequency_penalty", "presence_penalty", "logit_bias" }
 
 -- --- requests ---
@@ -117,7 +118,7 @@ function responses.request(lm, request, key)
     require("lmopt.providers.openai").say_once(lm, "a reasoning model takes no temperature; it is left out")
     body.temperature = nil
   end
-  local message = support.post(lm, "/responses", body, key and { "Authorization: Bearer " .. key }, { "model", "input", "role", "content" })
+  local message = support.post(lm, "/responses", body, key and { "Authorization: Bearer " .. key }, KEYS)
   message.max_tokens = tonumber(body.max_output_tokens)
   return message
 end

@@ -26,6 +26,8 @@ function support.take(rest, name)
   return value
 end
 
+local writing = setmetatable({}, { __mode = "k" }) -- list of keys -> options of json.encode
+
 --- The HTTP request that posts a body as JSON: keys sorted, but for the ones that are named, which come first.
 ---@param lm table the handle: `base_url`
 ---@param path string what follows the address
@@ -34,10 +36,15 @@ end
 ---@param keys string[]|nil
 ---@return table http { url, headers, body }
 function support.post(lm, path, body, headers, keys)
-  local ok, text = pcall(json.encode, body, { keys = keys })
+  local options = keys and writing[keys]
+  if keys and not options then
+    options = { keys = keys }
+    writing[keys] = options
+  end
+  local ok, text = pcall(json.encode, body, options)
   if not ok then errors.misuse("the request cannot be sent: " .. text) end
-  local all = { "Content-Type: application/json", "Accept: application/json" }
-  if headers then table.move(headers, 1, #headers, #all + 1, all) end
+  local all = { "Content-Type: application/json", "Accept: application/json", headers and headers[1] }
+  for i = 2, headers and #headers or 0 do all[i + 2] = headers[i] end
   local base = lm.base_url
   if base:sub(-1) == "/" then base = base:match "^(.-)/*$" end
   return { url = base .. path, headers = all, body = text }
