@@ -75,7 +75,7 @@ void lm_http_reply_free(lm_http_reply *reply);
 
 /*
 ** Of a call with `received`: the bytes of its body that have come and were not consumed; those that are left when it
-** ends are the body of its reply. Consuming lets the server go on.
+** ends are the body of its reply. Consuming lets the server go on, and may find more at once: pump when none are left.
 */
 const lm_buffer *lm_transport_received(const lm_http_call *call);
 void lm_transport_consume(lm_http_call *call);

@@ -96,6 +96,13 @@ static void test_fields(void **state) {
   CHECK("data: cut off\n", "");
 }
 
+static void test_comments(void **state) {
+  (void)state;
+  CHECK(": a\r:\0\ndata: 1\r\n:data: 2\n:\rdata: 3\n\n", "message||-1|1\n3;;");
+  CHECK(":\n\n: keep-alive\n\n:\r\n\r\n", "");
+  CHECK("data: a\n: between\ndata: b\n\n", "message||-1|a\nb;;");
+}
+
 static void test_line_ends(void **state) {
   (void)state;
   CHECK("data: a\r\n\r\ndata: b\r\rdata: c\n\n", "message||-1|a;;message||-1|b;;message||-1|c;;");
@@ -325,10 +332,15 @@ static void test_no_memory(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_standard_examples), cmocka_unit_test(test_fields),
-      cmocka_unit_test(test_line_ends),         cmocka_unit_test(test_text),
-      cmocka_unit_test(test_unfinished),        cmocka_unit_test(test_limits),
-      cmocka_unit_test(test_random_streams),    cmocka_unit_test(test_random_bytes),
+      cmocka_unit_test(test_standard_examples),
+      cmocka_unit_test(test_fields),
+      cmocka_unit_test(test_comments),
+      cmocka_unit_test(test_line_ends),
+      cmocka_unit_test(test_text),
+      cmocka_unit_test(test_unfinished),
+      cmocka_unit_test(test_limits),
+      cmocka_unit_test(test_random_streams),
+      cmocka_unit_test(test_random_bytes),
       cmocka_unit_test(test_no_memory),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -416,6 +416,131 @@ static void test_callbacks(void **state) {
   lm_transport_free(c.transport);
 }
 
+/* --- in pieces --- */
+
+typedef struct reader {
+  outcome end;
+  size_t told, most; /* how often bytes had come; the most that waited */
+} reader;
+
+static void take_end(void *userdata, lm_http_reply *reply) {
+  reader *r = userdata;
+  take(&r->end, reply);
+}
+
+static void note_piece(void *userdata) { ((reader *)userdata)->told++; }
+
+static lm_http_call *begin_pieces(lm_transport *t, const char *base, const char *path, lm_http_request request,
+                                  reader *r) {
+  char url[200];
+  lm_http_call *started;
+  lm_error e;
+  memset(r, 0, sizeof *r);
+  snprintf(url, sizeof url, "%s%s", base, path);
+  request.url = url;
+  request.received = note_piece;
+  assert_int_equal(lm_transport_submit(t, &request, take_end, r, &started, &e), LMOPT_OK);
+  return started;
+}
+
+/* Consumes all that comes, until the end; returns how many bytes, those of the reply's own body included. */
+static size_t read_all(lm_transport *t, lm_http_call *call, reader *r) {
+  size_t size = 0;
+  for (int i = 0; i < 100000 && !r->end.done; i++) {
+    size_t waiting = lm_transport_received(call)->size;
+    if (waiting > r->most) r->most = waiting;
+    size += waiting;
+    if (waiting > 0)
+      lm_transport_consume(call); /* after which more may be there at once */
+    else
+      lm_transport_pump(t, 1000, -1, 0);
+  }
+  assert_true(r->end.done);
+  return size + r->end.reply.body.size;
+}
+
+static void test_pieces(void **state) {
+  const server *s = *state;
+  lm_transport *t = open_transport();
+  reader r;
+  lm_http_call *call = begin_pieces(t, s->base, "/trickle/5/0.02", (lm_http_request){0}, &r);
+  while (r.told == 0) lm_transport_pump(t, 1000, -1, 0); /* each piece ends a pump that waits */
+  assert_int_equal(lm_transport_code(call), 200);
+  assert_non_null(strstr(lm_buffer_text(lm_transport_headers(call)), "Content-Length: 5"));
+  assert_int_equal(read_all(t, call, &r), 5);
+  assert_true(r.told > 1);
+  assert_true(r.end.reply.in_pieces);
+  assert_int_equal(r.end.reply.code, 200);
+  lm_http_reply_free(&r.end.reply);
+
+  call = begin_pieces(t, s->base, "/bytes/3000000", (lm_http_request){0}, &r);
+  assert_int_equal(read_all(t, call, &r), 3000000);
+  assert_true(r.most <= 64 * 1024);
+  lm_http_reply_free(&r.end.reply);
+  call =
+      begin_pieces(t, s->base, "/bomb/5000000", (lm_http_request){0}, &r); /* compressed: curl keeps what it unpacked */
+  assert_int_equal(read_all(t, call, &r), 5000000);
+  lm_http_reply_free(&r.end.reply);
+
+  call = begin_pieces(t, s->base, "/status/503", (lm_http_request){0}, &r); /* what is no success comes whole */
+  assert_int_equal(read_all(t, call, &r), 10);
+  assert_int_equal(r.told, 0);
+  assert_false(r.end.reply.in_pieces);
+  assert_string_equal(lm_buffer_text(&r.end.reply.body), "status 503");
+  lm_http_reply_free(&r.end.reply);
+
+  call = begin_pieces(t, s->base, "/cut", (lm_http_request){0}, &r); /* what had come before it broke is given */
+  assert_int_equal(read_all(t, call, &r), 10);
+  assert_failure(&r.end, LMOPT_NETWORK, "in the middle of its reply");
+  lm_transport_free(t);
+}
+
+/* The limit is one of the whole body, consumed or not. */
+static void test_limit_of_pieces(void **state) {
+  const server *s = *state;
+  lm_transport *t = open_transport();
+  static const char *const paths[] = {"/bytes/300000", "/bomb/300000"};
+  reader r;
+  for (size_t i = 0; i < 2; i++) {
+    lm_http_call *call = begin_pieces(t, s->base, paths[i], (lm_http_request){.response_limit = 300000}, &r);
+    assert_int_equal(read_all(t, call, &r), 300000);
+    assert_int_equal(r.end.reply.status, LMOPT_OK);
+    lm_http_reply_free(&r.end.reply);
+    call = begin_pieces(t, s->base, paths[i], (lm_http_request){.response_limit = 299999}, &r);
+    assert_true(read_all(t, call, &r) <= 299999);
+    assert_failure(&r.end, LMOPT_LIMIT, "is longer than 299999 bytes");
+  }
+  lm_transport_free(t);
+}
+
+/* Whoever does not read makes the server wait, with little in memory; the server's silence is not counted meanwhile. */
+static void test_unread(void **state) {
+  const server *s = *state;
+  lm_transport *t = open_transport();
+  reader r;
+  lm_http_call *call = begin_pieces(t, s->base, "/bytes/30000000", (lm_http_request){.idle_timeout = 0.3}, &r);
+  double begun = lm_clock_monotonic();
+  while (lm_clock_monotonic() - begun < 0.6) lm_transport_pump(t, 50, -1, 0);
+  assert_false(r.end.done);
+  assert_true(lm_transport_received(call)->size > 0);
+  assert_true(lm_transport_received(call)->capacity <= 128 * 1024);
+  assert_int_equal(read_all(t, call, &r), 30000000);
+  assert_int_equal(r.end.reply.status, LMOPT_OK);
+  lm_http_reply_free(&r.end.reply);
+
+  call = begin_pieces(t, s->base, "/bytes/30000000", (lm_http_request){0}, &r); /* given up while it waits */
+  begun = lm_clock_monotonic();
+  while (r.told < 4 && lm_clock_monotonic() - begun < 5) lm_transport_pump(t, 50, -1, 0);
+  lm_transport_cancel(call);
+  assert_false(r.end.done);
+  assert_int_equal(lm_transport_in_flight(t), 0);
+  call = begin_pieces(t, s->base, "/trickle/3/5", (lm_http_request){.idle_timeout = 0.1}, &r);
+  read_all(t, call, &r);
+  assert_string_equal(r.end.reply.reason, "idle");
+  assert_failure(&r.end, LMOPT_TIMEOUT, "fell silent for 0.1 s in the middle of its reply");
+  lm_transport_free(t);
+}
+
 static void test_no_library(void **state) {
   (void)state;
   lm_curl curl;
@@ -432,10 +557,11 @@ static void test_no_library(void **state) {
 int main(void) {
   signal(SIGPIPE, SIG_IGN);
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_replies), cmocka_unit_test(test_no_redirects), cmocka_unit_test(test_limits),
-      cmocka_unit_test(test_faults),  cmocka_unit_test(test_sent_once),    cmocka_unit_test(test_misuse),
-      cmocka_unit_test(test_many),    cmocka_unit_test(test_cancel),       cmocka_unit_test(test_wake),
-      cmocka_unit_test(test_budget),  cmocka_unit_test(test_callbacks),    cmocka_unit_test(test_no_library),
+      cmocka_unit_test(test_replies), cmocka_unit_test(test_no_redirects),    cmocka_unit_test(test_limits),
+      cmocka_unit_test(test_faults),  cmocka_unit_test(test_sent_once),       cmocka_unit_test(test_misuse),
+      cmocka_unit_test(test_many),    cmocka_unit_test(test_cancel),          cmocka_unit_test(test_wake),
+      cmocka_unit_test(test_budget),  cmocka_unit_test(test_callbacks),       cmocka_unit_test(test_no_library),
+      cmocka_unit_test(test_pieces),  cmocka_unit_test(test_limit_of_pieces), cmocka_unit_test(test_unread),
   };
   return cmocka_run_group_tests(tests, start_server, stop_server);
 }
