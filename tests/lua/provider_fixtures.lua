@@ -185,6 +185,19 @@ local function check_sane(ok, result)
   end
 end
 
+local function check_delta(text, more)
+  assert(text == nil or type(text) == "string" and text ~= "")
+  if more == nil then return end
+  assert(more.reasoning or more.tool_calls)
+  assert(more.reasoning == nil or type(more.reasoning) == "string")
+  for _, call in ipairs(more.tool_calls or {}) do
+    assert(math.type(call.index) == "integer" and call.index > 0)
+    local made = call["function"]
+    assert(type(made.arguments) == "string" and (made.name == nil or type(made.name) == "string"))
+    assert(call.id == nil or type(call.id) == "string")
+  end
+end
+
 local function each_event(case, provider, visit)
   local events = events_of(provider, table.concat(case.lines, "\n") .. "\n", 64)
   for i, event in ipairs(events) do
@@ -225,8 +238,7 @@ function fixtures.check_robust(file, count)
         check_sane(pcall(function()
           for i, event in ipairs(events) do
             local data = i == changed and json.encode(mutated(value, draw)) or event.data
-            local delta = provider.stream(handle, state, { name = event.name, data = data }, request)
-            assert(delta == nil or type(delta) == "string")
+            check_delta(provider.stream(handle, state, { name = event.name, data = data }, request))
           end
           return provider.stream_end(handle, state, { status = 200, headers = {}, body = "" }, request)
         end))

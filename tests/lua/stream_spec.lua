@@ -3,6 +3,7 @@ local lmopt = require "lmopt"
 local errors = require "lmopt.error"
 local http = require "lmopt.core.http"
 local json = require "lmopt.json"
+local support = require "study_support"
 local task = require "lmopt.core.task"
 
 local KEY = "sk-secret.+%1234567890"
@@ -460,6 +461,56 @@ describe("the cache", function()
     assert.is_true(errors.is(problem_of(first.await, first), "network"))
     assert.is_true(errors.is(problem_of(second.await, second), "network"))
     assert.equal(2, seen("break@others").asked)
+  end)
+end)
+
+describe("a study", function()
+  before_each(function() lmopt.configure { cache = "memory" } end)
+  after_each(function() lmopt.configure { cache = false } end)
+
+  it("shows a trial that runs again the same text", function()
+    for _, cache in ipairs { false, "memory" } do
+      lmopt.configure { cache = cache }
+      local script = "answer@resumed" .. tostring(cache)
+      support.with_file(function(path)
+        local texts, deltas = {}, {}
+        local study = lmopt.create_study { storage = path, seed = 1 }
+        local function objective()
+          local fn, got = gather()
+          texts[#texts + 1] = ask(model(script), fn).text .. got.text
+          deltas[#deltas + 1] = got.deltas
+          if #texts == 1 then error(errors.new("cancelled", "cut off"), 0) end
+          return 0
+        end
+        study:optimize(objective, { n_trials = 1 })
+        lmopt.configure { cache = false } -- only the journal knows
+        study:optimize(objective, { n_trials = 1 })
+        assert.same({ TEXT .. TEXT, TEXT .. TEXT }, texts)
+        assert.is_true(deltas[1] > 1)
+        assert.equal(1, deltas[2])
+        assert.equal(1, seen(script).asked)
+        assert.equal(1, study.budget.spent.calls)
+        study:close()
+      end)
+    end
+  end)
+
+  it("pays the worst case of a stream that stops half way", function()
+    for _, cache in ipairs { false, "memory" } do
+      lmopt.configure { cache = cache }
+      local script, problem = "break@study" .. tostring(cache), nil
+      local study = lmopt.create_study { seed = 1, budget = { calls = 10, usd = 1 } }
+      study:optimize(function()
+        problem = problem_of(ask, model(script), function() end)
+        return 0
+      end, { n_trials = 1 })
+      assert.is_true(errors.is(problem, "network"), tostring(problem))
+      local spent = study.budget.spent
+      assert.equal(1, spent.calls)
+      assert.equal(100, spent.completion_tokens)
+      assert.is_true(spent.prompt_tokens > 11)
+      assert.is_true(math.abs(spent.usd - (spent.prompt_tokens * 1 + 100 * 2) / 1e6) < 1e-12)
+    end
   end)
 end)
 
