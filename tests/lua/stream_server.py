@@ -193,19 +193,30 @@ def ollama_events(pieces, thoughts, calls, usage=True):
     yield None, {**ollama_whole([], [], []), "message": {"role": "assistant", "content": ""}}
 
 
+def plain_whole(pieces, thoughts, calls):
+    return {"answer": "".join(pieces), "tokens": [11, 7]}
+
+
+def plain_events(pieces, thoughts, calls, usage=True):
+    for piece in pieces:
+        yield None, {"piece": piece}
+    yield None, {"tokens": [11, 7]}
+
+
 VENDORS = {
     "openai": (openai_whole, openai_events, {"error": {"message": "Overloaded", "type": "server_error", "code": None}}),
     "responses": (responses_whole, responses_events, {"type": "error", "code": "server_error", "message": "Overloaded"}),
     "anthropic": (anthropic_whole, anthropic_events, {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}),
     "gemini": (gemini_whole, gemini_events, {"error": {"code": 503, "message": "Overloaded", "status": "UNAVAILABLE"}}),
     "ollama": (ollama_whole, ollama_events, {"error": "Overloaded"}),
+    "plain": (plain_whole, plain_events, {"error": "Overloaded"}),
 }
 
 
 def vendor_of(path):
     if "Content" in path:
         return "gemini"
-    return {"/v1/responses": "responses", "/v1/messages": "anthropic", "/api/chat": "ollama"}.get(path, "openai")
+    return {"/v1/responses": "responses", "/v1/messages": "anthropic", "/api/chat": "ollama", "/ask": "plain"}.get(path, "openai")
 
 
 def wants_stream(vendor, path, body):
@@ -242,7 +253,7 @@ class Handler(BaseHTTPRequestHandler):
     def event(self, event):
         name, value = event
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        if self.vendor == "ollama":
+        if self.vendor in ("ollama", "plain"):
             return text.encode() + b"\n"
         lines = ["event: " + name] if name else []
         return ("\n".join(lines + ["data: " + text]) + "\n\n").encode()

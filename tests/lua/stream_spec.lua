@@ -282,6 +282,46 @@ describe("a streamed call", function()
   end)
 end)
 
+-- An example in docs/providers.md, as it stands there.
+local function documented(name)
+  local file = assert(io.open("docs/providers.md", "rb"))
+  local text = file:read "a"
+  file:close()
+  local code = assert(text:match("```lua\n(%-%- " .. name .. "%.lua.-)```"), "no example in docs/providers.md")
+  return assert(load(code, "@" .. name .. ".lua"))
+end
+
+describe("a provider of one's own", function()
+  it("streams when it says how", function()
+    documented "tinychat"()
+    documented "tinychat_stream"()
+    local function handle(script) return lmopt.lm("tinychat/" .. script, { base_url = address, api_key = KEY, max_retries = 0 }) end
+    local fn, got = gather()
+    local streamed = ask(handle "answer", fn)
+    assert.equal(TEXT, got.text)
+    assert.same(comparable(handle "answer" "Hello"), comparable(streamed))
+    for script, message in pairs { half = "ended before the answer did", error = "Overloaded" } do
+      fn, got = gather()
+      assert.matches(message, problem_of(ask, handle(script), fn).message)
+      assert.is_true(got.deltas > 0)
+    end
+  end)
+end)
+
+describe("the example stream.lua", function()
+  it("shows an answer as it comes", function()
+    local program = os.getenv "LMOPT" or "build/lmopt"
+    local command = "env OPENAI_API_KEY=sk-of-the-test OPENAI_BASE_URL=%s/v1 '%s' run examples/stream.lua --lm openai/%s 2>&1"
+    local pipe = assert(io.popen(command:format(address, program, "answer@example")))
+    local said = pipe:read "a"
+    pipe:close()
+    assert.matches(TEXT, said, 1, true)
+    assert.matches("7 tokens, %d+%.%d s", said)
+    assert.matches("Let me think.", said, 1, true)
+    assert.is_true(seen("answer@example").asked == 1)
+  end)
+end)
+
 describe("the time limits", function()
   it("hold for streams too", function()
     local fn, got = gather()
