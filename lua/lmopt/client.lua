@@ -62,9 +62,12 @@ end
 function client.worst_cost(handle, request, message)
   local each = message.max_tokens or tonumber(request.max_completion_tokens) or tonumber(request.max_tokens)
   local body, completion = message.body, math.ceil((each or UNKNOWN_COMPLETION_TOKENS) * math.max(1, tonumber(request.n) or 1))
-  local price = replies.price(handle)
-  return { calls = 1, prompt_tokens = #body, completion_tokens = completion,
-    usd = price and require("lmopt.providers.prices").bound(price, #body, completion, body:find("cache_control", 1, true) ~= nil) }
+  local price, usd = replies.price(handle), nil
+  if price then
+    local prices = require "lmopt.providers.prices"
+    usd = prices.bound(price, #body, completion, prices.asks_to_write(body))
+  end
+  return { calls = 1, prompt_tokens = #body, completion_tokens = completion, usd = usd }
 end
 
 -- What a call is settled with. What the server does not say counts as the worst case: a budget is not cheated by silence.

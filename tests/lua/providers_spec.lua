@@ -174,6 +174,9 @@ describe("prices", function()
     assert.equal(5, prices.find("openai", "gpt-4o-2024-05-13").input)
     assert.equal(3, prices.find("anthropic", "claude-sonnet-4-5-20250929").input)
     assert.equal(0.3, prices.find("gemini", "models/gemini-2.5-flash").input)
+    assert.equal(4, prices.find("anthropic", "claude-opus-5-5").input)
+    assert.equal(0.2, prices.find("openai", "gpt-6-sol").cached_input)
+    assert.equal(0.6, prices.find("mistral", "mistral-small-2603").output)
     assert.equal(0, prices.find("ollama", "whatever").output)
     for _, unknown in ipairs { "gpt-4o-minor", "gpt-4o-audio-preview", "gpt-4o-mini-2024", "my-model" } do
       assert.is_nil(prices.find("openai", unknown))
@@ -191,13 +194,26 @@ describe("prices", function()
     assert.equal(math.floor(200001 * 6), cost { prompt_tokens = 200001, completion_tokens = 0 })
   end)
 
+  it("reserve what a vendor takes for a prompt that it keeps unasked", function()
+    local price, body = prices.find("openai", "gpt-6-sol"), '{"messages":[]}'
+    local kept = { prompt_tokens = 2000, completion_tokens = 0, cache_write_tokens = 2000 }
+    assert.equal(2000 * 2.5 / 1e6, prices.cost(price, kept))
+    assert.equal(2000 * 2.5 / 1e6, prices.bound(price, 2000, 0, prices.asks_to_write(body)))
+    kept.cache_write_1h_tokens = 2000
+    assert.equal(2000 * 5 / 1e6, prices.cost(price, kept))
+    assert.equal(2000 * 5 / 1e6, prices.bound(price, 2000, 0, prices.asks_to_write '{"prompt_cache_options":{"ttl":"12h"}}'))
+    assert.equal(300000 * 5 / 1e6, prices.bound(price, 300000, 0, false))
+  end)
+
   it("are bounded by what is reserved, whatever a reply says", function()
     local state = 1
     local function draw(most)
       state = (state * 1103515245 + 12345) % 2147483648
       return state % (most + 1)
     end
-    for _, known in ipairs { { "openai", "gpt-5.4" }, { "anthropic", "claude-sonnet-4-5" }, { "gemini", "gemini-2.5-pro" } } do
+    local some = { { "openai", "gpt-5.4" }, { "openai", "gpt-6-sol" }, { "anthropic", "claude-sonnet-4-5" },
+      { "anthropic", "claude-haiku-5-5" }, { "gemini", "gemini-2.5-pro" } }
+    for _, known in ipairs(some) do
       local price = prices.find(known[1], known[2])
       for _ = 1, 300 do
         local prompt, completion = draw(400000), draw(5000)
@@ -205,7 +221,7 @@ describe("prices", function()
         local used = { prompt_tokens = prompt, completion_tokens = completion, cached_tokens = cached, cache_write_tokens = draw(prompt) }
         local room = draw(50000)
         assert.is_true(prices.cost(price, used) <= prices.bound(price, prompt + room, completion, true) + 1e-12)
-        used.cache_write_tokens = nil
+        if not price.writes_unasked then used.cache_write_tokens = nil end
         assert.is_true(prices.cost(price, used) <= prices.bound(price, prompt + room, completion, false) + 1e-12)
       end
     end

@@ -165,6 +165,7 @@ local function read_usage(used)
     completion_tokens = support.count(used.output_tokens),
     cached_tokens = support.count(input.cached_tokens),
     cache_write_tokens = support.count(input.cache_write_tokens),
+    cache_write_1h_tokens = support.count(support.object(input, "cache_write_tokens_details").ttl_12h_tokens),
     reasoning_tokens = support.count(output.reasoning_tokens),
   }
 end
