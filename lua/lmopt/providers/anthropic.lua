@@ -173,7 +173,7 @@ local function leave_out_sampling(lm, body, version)
   for _, name in ipairs(SAMPLING) do
     local value = support.take(body, name)
     if value ~= nil and value ~= 1 then
-      require("lmopt.providers.openai").say_once(lm, ("%s takes no %s; it is left out"):format(
+      support.say_once(lm, ("%s takes no %s; it is left out"):format(
         thinks and "a model that thinks" or "this model", name))
     end
   end

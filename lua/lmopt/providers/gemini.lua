@@ -103,26 +103,46 @@ local function contents_of(messages)
 end
 
 local BUDGETS = { none = 0, minimal = 1024, low = 1024, medium = 8192, high = 24576, xhigh = 24576, max = 24576 }
-local LEVELS = { none = "MINIMAL", minimal = "MINIMAL", low = "LOW", medium = "MEDIUM", high = "HIGH", xhigh = "XHIGH", max = "XHIGH" }
+local LEAST_PRO_BUDGET = 128 -- which can't do without
+local LEVELS = { none = "MINIMAL", minimal = "MINIMAL", low = "LOW", medium = "MEDIUM", high = "HIGH", xhigh = "HIGH", max = "HIGH" }
+
+-- Of the levels, which https://ai.google.dev/gemini-api/docs/thinking has for each model, the first that all know is LOW.
+local function level_of(model, effort)
+  local level, minor = LEVELS[effort], model:match "^gemini%-3%.?(%d*)%-flash"
+  local knows_minimal = minor and (tonumber(minor) or 0) <= 6
+  return level == "MINIMAL" and not knows_minimal and "LOW" or level
+end
 
 -- Models of the family 2.5 think within a budget of tokens, later ones at a level.
 local function add_thinking(lm, config, effort)
   if effort == nil then return end
   if not LEVELS[effort] then
-    errors.misuse(("reasoning_effort must be \"none\", \"minimal\", \"low\", \"medium\", \"high\" or \"xhigh\", not '%s'"):format(
+    errors.misuse(("reasoning_effort must be \"none\", \"minimal\", \"low\", \"medium\", \"high\", \"xhigh\" or \"max\", not '%s'"):format(
       tostring(effort)))
   end
   local thinking = support.copy(config.thinkingConfig or {})
   if lm.model:match "^gemini%-2" then
-    thinking.thinkingBudget = BUDGETS[effort]
+    local least = lm.model:find("pro", 1, true) and LEAST_PRO_BUDGET or 0
+    thinking.thinkingBudget = math.max(BUDGETS[effort], least)
   else
-    thinking.thinkingLevel = LEVELS[effort]
+    thinking.thinkingLevel = level_of(lm.model, effort)
   end
   config.thinkingConfig = thinking
 end
 
+-- From 3.5 Flash-Lite and 3.6 Flash on, these are ignored: https://ai.google.dev/gemini-api/docs/whats-new-gemini-3.6
+local function leave_out_sampling(lm, body)
+  if not lm.model:match "^gemini%-3%.[6-9]%-flash" and not lm.model:match "^gemini%-3%.5%-flash%-lite" then return end
+  for _, name in ipairs { "temperature", "top_p", "top_k" } do
+    if support.take(body, name) ~= nil then
+      support.say_once(lm, ("this model takes no %s; it is left out"):format(name))
+    end
+  end
+end
+
 local function config_of(lm, body)
   local config = support.copy(support.take(body, "generationConfig") or {})
+  leave_out_sampling(lm, body)
   for _, names in ipairs(CONFIG) do
     local value = support.take(body, names[1])
     if value ~= nil and value ~= false then config[names[2]] = value end
@@ -206,7 +226,8 @@ end
 
 local BLOCKED = {
   SAFETY = true, RECITATION = true, LANGUAGE = true, BLOCKLIST = true, PROHIBITED_CONTENT = true, SPII = true,
-  IMAGE_SAFETY = true, MODEL_ARMOR = true,
+  IMAGE_SAFETY = true, IMAGE_PROHIBITED_CONTENT = true, IMAGE_RECITATION = true, MODEL_ARMOR = true, ESCALATION = true,
+  PUP_LIMITED_DISABLED = true,
 }
 local REASONS = { STOP = "stop", MAX_TOKENS = "length" }
 

@@ -4,7 +4,6 @@
 -- Other servers' differences are in compatible.lua, which makes its providers with `openai.variant`.
 local errors = require "lmopt.error"
 local support = require "lmopt.providers.support"
-local task = require "lmopt.core.task"
 
 local openai = {}
 
@@ -41,17 +40,6 @@ local function own_messages(messages)
   return own or messages
 end
 
---- Says once for each handle what was left out of its requests, and why.
----@param lm table
----@param what string
-function openai.say_once(lm, what)
-  local told = lm.told or {}
-  lm.told = told
-  if told[what] then return end
-  told[what] = true
-  task.log("info", ("%s: %s"):format(lm.name, what))
-end
-
 -- OpenAI's reasoning models know max_completion_tokens only; while they reason they sample as they will.
 local function adapt(lm, body)
   local model = lm.model
@@ -67,7 +55,7 @@ local function adapt(lm, body)
   for _, name in ipairs { "temperature", "top_p" } do
     if body[name] ~= nil and body[name] ~= 1 then
       body[name] = nil
-      openai.say_once(lm, ("a reasoning model takes no %s; it is left out"):format(name))
+      support.say_once(lm, ("a reasoning model takes no %s; it is left out"):format(name))
     end
   end
 end

@@ -115,7 +115,7 @@ function responses.request(lm, request, key)
   add_logprobs(body, body)
   body.stream = body.stream and true or nil
   if body.temperature ~= nil and effort ~= nil and effort ~= "none" and body.temperature ~= 1 then
-    require("lmopt.providers.openai").say_once(lm, "a reasoning model takes no temperature; it is left out")
+    support.say_once(lm, "a reasoning model takes no temperature; it is left out")
     body.temperature = nil
   end
   local message = support.post(lm, "/responses", body, key and { "Authorization: Bearer " .. key }, KEYS)

@@ -2,6 +2,7 @@
 -- who writes a provider too: `require "lmopt.providers.support"`.
 local errors = require "lmopt.error"
 local json = require "lmopt.json"
+local task = require "lmopt.core.task"
 
 local support = {}
 
@@ -63,6 +64,17 @@ function support.refuse(lm, rest, names)
       errors.misuse(("%s takes no '%s'%s"):format(lm.name, name, hint))
     end
   end
+end
+
+--- Says once for each handle what was left out of its requests, and why.
+---@param lm table
+---@param what string
+function support.say_once(lm, what)
+  local told = lm.told or {}
+  lm.told = told
+  if told[what] then return end
+  told[what] = true
+  task.log("info", ("%s: %s"):format(lm.name, what))
 end
 
 --- The most tokens that one answer may have, taken out of the request.
