@@ -10,7 +10,7 @@ local anthropic = {
   base_url = "https://api.anthropic.com", -- as the vendor's own clients have it; with /v1 it is as well
   base_url_env = "ANTHROPIC_BASE_URL",
   api_key_env = "ANTHROPIC_API_KEY",
-  api_version = "2023-06-01",
+  api_version = "2023-06-01", -- 2026-10-21 refuses temperature, top_p and top_k, which models up to 4.6 take
   limits_reply = true, -- max_tokens is always sent
   options = {
     "temperature", "max_tokens", "max_completion_tokens", "top_p", "top_k", "stop", "stop_sequences", "tools", "tool_choice",
@@ -123,6 +123,12 @@ local function version_of(model)
   return tonumber(major) + (#minor > 0 and #minor <= 2 and tonumber(minor) or 0) / 100
 end
 
+-- https://platform.claude.com/docs/en/models/opus-5-5/whats-new-opus-5-5: thinking that can't be disabled.
+local function always_thinks(model, version)
+  local family = model:match "^claude%-(%a+)"
+  return family == "fable" or family == "mythos" or version ~= nil and version >= 5.05 and (family == "opus" or family == "sonnet")
+end
+
 local BUDGETS = { minimal = 1024, low = 1024, medium = 8192, high = 24576, xhigh = 32768, max = 49152 }
 local LEAST_BUDGET = 1024
 
@@ -134,6 +140,10 @@ local function add_thinking(lm, body, effort, version)
       tostring(effort)))
   end
   local has_levels = not version or version >= 4.06
+  if effort == "none" and always_thinks(lm.model, version) then
+    support.say_once(lm, "this model always thinks; reasoning_effort \"none\" is \"low\" here")
+    effort = "low"
+  end
   if effort == "none" then
     if has_levels then body.thinking = { type = "disabled" } end
     return
@@ -168,8 +178,9 @@ end
 
 -- From version 4.7 on models sample as they will; while they think, older ones too.
 local function leave_out_sampling(lm, body, version)
-  local thinks = type(body.thinking) == "table" and body.thinking.type == "enabled"
-  if not thinks and not (version and version >= 4.07) then return end
+  local kind = type(body.thinking) == "table" and body.thinking.type
+  local thinks = kind == "enabled" or kind == "adaptive"
+  if not thinks and not (version and version >= 4.07) and not always_thinks(lm.model, version) then return end
   for _, name in ipairs(SAMPLING) do
     local value = support.take(body, name)
     if value ~= nil and value ~= 1 then
@@ -286,7 +297,8 @@ function anthropic.reply(lm, response) return read(lm, response, support.read(lm
 -- --- streams ---
 
 local STATUS_OF = { overloaded_error = 529, rate_limit_error = 429, api_error = 500, timeout_error = 504, authentication_error = 401,
-  permission_error = 403, invalid_request_error = 400, request_too_large = 413, billing_error = 402, not_found_error = 404 }
+  permission_error = 403, invalid_request_error = 400, request_too_large = 413, conflict_error = 409, billing_error = 402,
+  not_found_error = 404 }
 
 local function raise_event(lm, value)
   local found = support.read_error(value) or { code = "" }

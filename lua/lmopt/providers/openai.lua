@@ -40,6 +40,21 @@ local function own_messages(messages)
   return own or messages
 end
 
+--- Whether a model of OpenAI's reasons, and so takes no temperature: GPT-5.1 to 5.4 only when they are told to, the models
+--- for chat never (https://developers.openai.com/api/docs/guides/reasoning).
+---@param model string
+---@param effort string|nil
+---@return boolean
+function openai.reasons(model, effort)
+  if effort ~= nil then return effort ~= "none" end
+  if model:match "^o%d" then return true end
+  local major, minor = model:match "^gpt%-(%d+)%.?(%d*)"
+  if not major or tonumber(major) < 5 or model:find("-chat", 1, true) then return false end
+  if model:find("-pro", 1, true) or model:find("codex", 1, true) then return true end
+  minor = tonumber(minor) or 0
+  return major ~= "5" or minor < 1 or minor > 4
+end
+
 -- OpenAI's reasoning models know max_completion_tokens only; while they reason they sample as they will.
 local function adapt(lm, body)
   local model = lm.model
@@ -48,10 +63,15 @@ local function adapt(lm, body)
     if body.max_completion_tokens == nil then body.max_completion_tokens = body.max_tokens end
     body.max_tokens = nil
   end
-  local reasons = model:match "^o%d" or model:match "^gpt%-5$" or model:match "^gpt%-5%-[^c]"
-  local effort = body.reasoning_effort
-  if effort ~= nil then reasons = effort ~= "none" end
-  if not reasons then return end
+  openai.leave_out_sampling(lm, body, body.reasoning_effort)
+end
+
+--- Takes temperature and top_p out of the body for a model that reasons, and says so once.
+---@param lm table
+---@param body table
+---@param effort string|nil
+function openai.leave_out_sampling(lm, body, effort)
+  if not openai.reasons(lm.model, effort) then return end
   for _, name in ipairs { "temperature", "top_p" } do
     if body[name] ~= nil and body[name] ~= 1 then
       body[name] = nil
@@ -248,7 +268,7 @@ local function uses_responses(lm, request, by_model)
   if api then return api == "responses" end
   local model = lm.model
   return by_model and lm.default_url == true
-    and (model:match "^o%d.*%-pro" or model:match "^gpt%-.*%-pro" or model:find("codex", 1, true)
+    and (model:match "^o%d.*%-pro" or model:match "^gpt%-.*%-pro" or model:match "^gpt%-daybreak" or model:find("codex", 1, true)
       or model:find("deep-research", 1, true)) ~= nil
 end
 

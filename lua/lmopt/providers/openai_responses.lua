@@ -114,10 +114,7 @@ function responses.request(lm, request, key)
   body.tool_choice = mode
   add_logprobs(body, body)
   body.stream = body.stream and true or nil
-  if body.temperature ~= nil and effort ~= nil and effort ~= "none" and body.temperature ~= 1 then
-    support.say_once(lm, "a reasoning model takes no temperature; it is left out")
-    body.temperature = nil
-  end
+  require("lmopt.providers.openai").leave_out_sampling(lm, body, effort)
   local message = support.post(lm, "/responses", body, key and { "Authorization: Bearer " .. key }, KEYS)
   message.max_tokens = tonumber(body.max_output_tokens)
   return message

@@ -410,7 +410,8 @@ local ACCOUNT_WORDS = {
   "insufficient_quota", "billing_hard_limit", "billing_not_active", "billing_error", "credit balance is too low",
   "insufficient balance", "insufficient credits", "api_key_invalid", "invalid_api_key",
 }
-local REFUSAL_WORDS = { "content_filter", "content_policy_violation", "moderation_blocked", "invalid_prompt" }
+local REFUSAL_WORDS = { "content_filter", "policy_violation", "bio_policy", "moderation_blocked", "invalid_prompt" }
+local RATE_WORDS = { "rate_limit_exceeded", "rate_limit_error" }
 local KINDS = {
   [401] = "auth", [402] = "auth", [403] = "auth", [408] = "timeout", [413] = "context_length", [429] = "rate_limit",
   [504] = "timeout",
@@ -433,6 +434,7 @@ function support.kind(status, message, code)
   if mentions(about, ACCOUNT_WORDS) then return "auth" end
   if KINDS[status] then return KINDS[status] end
   if status and status >= 500 then return "bad_response" end
+  if not status and mentions(about, RATE_WORDS) then return "rate_limit" end
   if mentions(about, CONTEXT_WORDS) then return "context_length" end
   return mentions(about, REFUSAL_WORDS) and "refused" or "bad_response"
 end
