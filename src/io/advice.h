@@ -9,14 +9,16 @@
 **                         RFC 9110, sections 5.6.7 and 10.2.3
 **   x-ratelimit-reset-*   how long until a limit is full again, "6m0s" or
 **                         "1.5" seconds, of the limits that are used up
-**                         (platform.openai.com/docs/guides/rate-limits; Groq)
+**                         (developers.openai.com/api/docs/guides/rate-limits,
+**                         console.groq.com/docs/rate-limits)
 **   anthropic-ratelimit-*-reset   the same as a date of RFC 3339
-**                         (docs.anthropic.com/en/api/rate-limits)
+**                         (platform.claude.com/docs/en/api/rate-limits)
 **   x-ratelimit-reset     seconds, or the moment in seconds or milliseconds
 **                         since 1970 (OpenRouter)
 **
 ** and x-should-retry, "true" or "false", which OpenAI and Anthropic send and
-** their own clients obey.
+** their own clients obey (_should_retry in _base_client.py of openai 3.54.0
+** and anthropic 2.12.0; they read the first two in this order, too).
 */
 #ifndef LM_ADVICE_H
 #define LM_ADVICE_H

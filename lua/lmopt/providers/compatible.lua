@@ -58,14 +58,14 @@ compatible.openrouter = openai.variant {
   end,
 }
 
--- https://docs.mistral.ai/api: a seed has another name.
+-- https://docs.mistral.ai/api, and what the package mistralai 3.7.0 has: a seed has another name.
 compatible.mistral = openai.variant {
   base_url = "https://api.mistral.ai/v1",
   base_url_env = "MISTRAL_BASE_URL",
   api_key_env = "MISTRAL_API_KEY",
   stream_usage = false,
   adapt = function(lm, body)
-    support.refuse(lm, body, { "logprobs", "top_logprobs", "logit_bias" })
+    support.refuse(lm, body, { "logit_bias" })
     limit_as "max_tokens"(lm, body)
     if body.seed ~= nil then body.random_seed, body.seed = body.seed, nil end
     if body.tool_choice == "required" then body.tool_choice = "any" end

@@ -32,6 +32,7 @@ def read(made):
     texts = [one.message.content or "" for one in made.choices]
     calls = [tool_call(one.function.name, one.function.arguments, one.id) for one in choice.message.tool_calls or []]
     return plain({"text": texts[0], "texts": texts if len(texts) > 1 else None, "tool_calls": calls,
+                  "logprobs": [one.model_dump(by_alias=True) for one in choice.logprobs.content] if choice.logprobs else None,
                   "finish_reason": choice.finish_reason, "model": made.model, "usage": usage(used.prompt_tokens, used.completion_tokens)})
 
 
@@ -40,9 +41,9 @@ def read(made):
 USED = {"prompt_tokens": 16, "completion_tokens": 34, "total_tokens": 50}
 
 
-def answer(*messages, reason="stop"):
+def answer(*messages, reason="stop", **more):
     return {"id": "cmpl-1", "object": "chat.completion", "created": 1795000000, "model": MODEL, "usage": USED, "choices": [
-        {"index": index, "message": {"role": "assistant", "prefix": False, **message}, "finish_reason": reason}
+        {"index": index, "message": {"role": "assistant", "prefix": False, **message}, "finish_reason": reason, **more}
         for index, message in enumerate(messages)]}
 
 
@@ -75,6 +76,9 @@ def chats():
         "presence_penalty": -0.5}, meant={"body.messages[2].prefix": "defaults"}, messages=talk, temperature=0, top_p=0.9,
         max_tokens=64, stop=["\n", "END"], random_seed=7, frequency_penalty=0.5, presence_penalty=-0.5)
     yield call("n", {"messages": user("Hello"), "n": 2}, answer({"content": "Hi"}, {"content": "Hey"}), messages=user("Hello"), n=2)
+    one = {"token": "Hi", "logprob": -0.25, "bytes": [72, 105], "token_id": 7}
+    yield call("log-probabilities", {"messages": user("Hello"), "logprobs": True, "top_logprobs": 1}, answer(
+        {"content": "Hi"}, logprobs={"content": [{**one, "top_logprobs": [one]}]}), messages=user("Hello"), logprobs=True, top_logprobs=1)
     yield call("a schema", {"messages": user("6 x 7?"), "response_format": {
         "type": "json_schema", "json_schema": {"name": "result", "schema": SCHEMA, "strict": True}}}, answer({"content": '{"answer": 42}'}),
         messages=user("6 x 7?"), response_format={"type": "json_schema", "json_schema": {

@@ -108,7 +108,8 @@ def vectors(body):
 
 
 def events(*chunks):
-    return ["data: %s\n\n" % json.dumps(chunk) for chunk in chunks] + ["data: [DONE]\n\n"]
+    """Not in ASCII: U+2028 ends no line of a stream."""
+    return ["data: %s\n\n" % json.dumps(chunk, ensure_ascii=False) for chunk in chunks] + ["data: [DONE]\n\n"]
 
 
 def chunk(delta, reason=None, **more):
@@ -117,8 +118,11 @@ def chunk(delta, reason=None, **more):
 
 
 LAST_CHUNK = chunk({}, choices=[], usage=HELLO["usage"])
-TEXT_STREAM = events(chunk({"role": "assistant", "content": "", "refusal": None}), chunk({"content": "Grüße "}), chunk({"content": "日本"}),
+TEXT_STREAM = events(chunk({"role": "assistant", "content": "", "refusal": None}), chunk({"content": "Grüße "}), chunk({"content": "日\u2028本"}),
                      chunk({}, "stop"), LAST_CHUNK)
+ODD_STREAM = [":\r\n\r\n"] + [  # as the standard of event streams allows: comments, CR LF, no blank, data in two lines
+    one.replace("data: {", "id: 7\nretry: 10\n: a comment\ndata:{", 1).replace(', "object"', ',\ndata: "object"', 1).replace("\n", "\r\n")
+    for one in TEXT_STREAM]
 TOOL_STREAM = events(
     chunk({"role": "assistant", "content": None, "tool_calls": [
         {"index": 0, "id": "call_9", "type": "function", "function": {"name": "get_weather", "arguments": ""}}]}),
@@ -221,6 +225,7 @@ def streams():
 
     yield stream("a stream", TEXT_STREAM, stream_options={"include_usage": True})
     yield stream("a stream whose usage nobody asked for", TEXT_STREAM, meant={"body.stream_options": "the usage of a stream"})
+    yield stream("a stream written otherwise", ODD_STREAM, stream_options={"include_usage": True})
     yield stream("a stream of tool calls", TOOL_STREAM, tools=functions(WEATHER), stream_options={"include_usage": True})
 
 
