@@ -161,6 +161,7 @@ end
 local function fail_attempt(call, place, response, problem)
   local now, handle = task.now(), call.handle
   if not errors.is(problem) then error(problem, 0) end -- misuse, or a mistake in the provider
+  if problem.kind == "limit" then problem.kind = "bad_response" end -- a reply too long can't be read; limits are a budget's
   if call.sink and call.sink.begun then problem.lost = call.sink.given end
   if not response and problem.kind ~= "network" and problem.kind ~= "timeout" then error(problem, 0) end
   if problem.reason == "refused" then
@@ -225,8 +226,6 @@ local function try(call, billing, again)
   billing.cost = nil -- from here on nobody knows, until there is an answer
   if reserve then reserve.cost = nil end
   local response, read, reply = send_once(call)
-  -- The kind "limit" is a budget's: a reply too long is one that can't be read.
-  if not response and errors.is(reply, "limit") then reply = errors.new("bad_response", reply.message) end
   local cost
   if read then
     cost = settled_cost(handle, reply, call.worst)

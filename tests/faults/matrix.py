@@ -7,6 +7,7 @@ Each row is made twice: with one attempt and the fault at each request, and with
 """
 
 import gzip
+import json
 import os
 import sqlite3
 import subprocess
@@ -112,6 +113,16 @@ def long_reply():
     """Compressed it is small."""
     body = b" " * (65 << 20)
     return {"body": gzip.compress(body, 1), "headers": {"Content-Encoding": "gzip"}}
+
+
+def stream(complete=True):
+    """A reply in pieces: the body of an event stream."""
+    pieces = [{"choices": [{"delta": {"content": word + " "}}]} for word in ("this", "is", "an", "answer")]
+    if complete:
+        pieces += [{"choices": [{"delta": {}, "finish_reason": "stop"}]},
+                   {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 2}}]
+    events = [json.dumps(piece) for piece in pieces] + (["[DONE]"] if complete else [])
+    return {"body": "".join("data: %s\n\n" % event for event in events), "headers": {"Content-Type": "text/event-stream"}}
 
 
 def ten_megabytes():
@@ -269,6 +280,13 @@ ROWS = [
     answered_with("body of 10 MB", ten_megabytes()),
     answered_with("body of more than 64 MiB", long_reply()),
     answered_with("invalid UTF-8", {"body": b'{"choices":[{"message":{"content":"\xff"}}],"usage":{"prompt_tokens":7,"completion_tokens":2}}'}),
+    answered_with("stream, whole", stream(), FAULTS_STREAM=1),
+    answered_with("stream that is closed half way", {"fault": "cut", **stream()}, FAULTS_STREAM=1),
+    answered_with("stream that falls silent (`idle_timeout`)", {"fault": "silent", **stream()}, {"idle_timeout": 0.3}, FAULTS_STREAM=1),
+    answered_with("stream that ends before the answer does", stream(False), FAULTS_STREAM=1),
+    answered_with("stream without a first byte (`first_byte_timeout`)", {"delay": 3}, {"first_byte_timeout": 0.2}, FAULTS_STREAM=1),
+    answered_with("stream, 500", refusal(500), FAULTS_STREAM=1),
+    answered_with("stream, 429", refusal(429), FAULTS_STREAM=1),
     *(status(code) for code in (400, 401, 403, 404, 408, 409, 413, 422)),
     answered_with("429", refusal(429)),
     answered_with("429 with `Retry-After`", refusal(429, {"Retry-After": "1"})),

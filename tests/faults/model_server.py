@@ -34,6 +34,14 @@ def echo(asked):
     return {"body": good("re: " + asked.prompt)}
 
 
+def request_size(body):
+    """Bytes, without what asks for a stream: that is no part of the prompt."""
+    request = json.loads(body)
+    for name in ("stream", "stream_options"):
+        request.pop(name, None)
+    return len(json.dumps(request, separators=(",", ":"), ensure_ascii=False).encode())
+
+
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -54,7 +62,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         server = self.server
         with server.lock:
             server.asked[prompt] += 1
-            server.body_size = len(body)
+            server.body_size = request_size(body)
             step = server.answer(Asked(prompt, server.asked[prompt], self.path, self.headers, body))
             server.worked += step.get("status", 200) not in REFUSALS
             server.faults += "fault" in step or step.get("status", 200) != 200
@@ -115,7 +123,7 @@ class Server(http.server.ThreadingHTTPServer):
         self.asked = collections.Counter()  # by prompt
         self.worked = 0  # requests that were not refused
         self.faults = 0
-        self.body_size = 0  # of the last request
+        self.body_size = 0  # of the last request: request_size
         self.port = self.server_address[1]
         self.url = "%s://127.0.0.1:%d/v1" % ("https" if context else "http", self.port)
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()

@@ -100,7 +100,7 @@ def few_connections_carry_many_calls(folder):
         return {"delay": 0.1, "body": model_server.good("re: " + asked.prompt)}
 
     said = []
-    for concurrency, most in ((100, 2), (200, 100)):
+    for concurrency, most in ((100, 2), (200, 120)):
         place = os.path.join(folder, str(concurrency))
         os.mkdir(place)
         with model_server.Server(answer) as server, authority.Nginx(place, server.port, *files) as nginx:
