@@ -1,9 +1,10 @@
 --- Reads and writes JSON: `lmopt.json`.
 --
 -- Writing is exact and the same on every run: object keys sorted (or in a declared order), numbers as the shortest text
--- that reads back the same, integers as integers, floats with a fraction. Reading is lua-cjson's, with two differences:
--- integral numbers come back as Lua integers, and bad text gives `nil, message` instead of an error. Plain texts are read
--- by our own reader (src/lua/json_read.c), to the same values; whatever it does not know for certain goes to lua-cjson.
+-- that reads back the same, integers as integers, floats with a fraction. Reading is lua-cjson's, with three differences:
+-- integral numbers come back as Lua integers, half a surrogate pair as U+FFFD, and bad text gives `nil, message` instead of
+-- an error. Plain texts are read by our own reader (src/lua/json_read.c), to the same values; whatever it does not know for
+-- certain goes to lua-cjson.
 local core = require "lmopt.core.json"
 local linked, cjson = pcall(require, "lmopt.cjson") -- part of the command line; a plain Lua has its own
 if not linked then cjson = require "cjson" end
@@ -54,6 +55,15 @@ local function narrow(value)
   return value
 end
 
+local HALF_PAIR = "\\u[dD][89a-fA-F]" -- or a whole one
+
+-- lua-cjson refuses half a surrogate pair, which a server sends that cut a text inside a character.
+local function decode_half_pairs(text)
+  if not text:find(HALF_PAIR) then return false end
+  local ok, value = require("lmopt.json_reader").read(text)
+  return ok, value
+end
+
 --- Reads JSON. Nulls become `lmopt.null`. Integral numbers below 2^53 become integers (`1.0` too); larger ones are
 --- floats. An empty array cannot be told from an empty object: both are `{}`.
 ---@param text string
@@ -68,7 +78,11 @@ function json.decode(text, options)
   if quick ~= nil then return quick end
   local reader = options and options.nan == "literal" and lenient or strict
   local ok, value = pcall(reader.decode, text)
-  if not ok then return nil, tostring(value) end
+  if not ok then
+    local problem = tostring(value)
+    ok, value = decode_half_pairs(text)
+    if not ok then return nil, problem end
+  end
   return narrow(value)
 end
 

@@ -166,6 +166,13 @@ describe("json.decode", function()
     assert.matches("string expected, got nil", message_of(json.decode))
   end)
 
+  it("reads half a surrogate pair as U+FFFD, and whole ones as they are", function()
+    assert.same({ "a \u{FFFD}", 1, {}, "\u{1F600}" }, json.decode '["a \\ud83d", 1.0, [], "\\ud83d\\ude00"]')
+    local value, message = json.decode '["\\ud83d'
+    assert.is_nil(value)
+    assert.is_string(message)
+  end)
+
   it("reads NaN and Infinity when asked to", function()
     local value = json.decode("[NaN,Infinity,-Infinity]", { nan = "literal" })
     assert.not_equal(value[1], value[1])
