@@ -156,7 +156,10 @@ function values.write(value, one)
   if kind == "string" then
     if type(value) ~= "string" then errors.misuse(CHECKS.string(value, one, "a text")) end
     -- Next to null, text that could be taken for it is put in quotes.
-    if one.optional and (types.is_none(value) or value:byte() == 34) then return encode(value) end
+    if one.optional then
+      local read = values.trim(value)
+      if types.is_none(read) or read:byte() == 34 then return encode(value) end
+    end
     return value
   elseif kind == "literal" then
     return value
