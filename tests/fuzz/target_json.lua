@@ -11,20 +11,35 @@ local check, same = support.check, support.same
 
 local STYLES = { false, { indent = 2 }, { keys = { "b", "a" } }, { utf8 = "error" }, { nan = "literal" } }
 
--- Whether the readers can be compared: each has a depth of its own (128 and 1000 levels), Python's words for numbers are
--- known to one, and half a surrogate pair is refused by one (lua-cjson) and replaced by the others.
+-- Whether the readers can be compared: each has a depth of its own (128 and 1000 levels), and Python's words for numbers are
+-- known to one.
 local function is_comparable(text)
   local _, openings = text:gsub("[%[{]", "")
-  return openings <= 128 and not text:find "[NI]" and not text:find "\\u[dD][89a-fA-F]"
+  return openings <= 128 and not text:find "[NI]"
 end
 
-local function check_readers(text, accepted, why)
+-- The same, as far as json.decode can tell: it gives 1.0 as 1, [] as {} and large integers as floats.
+local function alike(a, b)
+  if type(a) == "number" then return type(b) == "number" and a + 0.0 == b + 0.0 end
+  if type(a) ~= "table" or type(b) ~= "table" then return a == b end
+  for key, value in pairs(a) do
+    if not alike(value, b[key]) then return false end
+  end
+  for key in pairs(b) do
+    if a[key] == nil then return false end
+  end
+  return true
+end
+
+local function check_readers(text, accepted, read)
   local value, problem = json.decode(text)
   check(value ~= nil or type(problem) == "string" and problem:find "%S", "refused without words")
   if not is_comparable(text) then return end
-  if not accepted and why:find "beyond" then return end -- 1e999, which is Infinity to the storage
+  if not accepted and read:find "beyond" then return end -- 1e999, which is Infinity to the storage
   check(accepted == core.storage_json(text), "json_reader says %s, storage_json.c does not", tostring(accepted))
-  if accepted then check(value ~= nil, "json_reader takes it, json.decode does not: %s", problem) end
+  if not accepted then return end
+  check(value ~= nil, "json_reader takes it, json.decode does not: %s", problem)
+  check(alike(read, value), "json_reader and json.decode read two values")
 end
 
 -- A value with something beside it that JSON can't say.
@@ -58,7 +73,8 @@ local function check_written(value, options)
   if text:find "\u{FFFD}" then return end -- two names that are not UTF-8 may become one
   check(json.encode(again, options) == text, "written again it is another text: %s", text)
   check(same(value, again), "it is read as another value: %s", text)
-  local loose = check(json.decode(text), "json.decode can't read what was written: %s", text)
+  local loose = json.decode(text)
+  check(loose ~= nil, "json.decode can't read what was written: %s", text)
   local once = json.encode(loose, options)
   check(json.encode(json.decode(once), options) == once, "json.decode and json.encode go on changing it: %s", once)
 end
