@@ -115,12 +115,13 @@ static bool is_list(lua_State *L, int table, size_t *size) {
   if (*size == 0) return false;
   lua_pushnil(L);
   size_t count = 0;
-  while (count <= *size && lua_next(L, table)) {
+  bool integers = true; /* a name may be met before the items */
+  while (integers && count <= *size && lua_next(L, table)) {
     lua_pop(L, 1);
     count++;
-    if (!lua_isinteger(L, -1)) break;
+    integers = lua_isinteger(L, -1);
   }
-  return count == *size;
+  return integers && count == *size;
 }
 
 static bool add_table(reader *r, int table) {

@@ -90,6 +90,15 @@ function support.check_absent(value, secret)
   end
 end
 
+--- Any value, for people.
+function support.dump(value)
+  if type(value) ~= "table" then return type(value) == "string" and ("%q"):format(value) or tostring(value) end
+  local parts = {}
+  for key, item in next, value do parts[#parts + 1] = ("[%s] = %s"):format(support.dump(key), support.dump(item)) end
+  table.sort(parts)
+  return "{ " .. table.concat(parts, ", ") .. " }"
+end
+
 --- A text for a value or an error, to be compared.
 function support.shown(ok, value)
   if ok then return json.encode(value) end

@@ -1,10 +1,12 @@
 -- What a request is known by: the same request has the same key, in whatever order its table was filled; another one has
--- another key, whichever byte of whichever field differs. The short way of lmopt.recall never takes one for the other.
+-- another key, whichever byte of whichever field differs. The short way of lmopt.recall, by identity, never takes one for the
+-- other.
 --
 -- Input: provider, then a request as a tree (see value_of); the texts of the tree are cut at "|".
 local support = require "fuzz_support"
 local cache = require "lmopt.cache"
 local json = require "lmopt.json"
+local identity = require("lmopt.core.cache").identity
 local is_array = require("lmopt.core.json").is_array
 local providers = require "lmopt.providers"
 local recall = require "lmopt.recall"
@@ -140,8 +142,45 @@ local function check_request(handle, provider, request, draw)
   local twin_entries, twin_name = select(2, recall.find(handle, provider, false, twin, STORE))
   local other_entries, other_name = select(2, recall.find(handle, provider, false, other, STORE))
   check(entries == twin_entries and name == twin_name, "recall does not know the same request again")
-  if entries == other_entries and name == other_name then
+  if name and entries == other_entries and name == other_name then
     check(body == other_body, "recall takes %s for %s", other_body, body)
+  end
+  return other
+end
+
+-- --- identities ---
+
+-- Lists of integers and names mixed, whose names may come first when they are walked through.
+local function mixed_of(input)
+  local mixed = {}
+  for _ = 1, 1 + input:take(4) do
+    local value = input:take(3)
+    mixed[input:take(2) == 0 and input:take(5) or input:text "|"] = value
+  end
+  return mixed
+end
+
+-- The same contents, told by whether arrays are marked, too.
+local function equal(a, b)
+  if type(a) ~= "table" or type(b) ~= "table" then
+    return math.type(a) == math.type(b) and (a == b and (a ~= 0 or 1 / a == 1 / b) or a ~= a and b ~= b)
+  end
+  if is_array(a) ~= is_array(b) then return false end
+  for key, value in pairs(a) do
+    if not equal(value, b[key]) then return false end
+  end
+  for key in pairs(b) do
+    if a[key] == nil then return false end
+  end
+  return true
+end
+
+local function check_identity(a, b)
+  local one, other = identity(a), identity(b)
+  check(one == nil or #one == 32)
+  if not one or not other then return end
+  if (one == other) ~= equal(a, b) then
+    check(false, "the identity is %s: %s, %s", one == other and "one" or "two", support.dump(a), support.dump(b))
   end
 end
 
@@ -178,6 +217,14 @@ end
 return function(bytes)
   local input, draw = support.input(bytes), support.draws(bytes)
   local handle = input:choose(handles)
-  check_request(handle, providers.get(handle.provider), request_of(input), draw)
+  local request = request_of(input)
+  local other = check_request(handle, providers.get(handle.provider), request, draw)
+  check_identity(request, refilled(request))
+  if other then check_identity(request, other) end
+  local mixed = mixed_of(input)
+  local kept = {}
+  for i, value in ipairs(mixed) do kept[i] = value end
+  check_identity(mixed, kept)
+  check_identity(mixed, changed(kept, draw))
   check_parts(bytes, draw)
 end

@@ -4,6 +4,8 @@
 -- Input: how it is written (see STYLES), the text.
 local support = require "fuzz_support"
 local core = require "fuzz_core"
+local cjson = require "lmopt.cjson"
+local core_json = require "lmopt.core.json"
 local json = require "lmopt.json"
 local json_reader = require "lmopt.json_reader"
 
@@ -11,7 +13,7 @@ local check, same = support.check, support.same
 
 local STYLES = { false, { indent = 2 }, { keys = { "b", "a" } }, { utf8 = "error" }, { nan = "literal" } }
 
--- Whether the readers can be compared: each has a depth of its own (128 and 1000 levels), and Python's words for numbers are
+-- Whether the other readers can be compared: each has a depth of its own (128 and 1000 levels), and Python's words for numbers are
 -- known to one.
 local function is_comparable(text)
   local _, openings = text:gsub("[%[{]", "")
@@ -29,6 +31,27 @@ local function alike(a, b)
     if a[key] == nil then return false end
   end
   return true
+end
+
+-- What lua-cjson makes of it, with integers as integers: src/lua/json_read.c reads the same, or leaves it to lua-cjson.
+local strict = cjson.new()
+strict.decode_invalid_numbers(false)
+strict.decode_max_depth(1000)
+
+local function narrow(value)
+  if type(value) == "number" and value > -0x1p53 and value < 0x1p53 then return math.tointeger(value) or value end
+  if type(value) == "table" then
+    for key, item in pairs(value) do value[key] = narrow(item) end
+  end
+  return value
+end
+
+local function check_quick(text)
+  local quick = core_json.read(text)
+  if quick == nil then return end
+  local ok, value = pcall(strict.decode, text)
+  check(ok, "json_read.c takes what lua-cjson refuses: %s", tostring(value))
+  check(same(quick, narrow(value)), "json_read.c and lua-cjson read two values")
 end
 
 local function check_readers(text, accepted, read)
@@ -93,6 +116,7 @@ return function(bytes)
   local options, text = input:choose(STYLES), input:rest()
   local ok, value = json_reader.read(text)
   if not ok then check(type(value) == "string" and value:find "line %d+, column %d+", "refused without a place: %s", tostring(value)) end
+  check_quick(text)
   check_readers(text, ok, value)
   check_tolerant(text)
   if not ok then return end
