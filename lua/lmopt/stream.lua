@@ -202,6 +202,11 @@ end
 -- Reads a piece; returns what is wrong with it, or nil.
 function Answer:feed(bytes)
   if not self.parser and not self.whole then
+    bytes = self.blank .. bytes
+    if not bytes:find "%S" then -- nobody knows yet what it is going to be; empty lines mean nothing in either
+      self.blank = bytes:match "[^\r\n]*$"
+      return #self.blank > LONGEST_LINE and errors.new("limit", "a line of the stream is too long") or nil
+    end
     if is_whole(self, bytes) then
       self.whole = {}
     else
@@ -264,7 +269,7 @@ end
 function M.exchange(message, call)
   call.sink.held = {}
   local answer = setmetatable({ handle = call.handle, provider = call.provider, request = call.request, sink = call.sink, state = {},
-    started = task.now() }, Answer)
+    blank = "", started = task.now() }, Answer)
   local ok, opened = http.open(message)
   if not ok then return nil, false, opened end
   local connection <close> = opened

@@ -333,6 +333,8 @@ local function add_delta(content, place, delta)
   local block = content[place]
   if not block then return nil end
   if delta.type == "text_delta" then
+    block.type = block.type or "text"
+    if block.type ~= "text" then return nil end
     gather(block, "text", delta.text)
     return support.string(delta, "text")
   elseif delta.type == "input_json_delta" then
