@@ -13,8 +13,7 @@ local check = support.check
 local KEY = "sk-fuzz-0123456789"
 local NAMES = { "openai", "anthropic", "gemini", "ollama", "openrouter" }
 local EMBEDDERS = { "openai", "gemini", "ollama" }
--- No refusals for want of rate: what follows would have to wait. They are target_advice's.
-local STATUSES = { 200, 400, 401, 403, 404, 408, 413, 500, 504, 204, 302 }
+local STATUSES = { 200, 400, 401, 403, 404, 408, 413, 500, 504, 204, 302, 429, 503, 529 } -- what is not tried again pauses nobody
 local KINDS = { "calls", "tokens", "usd" }
 
 local response -- what the server of the input answers
