@@ -212,6 +212,32 @@ def no_limit_is_exceeded(folder):
     return "%d runs, %d to %d calls each" % (2 * len(used), min(used), max(used))
 
 
+def a_run_and_a_model_have_budgets_without_a_study(folder):
+    common.copy_script("budgets_own.lua", folder)
+
+    def spend(case):
+        number, limits, jobs, of_model = case
+        server = Server(number * 100 + jobs + 50, one_in=20 if jobs == 1 else 6)
+        flag = ",".join("%s=%s" % one for one in limits.items())
+        env = common.environment(BUDGET_SERVER=server.url, BUDGET_JOBS=jobs, BUDGET_HANDLE=lua(limits) if of_model else None,
+                                 LMOPT_CACHE="off")
+        status, output, errors = common.lmopt("run", "budgets_own.lua", "--quiet", *([] if of_model else ["--budget", flag]),
+                                              cwd=folder, env=env)
+        assert status == 0 and int(output.split()[0]) > 0, (case, status, output, errors)
+        check_within(server, limits, str(case))
+        assert server.work[""]["calls"] >= 5, case
+        server.close()
+        return server.work[""]["calls"]
+
+    limits_of_runs = ({"calls": 50}, {"tokens": 2500}, {"prompt_tokens": 1200}, {"completion_tokens": 700}, {"usd": 0.5},
+                      {"calls": 60, "usd": 0.6})
+    cases = [(number, limits, jobs, (number + jobs) % 2 == 0)
+             for number, limits in enumerate(limits_of_runs) for jobs in (1, 8, 64)]
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        used = list(pool.map(spend, cases))
+    return "%d runs, %d to %d calls each" % (len(used), min(used), max(used))
+
+
 def a_killed_run_goes_on_with_what_is_left(folder):
     path = begin(folder)
     limits = {"calls": 90, "usd": 1.4, "completion_tokens": 1500}
@@ -330,8 +356,8 @@ def a_dry_run_sends_nothing(folder):
     return "$%.2f, estimated $%.2f to $%.2f" % (seen["usd"], estimate["usd"]["least"], estimate["usd"]["most"])
 
 
-TESTS = [no_limit_is_exceeded, a_killed_run_goes_on_with_what_is_left, four_processes_share_a_budget, a_trial_has_a_budget_of_its_own,
-         time_ends_a_run_with_its_calls, a_dry_run_sends_nothing]
+TESTS = [no_limit_is_exceeded, a_run_and_a_model_have_budgets_without_a_study, a_killed_run_goes_on_with_what_is_left,
+         four_processes_share_a_budget, a_trial_has_a_budget_of_its_own, time_ends_a_run_with_its_calls, a_dry_run_sends_nothing]
 
 if __name__ == "__main__":
     sys.exit(common.run_tests(TESTS))
