@@ -31,6 +31,7 @@ local ONE_CALL = { calls = 1, prompt_tokens = 0, completion_tokens = 0, usd = 0.
 
 local cache -- lmopt.cache, when it is needed
 local cache_place = "memory" -- what lmopt.configure sets
+local tape -- the lmopt.Recording that is written, or the lmopt.Replay that answers; or nil
 local calls_that_failed = 0
 
 --- Sets where replies are kept: false, "memory", or { path =, max_bytes =, ours = }. Nothing is opened before a call.
@@ -42,12 +43,24 @@ end
 --- Where replies are kept.
 function client.get_cache() return cache_place end
 
+--- May a call be given what was answered before?
+function client.may_repeat(handle, sample) return cache_place and handle.cache ~= false and sample.cache ~= false end
+
+--- Sets the recording that is written (lmopt.recording) or answers (lmopt.replay); nil: none.
+function client.set_tape(new)
+  if tape then tape:close() end
+  tape = new
+end
+
+--- The recording that is written or answers, or nil.
+function client.get_tape() return tape end
+
 --- The cache for a call, or nil.
 ---@param handle table
 ---@param sample table what the call says of it
 ---@return lmopt.CacheFile|nil
 function client.open_cache(handle, sample)
-  if not cache_place or handle.cache == false or sample.cache == false then return nil end
+  if not client.may_repeat(handle, sample) or tape and tape.replays then return nil end
   cache = cache or require "lmopt.cache"
   return cache.open(cache_place)
 end
@@ -194,6 +207,12 @@ local function read_response(call, response)
   error((call.provider.error or require("lmopt.providers.support").error)(call.handle, response), 0)
 end
 
+-- What the attempts of a call have cost together, or may have.
+local function add_paid(call, cost)
+  local paid = call.paid
+  for name, amount in pairs(paid) do paid[name] = amount + (cost[name] or 0) end
+end
+
 -- Sends once, and reads the answer. Returns the response (nil: there is none), and the reply or what went wrong.
 local function send_once(call)
   local handle, message = call.handle, call.outgoing
@@ -233,6 +252,7 @@ local function try(call, billing, again)
     cost = failed_cost(response, reply)
   end
   billing.cost = cost
+  add_paid(call, cost or call.worst)
   if reserve then reserve.cost = cost end
   if not read then
     if call.sink then response = stream.blame(response, reply) end
@@ -250,6 +270,7 @@ local function exchange(call, billing)
   local again = false
   billing.cost = budget.NOTHING
   call.attempts, call.lost_usd = 0, 0.0
+  call.paid = { calls = 0, prompt_tokens = 0, completion_tokens = 0, usd = 0.0 }
   while true do
     call.attempts = call.attempts + 1
     local text, cost_or_wait, seconds = try(call, billing, again)
@@ -276,12 +297,12 @@ local function require_key(handle, provider, key)
   errors.raise("auth", text:format(handle.name, table.concat(providers.key_names(provider), " or ")))
 end
 
--- What the request is known by; `endpoint` may have a login or a key in it, the result has none.
+-- What the request is known by, and where it goes: neither has a login or a key in it, as the address may.
 local function id_of(handle, provider, message, rollout, key)
   cache = cache or require "lmopt.cache"
   local endpoint = redact.login(message.url)
   if key then endpoint = redact.key(endpoint, key) end
-  return cache.key(handle.provider, endpoint, provider.api_version or "", message.body, rollout)
+  return cache.key(handle.provider, endpoint, provider.api_version or "", message.body, rollout), endpoint
 end
 
 -- The same request for an answer in pieces; what it is known by is the other's.
@@ -314,31 +335,9 @@ local function read_kept(store, id, text)
   error(reply, 0)
 end
 
---- Asks a model over the network.
----@async
----@param handle table
----@param provider table
----@param request table
----@param sample table what the call says of itself: `cache`, `rollout`, `deadline`
----@param secret { key: string|nil, gate: lmopt.Gate, ledger: lmopt.Ledger|nil }
----@param sink lmopt.Sink|nil gets the deltas, if the answer comes for this call and the provider can stream
----@return table reply
----@return string|nil id what the cache knows it by
----@return string text
-function client.call(handle, provider, request, sample, secret, sink)
-  local key = secret.key
-  if not (provider.stream and provider.stream_end) then sink = nil end
-  local store, journal = client.open_cache(handle, sample), task.context().journal
-  if not store then require_key(handle, provider, key) end
-  local own = budget.ledgers(secret.ledger)
-  limit_reply(handle, provider, request, own, journal)
-  local message = redact.call(key, provider.request, handle, request, key)
-  local id = id_of(handle, provider, message, sample.rollout or handle.rollout, key)
-  if store and not journal then
-    local text = cache.find(store, id, key or "")
-    if text then return replies.mark_cached(read_kept(store, id, text), 0.0), id, text end
-  end
-  local call = new_call(handle, provider, request, message, sample, secret, own, sink)
+-- Gets the reply to a call: from the journal, the cache, a call in flight, or by sending.
+local function ask(call, id, store, journal)
+  local handle, provider, key, sink = call.handle, call.provider, call.key, call.sink
   local was_sent, joined = false, false
   local function send(billing)
     if not store then was_sent = true end
@@ -370,8 +369,47 @@ function client.call(handle, provider, request, sample, secret, sink)
   end
   local reply = read_kept(store, id, text)
   local waited = task.now() - call.started
-  if was_sent then return replies.mark_sent(reply, call.attempts, call.lost_usd, waited), store and id, text end
-  return replies.mark_cached(reply, joined and waited or 0.0), store and id, text
+  if was_sent then return replies.mark_sent(reply, call.attempts, call.lost_usd, waited), text end
+  return replies.mark_cached(reply, joined and waited or 0.0), text
+end
+
+--- Asks a model over the network, or where its replies were recorded.
+---@async
+---@param handle table
+---@param provider table
+---@param request table
+---@param sample table what the call says of itself: `cache`, `rollout`, `deadline`
+---@param secret { key: string|nil, gate: lmopt.Gate, ledger: lmopt.Ledger|nil }
+---@param sink lmopt.Sink|nil gets the deltas, if the answer comes for this call and the provider can stream
+---@return table reply
+---@return string|nil id what the cache knows it by
+---@return string text
+function client.call(handle, provider, request, sample, secret, sink)
+  local key = secret.key
+  if not (provider.stream and provider.stream_end) then sink = nil end
+  local store, journal = client.open_cache(handle, sample), task.context().journal
+  if not store and not (tape and tape.replays) then require_key(handle, provider, key) end
+  local own = budget.ledgers(secret.ledger)
+  limit_reply(handle, provider, request, own, journal)
+  local message = redact.call(key, provider.request, handle, request, key)
+  local rollout = sample.rollout or handle.rollout
+  local id, endpoint = id_of(handle, provider, message, rollout, key)
+  if store and not journal and not tape then
+    local text = cache.find(store, id, key or "")
+    if text then return replies.mark_cached(read_kept(store, id, text), 0.0), id, text end
+  end
+  local call = new_call(handle, provider, request, message, sample, secret, own, sink)
+  if not tape then
+    local reply, text = ask(call, id, store, journal)
+    return reply, store and id, text
+  end
+  local written = tape -- another one may be set meanwhile
+  local place = written:enter(call, id, endpoint, rollout)
+  if written.replays then return written:answer(call, id, place, client.may_repeat(handle, sample)) end
+  local ok, reply, text = pcall(ask, call, id, store, journal)
+  written:note(place, call.paid, ok, reply, text)
+  if not ok then error(reply, 0) end
+  return reply, nil, text
 end
 
 return client

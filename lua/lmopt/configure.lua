@@ -1,12 +1,13 @@
---- What holds for everything in this Lua state: `lmopt.configure{ lm =, concurrency =, rpm =, tpm =, cache =, budget = }`.
+--- What holds for everything in this Lua state: `lmopt.configure{ lm =, concurrency =, rpm =, tpm =, cache =, budget =, record =, replay = }`.
 local budget = require "lmopt.budget"
+local client = require "lmopt.client"
 local errors = require "lmopt.error"
 local gate = require "lmopt.gate"
 local lm = require "lmopt.lm"
 
 local M = {}
 
-local OPTIONS = { "lm", "concurrency", "rpm", "tpm", "cache", "budget" }
+local OPTIONS = { "lm", "concurrency", "rpm", "tpm", "cache", "budget", "record", "replay" }
 
 -- The place that `cache` names: false, "memory", or a table with a path.
 local function read_cache(value)
@@ -35,13 +36,33 @@ local function check_rate(options, name)
   end
 end
 
+-- The path of a recording: false takes it away.
+local function check_recording(options, name)
+  local path = options[name]
+  if not path then return end
+  if type(path) ~= "string" or path == "" or path:find "\0" then
+    errors.misuse(("'%s' of configure must be the path of a recording, or false for none, not %s"):format(name,
+      path == "" and "an empty text" or "a " .. type(path)), 3)
+  end
+end
+
+-- Begins, or with false ends, recording or replaying; each ends the other.
+local function set_tape(options)
+  local opened
+  if options.record then opened = require("lmopt.recording").open(options.record) end
+  if options.replay then opened = require("lmopt.replay").open(options.replay) end
+  local tape = client.get_tape()
+  if opened or tape and options[tape.replays and "replay" or "record"] == false then client.set_tape(opened) end
+end
+
 --- Sets what is given and leaves the rest as it is.
 ---@param options { lm: table|string|function|nil, concurrency: integer?, rpm: number|false|nil, tpm: number|false|nil, cache:
----  false|string|table|nil, budget: table|false|nil } `lm`: a handle, or what lmopt.lm takes, or false for none;
+---  false|string|table|nil, budget: table|false|nil, record: string|false|nil, replay: string|false|nil } `lm`: a handle, or what lmopt.lm takes, or false for none;
 ---  `concurrency`: how many calls may be in flight at each endpoint, at best (32; a server that refuses gets fewer); `rpm`,
 ---  `tpm`: requests and tokens a minute at each endpoint for which no handle says it, false for no limit; `cache`: where
 ---  replies are kept: "memory" (the default), the path of a file, { path =, max_bytes = }, or false for nowhere; `budget`:
----  { usd =, calls =, tokens =, seconds = } of all calls from now on, false for none
+---  { usd =, calls =, tokens =, seconds = } of all calls from now on, false for none; `record`: the path of a file in which
+---  every call and its reply are written from now on; `replay`: one from which they are answered, and nothing is sent
 function M.configure(options)
   errors.check_type(options, "options", "configure", "table")
   errors.check_options(options, OPTIONS, "configure")
@@ -52,10 +73,14 @@ function M.configure(options)
   if concurrency ~= nil and (math.type(concurrency) ~= "integer" or concurrency < 1) then
     errors.misuse("'concurrency' of configure must be an integer of at least 1, not " .. tostring(concurrency), 2)
   end
+  check_recording(options, "record")
+  check_recording(options, "replay")
+  if options.record and options.replay then errors.misuse("give 'record' or 'replay' to configure, not both", 2) end
   check_rate(options, "rpm")
   check_rate(options, "tpm")
   local handle = options.lm
   if handle then handle = lm.new(handle) end
+  if options.record ~= nil or options.replay ~= nil then set_tape(options) end -- the one that may still fail
   -- Everything is right: now change.
   if concurrency then lm.set_concurrency(concurrency) end
   if options.rpm ~= nil or options.tpm ~= nil then
@@ -67,10 +92,11 @@ function M.configure(options)
 end
 
 --- What is set now.
----@return { lm: table|nil, concurrency: integer, rpm: number|nil, tpm: number|nil, cache: false|string, budget: table|nil }
----  `cache`: false, "memory" or a path; `budget`: its limits, and `spent = { usd =, calls =, tokens = }`
+---@return { lm: table|nil, concurrency: integer, rpm: number|nil, tpm: number|nil, cache: false|string, budget: table|nil,
+---  record: string|nil, replay: string|nil } `cache`: false, "memory" or a path; `budget`: its limits, and `spent = { usd =, calls =, tokens = }`
 function M.configured()
   local cache, ledger, rpm, tpm = lm.get_cache(), budget.get(), gate.get_rates()
+  local tape = client.get_tape()
   return {
     lm = lm.get_default(),
     concurrency = lm.get_concurrency(),
@@ -78,6 +104,8 @@ function M.configured()
     tpm = tpm > 0 and tpm or nil,
     cache = type(cache) == "table" and cache.path or cache,
     budget = ledger and ledger:copy(),
+    record = tape and not tape.replays and tape.path or nil,
+    replay = tape and tape.replays and tape.path or nil,
   }
 end
 

@@ -347,7 +347,8 @@ end
 
 -- A function with a name, through the cache. What JSON can't say is not kept.
 local function call_function(handle, request, sample)
-  local store = handle.keeps and client.open_cache(handle, sample)
+  -- Functions are code: where calls are recorded or replayed they run each time, so that they do the same in both.
+  local store = handle.keeps and not client.get_tape() and client.open_cache(handle, sample)
   local ok, asked = false, nil
   if store then ok, asked = pcall(json.encode, { model = handle.name, request = request }) end
   if not ok then return call_in_process(handle, handle.answer, request) end
@@ -439,7 +440,7 @@ local function call_over_network(handle, secret, input, context, sink)
   local provider = providers.get(handle.provider)
   local sample = type(input) == "table" and input or NO_PROVIDER
   local entries, name
-  if not context.journal then -- which has to note what a trial has seen
+  if not context.journal and not client.get_tape() then -- which have to note what was seen
     local store = client.open_cache(handle, sample)
     if store then
       local reply

@@ -4,6 +4,7 @@
 -- what is known of the others is what was drawn when they were asked. Results are stored the moment they arrive, callbacks
 -- run in the order of the numbers. A trial that does not end by itself (interrupted, out of time or budget) goes back to
 -- waiting, so that going on later gives the study that was never stopped.
+local client = require "lmopt.client"
 local core = require "lmopt.core.task"
 local errors = require "lmopt.error"
 local journal = require "lmopt.journal"
@@ -21,7 +22,7 @@ local SWEEP = 30 -- seconds between two looks whether a neighbour has died
 local FIRST = 3 -- when the first so many trials all fail, the objective is wrong rather than unlucky
 
 -- Kinds of errors that no other trial would fare better with.
-local FATAL = { auth = true, no_model = true, storage = true, memory = true }
+local FATAL = { auth = true, no_model = true, not_recorded = true, storage = true, memory = true }
 
 local Run = {}
 Run.__index = Run
@@ -405,6 +406,8 @@ local function new_run(study, objective, options)
     local ok, message, kind = study._core:fix_lag(n_jobs == 1 and 1 or 2 * n_jobs)
     if not ok then trials.fail(message, kind, 4) end
     info = study._core:info()
+    local tape = client.get_tape()
+    if tape then tape:note_study(study.name, nil, study.seed, info.lag) end
   end
   local callbacks = options.callbacks or {}
   if type(callbacks) == "function" then callbacks = { callbacks } end

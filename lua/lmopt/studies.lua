@@ -1,4 +1,5 @@
 --- How studies come to be, are found and go: `lmopt.create_study{...}` and its relatives.
+local client = require "lmopt.client"
 local core = require "lmopt.core.study"
 local errors = require "lmopt.error"
 local ledgers = require "lmopt.ledger"
@@ -79,6 +80,25 @@ end
 -- Without a name one is made up.
 local function default_name(seed) return "study-" .. (seed or core.draw_seed()) end
 
+-- Opens a study with what was drawn for it in the run that is replayed, and notes what is drawn where one is recorded.
+local function open_recorded(options)
+  local tape = client.get_tape()
+  local named, seed, lag = options.name, options.seed, options.lag
+  local drawn = tape and tape.replays and tape:drawn(named)
+  if drawn then options.name, options.seed, options.lag = drawn.name, seed or drawn.seed, lag or drawn.lag end
+  options.name = options.name or default_name()
+  local handle, message, kind = core.open(options)
+  if not handle and drawn and kind == "misuse" then -- it is there, and was not the one
+    options.seed, options.lag = seed, lag
+    handle, message, kind = core.open(options)
+  end
+  if handle and tape then
+    local info = handle:info()
+    tape:note_study(info.name, named ~= nil, info.seed, info.lag > 0 and info.lag or nil)
+  end
+  return handle, message, kind
+end
+
 --- Makes a study, or with load_if_exists goes on with the one of that name.
 ---@param options? { name: string?, storage: string?, direction: string?, directions: string[]?, seed: integer?, sampler: any, pruner: any, load_if_exists: boolean?, lag: integer?, order: ("number"|"arrival")?, budget: table|false|nil }
 ---@return lmopt.Study
@@ -92,8 +112,8 @@ function M.create(options)
   samplers.resolve(options.sampler, what)
   pruners.resolve(options.pruner, what, #maximize)
   if options.budget then ledgers.check(options.budget, what, 3) end
-  local handle, message, kind = core.open {
-    name = check_text(options, "name", what) or default_name(seed),
+  local handle, message, kind = open_recorded {
+    name = check_text(options, "name", what) or seed and default_name(seed) or nil,
     storage = storage,
     maximize = maximize,
     seed = seed,

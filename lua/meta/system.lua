@@ -37,6 +37,13 @@ function system.sha256(text) end
 ---@return string? message
 function system.sha256_file(path) end
 
+---Leaves the first bytes of a file.
+---@param path string
+---@param size integer
+---@return boolean? cut
+---@return string? message
+function system.cut_file(path, size) end
+
 ---Makes a folder and those it is in; those that are there are fine.
 ---@param path string
 ---@return boolean? made

@@ -146,6 +146,16 @@ static int l_sha256_file(lua_State *L) {
   return 1;
 }
 
+/* Leaves the first `size` bytes of a file. */
+static int l_cut_file(lua_State *L) {
+  const char *path = luaL_checkstring(L, 1);
+  lua_Integer size = luaL_checkinteger(L, 2);
+  luaL_argcheck(L, size >= 0, 2, "must not be negative");
+  if (truncate(path, (off_t)size) != 0) return push_system_error(L, path, errno);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
 /* --- folders --- */
 
 /* Makes one folder; one that is there is fine. */
@@ -196,6 +206,7 @@ int lm_open_system(lua_State *L) {
       {"process_id", l_process_id},
       {"sha256", l_sha256},
       {"sha256_file", l_sha256_file},
+      {"cut_file", l_cut_file},
       {"make_folders", l_make_folders},
       {"user_cache_folder", l_user_cache_folder},
       {NULL, NULL},

@@ -43,6 +43,8 @@ Runs a script. When it returns an objective (a function, or a table with
       help = "where replies of models are kept: a file, memory or off\n(a file of the user's: lmopt cache path)" },
     { name = "dry-run", help = "ask no real model, store nothing: run one trial on the offline\n"
       .. "model, and say what the whole may cost" },
+    { name = "record", value = "FILE", help = "write every model call and its reply into a file" },
+    { name = "replay", value = "FILE", help = "answer model calls from a recorded file; nothing is sent" },
     { name = "new", help = "the script has changed: a study NAME@2 that begins\nwith the parameters tried so far" },
     { name = "same", help = "the script has changed, and its results are comparable" },
     { name = "json", help = "one JSON object on standard output" },
@@ -367,7 +369,8 @@ local function watch()
 end
 
 -- Options that mean something to a script that drives its own studies.
-local MEANT_FOR_ALL = { lm = true, cache = true, budget = true, ["dry-run"] = true, json = true, quiet = true }
+local MEANT_FOR_ALL = { lm = true, cache = true, budget = true, record = true, replay = true, ["dry-run"] = true, json = true,
+  quiet = true }
 
 local function main(flags, arguments, host)
   local path = flags.SCRIPT
@@ -377,6 +380,7 @@ local function main(flags, arguments, host)
   if flags.json then host.divert() end
   terminal.share(host)
   require "lmopt.lm".set_cache(settings.cache_place(flags.cache))
+  settings.set_recording(flags)
   if flags.lm then lmopt.configure { lm = flags.lm } end -- here already: the script may ask it while it loads
   if flags["dry-run"] then require("lmopt.cli.estimate").begin() end
   if flags.budget then lmopt.configure { budget = money.parse(flags.budget) } end -- of this run, what it calls while it loads included

@@ -161,6 +161,20 @@ function settings.merge_budget(given, flag)
   return merged
 end
 
+--- Begins to record, or to replay, as the flags say. Lua's own random numbers are the recording's, too.
+---@param flags table
+function settings.set_recording(flags)
+  local path = flags.record or flags.replay
+  if not path then return end
+  local ok, err = pcall(require("lmopt").configure, { record = flags.record, replay = flags.replay })
+  if not ok then
+    errors.raise("usage", ("--%s: %s"):format(flags.record and "record" or "replay", script.without_place(errors.text(err)
+      :gsub("^[%w_]+: ", ""))), { brief = true })
+  end
+  local seed = require("lmopt.client").get_tape().random_seed
+  if seed then math.randomseed(seed) end
+end
+
 --- Checks the flags that need no script.
 ---@param flags table from options.parse
 function settings.check_flags(flags)
@@ -172,6 +186,9 @@ function settings.check_flags(flags)
     if limits == nil then errors.raise("usage", "--budget " .. problem, { command = "run" }) end
   end
   if flags.timeout and flags.timeout <= 0 then errors.raise("usage", "--timeout must be positive", { command = "run" }) end
+  if flags.record and flags.replay then
+    errors.raise("usage", "--record and --replay exclude each other", { command = "run" })
+  end
   if flags.new and flags.same then errors.raise("usage", "--new and --same exclude each other", { command = "run" }) end
 end
 

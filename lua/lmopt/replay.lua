@@ -1,0 +1,154 @@
+--- Answers to model calls from what is there already: nothing is sent, no cache is read or written, nothing is paid.
+--
+-- Answers come from a recording (recording.lua), each to the call of the same place: the same request, made by the same
+-- trial for the same time. So a script that asks the same gets the same, at any number of jobs. Where a place is not in the
+-- recording, because the script has changed, its request may be: then a call that a cache may answer gets its first answer,
+-- and one that wants an answer of its own the next that nobody has had. Anything else is an error of kind not_recorded.
+--
+-- A call goes the way of one that is sent (client.lua): journal and budgets see what they saw, with the costs of then.
+local budget = require "lmopt.budget"
+local errors = require "lmopt.error"
+local recording = require "lmopt.recording"
+local replies = require "lmopt.reply"
+local task = require "lmopt.core.task"
+
+local M = {}
+
+---@class lmopt.Replay
+local Replay = {}
+Replay.__index = Replay
+
+-- Lines are in the order in which the calls ended.
+local function was_asked_first(a, b)
+  if a.trial ~= b.trial then return (a.trial or -1) < (b.trial or -1) end
+  if a.nth ~= b.nth then return a.nth < b.nth end
+  return a.line < b.line
+end
+
+--- Reads a recording.
+---@param path string
+---@return lmopt.Replay
+function M.open(path)
+  local self = setmetatable({ path = path, replays = true, counter = recording.new_counter(), places = {}, requests = {}, list = {},
+    studies = {}, unnamed = {} }, Replay)
+  local exists = recording.walk(path, function(fields, number) self:take(fields, number) end)
+  if not exists then errors.raise("not_found", ("there is no recording '%s'"):format(path)) end
+  for _, all in pairs(self.requests) do -- in any order: each by itself
+    if #all > 1 then table.sort(all, was_asked_first) end
+  end
+  return self
+end
+
+function Replay:take(fields, number)
+  if fields.recording then
+    self.random_seed = fields.random_seed
+  elseif fields.id then
+    local name = recording.name_of(fields)
+    local before = self.places[name]
+    fields.line = number
+    if before then
+      for key in pairs(before) do before[key] = nil end
+      for key, value in pairs(fields) do before[key] = value end -- the later one stands, where the first did
+      return
+    end
+    self.places[name] = fields
+    self.list[#self.list + 1] = fields
+    local all = self.requests[fields.id]
+    if not all then
+      all = { next = 1 }
+      self.requests[fields.id] = all
+    end
+    all[#all + 1] = fields
+  elseif type(fields.study) == "string" then
+    local study = self.studies[fields.study] or { name = fields.study }
+    self.studies[fields.study] = study
+    study.seed, study.lag = math.tointeger(fields.seed), math.tointeger(fields.lag) or study.lag
+    if fields.named == false then self.unnamed[#self.unnamed + 1] = study end
+  end
+end
+
+--- What was drawn for a study when it was recorded, or nil.
+---@param name string|nil nil: the next that nobody named
+---@return { name: string, seed: integer, lag: integer? }|nil
+function Replay:drawn(name)
+  if name then return self.studies[name] end
+  return table.remove(self.unnamed, 1)
+end
+
+--- Nothing is written.
+function Replay.note_study() end
+
+function Replay:enter(call, id, endpoint, rollout) return recording.place(self.counter, call, id, endpoint, rollout) end
+
+-- The entry for a place, or nil; `all` is what there is for the request.
+function Replay:look_up(place, may_repeat)
+  local all = self.requests[place.id]
+  local entry = self.places[recording.name_of(place)]
+  if not entry and all then
+    if may_repeat then
+      for _, one in ipairs(all) do
+        if one.reply then return { reply = one.reply, cached = true }, all end
+      end
+    end
+    while all[all.next] and all[all.next].used do all.next = all.next + 1 end
+    entry = all[all.next]
+  end
+  if entry then entry.used = true end
+  return entry, all
+end
+
+-- A reply as it was given when it was recorded.
+local function marked(reply, entry)
+  local waited = (entry.waited_seconds or 0.0) + 0.0
+  if entry.cached then return replies.mark_cached(reply, waited) end
+  local billed = entry.billed_usd or 0.0
+  reply = replies.mark_sent(reply, entry.attempts or 1, 0.0, waited)
+  reply.usage.billed_usd = billed + 0.0
+  return reply
+end
+
+local function problem_of(entry) return errors.new(entry.error.kind, entry.error.message, entry.error) end
+
+--- Answers a call.
+---@param call table of client.lua
+---@param id string what the journal knows it by
+---@param place lmopt.CallPlace of `enter`
+---@param may_repeat boolean may a cache answer this call?
+---@return table reply
+---@return nil
+---@return string text
+function Replay:answer(call, id, place, may_repeat)
+  local entry, all
+  local function send(billing)
+    local reserve <close> = budget.reserve(call.ledgers, call.worst, call.handle.name) -- luacheck: ignore
+    billing.cost = budget.NOTHING
+    if not entry then require("lmopt.nearest").raise(self, place, all) end -- said late: a spent budget comes first
+    local cost = entry.paid or recording.usual_cost(entry.read.usage)
+    billing.cost = cost
+    if reserve then reserve.cost = cost end
+    if entry.error then error(problem_of(entry), 0) end
+    return entry.reply, cost, entry.read.usage.seconds
+  end
+  local function through(pay)
+    entry, all = self:look_up(place, may_repeat)
+    if entry and entry.reply then entry.read = replies.read(entry.reply) end
+    if entry and entry.error and not entry.paid then error(problem_of(entry), 0) end -- another call's
+    if entry and entry.cached then return entry.reply, false end
+    return pay(), true
+  end
+  local journal = task.context().journal
+  local text
+  if journal then
+    text = journal:call(id, call.handle.name, call.message.body, call.worst, send, through)
+  else
+    text = through(function() return (send {}) end)
+  end
+  if not entry then return replies.mark_cached(replies.read(text), 0.0), nil, text end -- the journal had it
+  local reply = entry.read or replies.read(text)
+  entry.read = nil
+  return marked(reply, entry), nil, text
+end
+
+function Replay.close() end
+
+return M
