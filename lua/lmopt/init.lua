@@ -36,6 +36,7 @@ local lmopt = {
   wrap = task.wrap,
 
   lm = lm.new,
+  history = lm.history,
   configure = configure.configure,
   configured = configure.configured,
   providers = { register = providers.register },

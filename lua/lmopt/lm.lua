@@ -10,6 +10,7 @@ local budget = require "lmopt.budget"
 local client = require "lmopt.client"
 local errors = require "lmopt.error"
 local gates = require "lmopt.gate"
+local history = require "lmopt.history"
 local json = require "lmopt.json"
 local providers = require "lmopt.providers"
 local recall = require "lmopt.recall"
@@ -412,8 +413,15 @@ local function make_request(handle, input, provider)
   return request
 end
 
--- Counts a reply where the calls of this task are counted.
-local function counted(reply, context)
+-- Notes a call that fails.
+local Attempt = {}
+function Attempt.__close(attempt, problem)
+  if problem ~= nil then history.note(attempt.handle, attempt.input, nil, problem) end
+end
+
+-- Notes a reply, and counts it where the calls of this task are counted.
+local function counted(reply, context, handle, input)
+  history.note(handle, input, reply)
   local sinks = context.usage_sinks
   if sinks then
     for _, sink in ipairs(sinks) do usage.add(sink, reply.usage) end
@@ -428,11 +436,14 @@ end
 ---@param request table
 ---@return table reply
 function lm.ask(handle, provider, request)
+  local attempt <close> = setmetatable({ handle = handle, input = request }, Attempt) -- luacheck: ignore
+  local reply
   if stand_in then
-    return counted(call_in_process(handle, function() return stand_in(handle, provider, request, NO_PROVIDER) end, request),
-      task.context())
+    reply = call_in_process(handle, function() return stand_in(handle, provider, request, NO_PROVIDER) end, request)
+  else
+    reply = client.call(handle, provider, request, NO_PROVIDER, secrets[handle])
   end
-  return counted((client.call(handle, provider, request, NO_PROVIDER, secrets[handle])), task.context())
+  return counted(reply, task.context(), handle, request)
 end
 
 -- Over the network, or from the cache by the short way.
@@ -449,6 +460,7 @@ local function call_over_network(handle, secret, input, context, sink)
       if reply then return reply end
     end
   end
+  local attempt <close> = setmetatable({ handle = handle, input = input }, Attempt) -- luacheck: ignore
   local reply, id, text = client.call(handle, provider, make_request(handle, input, provider), sample, secret, sink)
   if entries and id then recall.note(entries, name, id, #text) end
   return reply
@@ -491,6 +503,7 @@ function Handle.__call(self, input)
     reply = call_over_network(self, secret, input, context, sink)
   else
     local provider = not self.answer and providers.get(self.provider) or NO_PROVIDER
+    local attempt <close> = setmetatable({ handle = self, input = input }, Attempt) -- luacheck: ignore
     local request = make_request(self, input, provider)
     if self.answer then
       reply = call_function(self, request, type(input) == "table" and input or NO_PROVIDER)
@@ -498,9 +511,22 @@ function Handle.__call(self, input)
       reply = call_in_process(self, function(asked) return provider.answer(self, asked) end, request)
     end
   end
-  counted(reply, context)
+  counted(reply, context, self, input)
   if sink then sink:whole(reply) end
   return reply
+end
+
+--- The last calls of this Lua state as text, for people: models, messages, options, replies, usage and errors, without keys.
+---@param number integer|nil how many; 1. The last 100 are kept, as long as their texts are not too long together
+---@return string text the oldest call first
+function lm.history(number)
+  if number == nil then number = 1 end
+  if math.type(number) ~= "integer" or number < 1 then
+    errors.misuse("the argument of lmopt.history must be an integer of at least 1, not " .. tostring(number))
+  end
+  local keys = {}
+  for _, secret in pairs(secrets) do keys[#keys + 1] = secret.key end -- in any order: they are sorted there
+  return history.text(number, keys)
 end
 
 function Handle.__tostring(self) return self.name end

@@ -127,7 +127,8 @@ local function plain(problem)
   local fields = {}
   for name, value in pairs(problem) do
     local kind = type(value)
-    if kind == "string" or kind == "boolean" or kind == "number" and value == value and math.abs(value) < math.huge then fields[name] = value end
+    local finite = kind == "number" and value == value and math.abs(value) < math.huge
+    if finite or kind == "string" or kind == "boolean" then fields[name] = value end
   end
   return fields
 end
