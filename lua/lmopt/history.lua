@@ -60,8 +60,9 @@ function M.note(handle, input, reply, problem)
   last = last % MOST_CALLS + 1
   bytes = bytes - (sizes[last] or 0) + size
   -- A conversation may go on in the same list: this call saw so many of its messages.
-  handles[last], inputs[last], lengths[last], sizes[last] = handle, input, length, size
-  replies[last], problems[last] = reply, problem
+  handles[last], inputs[last], replies[last], sizes[last] = handle, input, reply, size
+  if lengths[last] ~= length then lengths[last] = length end
+  if problems[last] ~= problem then problems[last] = problem end
   if bytes > MOST_BYTES then make_room() end
 end
 
