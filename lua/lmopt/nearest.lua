@@ -97,7 +97,9 @@ end
 
 local function differences(place, entry)
   local list = {}
-  for _, field in ipairs { "provider", "endpoint", "version", "rollout" } do compare(list, field, place[field], entry[field]) end
+  for _, field in ipairs { "provider", "endpoint", "version", "rollout" } do
+    if entry[field] ~= nil then compare(list, field, place[field], entry[field]) end -- a journal does not tell
+  end
   local here, there = json.decode(place.body), json.decode(entry.body)
   if type(here) ~= "table" or type(there) ~= "table" then here, there = place.body, entry.body end
   compare(list, type(here) == "table" and "" or "request", here, there)
@@ -105,6 +107,7 @@ local function differences(place, entry)
 end
 
 local function where(entry)
+  if entry.place then return entry.place end
   if not entry.trial then return ("line %d"):format(entry.line) end
   return ("line %d, trial %d of study '%s'"):format(entry.line, entry.trial, entry.study)
 end
@@ -123,13 +126,13 @@ local function explain(replay, place, all)
   if all then
     return (": it was recorded %s, and is made once more"):format(#all == 1 and "once" or #all .. " times"), nil
   end
-  if #replay.list == 0 then return ": no call is recorded there", nil end
+  if #replay.list == 0 then return replay.path and ": no call is recorded there" or "", nil end
   replay.explained = (replay.explained or 0) + 1
   if replay.explained > EXPLAINED then return "", nil end
   local entry = nearest(replay.list, place)
   local list, texts = differences(place, entry), {}
   for i, one in ipairs(list) do texts[i] = ("%s is %s here and %s there"):format(one.field, one.here, one.there) end
-  if #texts == 0 then texts[1] = "it is written in another way" end
+  if #texts == 0 then texts[1] = entry.failed and "it is the same, and got no reply" or "it is written in another way" end
   return ("; the nearest request is that of %s: %s"):format(where(entry), table.concat(texts, "; ")),
     { line = entry.line, differences = list }
 end

@@ -36,6 +36,8 @@ local function place_of(objective)
   return ("%s:%d"):format(info.short_src, info.linedefined)
 end
 
+M.place_of = place_of
+
 local function with_traceback(problem)
   local debug = rawget(_G, "debug")
   return { problem = problem, traceback = debug and debug.traceback(errors.text(problem), 2) }

@@ -7,6 +7,8 @@
 --
 -- A call goes the way of one that is sent (client.lua): journal and budgets see what they saw, with the costs of then.
 local budget = require "lmopt.budget"
+local cache = require "lmopt.cache"
+local client = require "lmopt.client"
 local errors = require "lmopt.error"
 local recording = require "lmopt.recording"
 local replies = require "lmopt.reply"
@@ -130,7 +132,7 @@ function Replay:answer(call, id, place, may_repeat)
     return entry.reply, cost, entry.read.usage.seconds
   end
   local function through(pay)
-    entry, all = self:look_up(place, may_repeat)
+    entry, all = self:look_up(place, may_repeat, id)
     if entry and entry.reply then entry.read = replies.read(entry.reply) end
     if entry and entry.error and not entry.paid then error(problem_of(entry), 0) end -- another call's
     if entry and entry.cached then return entry.reply, false end
@@ -150,5 +152,41 @@ function Replay:answer(call, id, place, may_repeat)
 end
 
 function Replay.close() end
+
+-- --- the calls of one trial of a study's file ---
+
+local Again = setmetatable({}, { __index = Replay })
+Again.__index = Again
+
+--- Answers the calls of a trial that is run again: from the study's journal, and then from the cache.
+---@param study lmopt.Study
+---@param number integer
+---@return lmopt.Replay
+function M.of_trial(study, number)
+  local self = setmetatable({ replays = true, counter = recording.new_counter(), study = study, number = number,
+    what = ("the study's journal, nor in the cache"), list = {}, from_journal = 0, from_cache = 0 }, Again)
+  for i, call in ipairs(study:calls(number)) do
+    self.list[i] = { place = ("call %d of the trial"):format(i), model = call.model, body = call.request or "", failed = call.reply == nil }
+  end
+  return self
+end
+
+function Again.drawn() end
+
+function Again:look_up(place, may_repeat, id)
+  local text
+  if place.study == self.study.name and place.trial == self.number then
+    local message, kind
+    text, message, kind = self.study._core:replay_call(self.number, id, place.nth)
+    if message then errors.raise(kind, message) end
+    if text then self.from_journal = self.from_journal + 1 end
+  end
+  local where = not text and may_repeat and client.get_cache()
+  if where then
+    text = cache.open(where):get(id)
+    if text then self.from_cache = self.from_cache + 1 end
+  end
+  return text and { reply = text, cached = true } or nil
+end
 
 return M

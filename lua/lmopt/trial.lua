@@ -354,6 +354,18 @@ function M.fixed(params, number)
   return setmetatable({ _fields = fields, _given = params, _external = {} }, FixedTrial)
 end
 
+--- A trial that has ended, to be run again: it suggests what it suggested, and ends early where it was pruned.
+---@param record lmopt.Record
+---@param seed integer the study's
+function M.again(record, seed)
+  local trial = M.fixed(record.params, record.number)
+  trial._seed = seed
+  if record.state == "pruned" then
+    for step in pairs(record.intermediate_values) do trial._prune_at = math.max(step, trial._prune_at or step) end
+  end
+  return trial
+end
+
 local function given(self, what, name, check)
   check_name(name, what)
   local value = self._given[name]
@@ -410,13 +422,16 @@ function fixed_methods:report(value, step)
   step = step or (self.last_step or 0) + 1
   if self.reports[step] == nil then self.reports[step] = value end
 end
-function fixed_methods.should_prune() return false end
+function fixed_methods:should_prune()
+  local at = rawget(self, "_prune_at")
+  return at ~= nil and (self.last_step or at - 1) >= at
+end
 function fixed_methods.prune() error(M.PRUNED, 0) end
 function fixed_methods:set_constraint(name, value) self.constraints[name] = value end
 function fixed_methods:set_user_attr(key, value) self.user_attrs[key] = value end
 
 function fixed_methods:random(purpose)
-  return require("lmopt.core.study").random(0, self.number, "user:" .. (purpose or ""))
+  return require("lmopt.core.study").random(rawget(self, "_seed") or 0, self.number, "user:" .. (purpose or ""))
 end
 
 return M

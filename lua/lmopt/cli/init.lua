@@ -9,7 +9,7 @@ local STATUS = { done = 0, failed = 1, usage = 2, limit = 3, interrupted = 130 }
 local commands = {
   run = { module = "lmopt.cli.run", summary = "run a script: optimise the objective it returns" },
   study = { module = "lmopt.cli.study", summary = "look into a storage: ls, show, best, export, rm" },
-  trial = { module = "lmopt.cli.trial", summary = "look into one trial: show" },
+  trial = { module = "lmopt.cli.trial", summary = "one trial: show, replay" },
   cache = { module = "lmopt.cli.cache", summary = "the replies that are kept: stats, clear, path" },
   version = { summary = "print the version" },
   help = { summary = "this, or the help of a command: lmopt help run" },

@@ -304,6 +304,8 @@ local function optimise(path, given, bare, flags, recorder, arguments, host)
     error(script.blame(path, study, settings.names), 0)
   end
   if flags.budget and budgets.get() then study:_charge(budgets.get().ledger:models_spent()) end
+  -- What `lmopt trial replay` goes by.
+  if given.storage then study:set_property("run", { script = path, lm = flags.lm, cache = flags.cache }) end
   if bare then announce_bare(say, path, given) end
   for _, note in ipairs(notes) do say(note) end
   announce(say, study, given)

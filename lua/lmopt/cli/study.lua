@@ -35,6 +35,19 @@ function study.open(command, values)
   return lmopt.load_study { name = name, storage = values.STORAGE, read_only = true }
 end
 
+--- The trial of that number, or an error that says which there are.
+---@param opened lmopt.Study
+---@param number integer
+---@return lmopt.Record
+function study.trial(opened, number)
+  local trials = opened.trials
+  local found = trials[number + 1]
+  if found and found.number == number then return found end
+  errors.raise("not_found", ("study '%s' has no trial %d; %s"):format(opened.name, number,
+    #trials == 0 and "it has none so far" or #trials == 1 and "it has trial 0 only"
+      or ("its trials are 0 to %d"):format(#trials - 1)))
+end
+
 local function counts_of(trials)
   local counts = {}
   for _, trial in ipairs(trials) do counts[trial.state] = (counts[trial.state] or 0) + 1 end

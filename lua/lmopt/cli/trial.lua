@@ -1,5 +1,4 @@
---- `lmopt trial show`: everything about one trial.
-local errors = require "lmopt.error"
+--- `lmopt trial show|replay`: everything about one trial, and the trial once more.
 local export = require "lmopt.export"
 local json = require "lmopt.json"
 local output = require "lmopt.cli.output"
@@ -7,7 +6,7 @@ local study = require "lmopt.cli.study"
 
 local DONE = 0
 
-local trial = { order = { "show" } }
+local trial = { order = { "show", "replay" }, replay = require "lmopt.cli.trial_replay" }
 
 trial.show = {
   command = {
@@ -131,13 +130,7 @@ end
 
 function trial.show.main(values, _, host)
   local opened = study.open(trial.show.command, values)
-  local trials = opened.trials
-  local found = trials[values.NUMBER + 1]
-  if not found or found.number ~= values.NUMBER then
-    errors.raise("not_found", ("study '%s' has no trial %d; %s"):format(opened.name, values.NUMBER,
-      #trials == 0 and "it has none so far" or #trials == 1 and "it has trial 0 only"
-        or ("its trials are 0 to %d"):format(#trials - 1)))
-  end
+  local found = study.trial(opened, values.NUMBER)
   local calls = opened:calls(values.NUMBER) or {}
   if values.json then
     local object = export.trial(found, #opened.directions > 1)
