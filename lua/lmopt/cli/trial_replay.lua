@@ -120,7 +120,7 @@ local function reader_of(opened, number)
   return {
     study = opened,
     trial = { number = number },
-    limits_tokens = function() return opened._budget_tokens or false end,
+    limits_tokens = function(_, model) return require("lmopt.ledger").limits_reply(opened._limits, model) end,
     stop = function(_, message) errors.raise("budget", message) end,
     call = function(_, _, _, _, _, send, through) return through(function() return (send {}) end) end,
   }
@@ -219,7 +219,8 @@ local function main(values, arguments, host)
   local opened <close> = study.open(command, values)
   local found = study.trial(opened, values.NUMBER)
   if found.state ~= "complete" and found.state ~= "pruned" and found.state ~= "failed" then
-    errors.raise("misuse", ("trial %d of study '%s' is %s: there is nothing to compare with"):format(found.number, opened.name, found.state))
+    local text = "trial %d of study '%s' is %s: there is nothing to compare with"
+    errors.raise("misuse", text:format(found.number, opened.name, found.state))
   end
   local run, print = opened:property "run", opened:property "fingerprint"
   local path = find_script(values, opened, run, print)
