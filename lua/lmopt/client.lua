@@ -270,7 +270,7 @@ local function exchange(call, billing)
   local again = false
   billing.cost = budget.NOTHING
   call.attempts, call.lost_usd = 0, 0.0
-  call.paid = { calls = 0, prompt_tokens = 0, completion_tokens = 0, usd = 0.0 }
+  call.paid = { calls = 0, prompt_tokens = 0, completion_tokens = 0, cached_tokens = 0, reasoning_tokens = 0, usd = 0.0 }
   while true do
     call.attempts = call.attempts + 1
     local text, cost_or_wait, seconds = try(call, billing, again)

@@ -35,7 +35,7 @@ local OWN = { cancelled = true, interrupted = true, budget = true, pruned = true
 ---@field id string what the request is known by
 ---@field study string? whose trial made the call
 ---@field within string? the trials in whose objectives that study is, outermost first
----@field trial integer?
+---@field trial integer? nil: between the study's trials, or outside of all
 ---@field nth integer how often the same call was made before, by this trial or outside of trials
 ---@field model string
 ---@field provider string
@@ -64,10 +64,11 @@ local function new_scope(context)
   local scope, list = { seen = {} }, journals_of(context)
   for i, journal in ipairs(list) do
     local study, number = journal.study.name, journal.trial.number
+    if number < 0 then number = nil end -- between trials, in a callback
     if i == 1 then
       scope.study, scope.trial = study, number
     else
-      scope.within = ("%s %d%s"):format(study, number, scope.within and "/" .. scope.within or "")
+      scope.within = ("%s %d%s"):format(study, number or -1, scope.within and "/" .. scope.within or "")
     end
   end
   return scope
@@ -109,7 +110,7 @@ end
 ---@return string
 function M.name_of(place)
   if not place.study then return ("%s %d"):format(place.id, place.nth) end
-  return ("%s %d %d %s\0%s"):format(place.id, place.nth, place.trial, place.within or "", place.study)
+  return ("%s %d %d %s\0%s"):format(place.id, place.nth, place.trial or -1, place.within or "", place.study)
 end
 
 -- --- lines ---
@@ -270,7 +271,8 @@ end
 ---@param used lmopt.Usage of the reply
 ---@return table
 function M.usual_cost(used)
-  return { calls = 1, prompt_tokens = used.prompt_tokens, completion_tokens = used.completion_tokens, usd = used.usd }
+  return { calls = 1, prompt_tokens = used.prompt_tokens, completion_tokens = used.completion_tokens, cached_tokens = used.cached_tokens,
+    reasoning_tokens = used.reasoning_tokens, usd = used.usd }
 end
 
 -- What budgets have paid, where the reply does not say it: attempts that failed, and worst cases.

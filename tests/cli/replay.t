@@ -50,7 +50,7 @@ A server, and a script that asks it.
   trial 3 failed: ask.lua:13: this is trial 3
   more: lmopt study show ask.db ask
   $ tail -1 recorded.txt
-  4 model calls (* cached), 28 prompt and 8 completion tokens, $0.000440 (glob)
+  4 model calls (* cached), 28 prompt and 8 completion tokens, $0.000* (glob)
   $ python3 -c '
   > import json
   > lines = [json.loads(line) for line in open("ask.jsonl")]
@@ -98,6 +98,10 @@ What can't be is said before the script runs.
   [2]
   $ lmopt run ask.lua --record ask.jsonl --replay ask.jsonl
   lmopt: --record and --replay exclude each other
+  try 'lmopt run --help'
+  [2]
+  $ lmopt run ask.lua --dry-run --record dry.jsonl
+  lmopt: --dry-run and --record exclude each other
   try 'lmopt run --help'
   [2]
   $ echo 'my notes' > notes.txt

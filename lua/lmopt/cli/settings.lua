@@ -186,10 +186,11 @@ function settings.check_flags(flags)
     if limits == nil then errors.raise("usage", "--budget " .. problem, { command = "run" }) end
   end
   if flags.timeout and flags.timeout <= 0 then errors.raise("usage", "--timeout must be positive", { command = "run" }) end
-  if flags.record and flags.replay then
-    errors.raise("usage", "--record and --replay exclude each other", { command = "run" })
+  for _, pair in ipairs { { "record", "replay" }, { "dry-run", "record" }, { "dry-run", "replay" }, { "new", "same" } } do
+    if flags[pair[1]] and flags[pair[2]] then
+      errors.raise("usage", ("--%s and --%s exclude each other"):format(pair[1], pair[2]), { command = "run" })
+    end
   end
-  if flags.new and flags.same then errors.raise("usage", "--new and --same exclude each other", { command = "run" }) end
 end
 
 --- Flags win over the table's keys. Raises a usage error when they don't go together.
