@@ -4,6 +4,7 @@ local client = require "lmopt.client"
 local errors = require "lmopt.error"
 local gate = require "lmopt.gate"
 local lm = require "lmopt.lm"
+local task = require "lmopt.core.task"
 
 local M = {}
 
@@ -48,11 +49,15 @@ end
 
 -- Begins, or with false ends, recording or replaying; each ends the other.
 local function set_tape(options)
+  local set = client.get_tape()
+  if set and set.fixed then
+    task.log("info", ("'%s' of configure has no effect: the command line says it"):format(options.record ~= nil and "record" or "replay"))
+    return
+  end
   local opened
   if options.record then opened = require("lmopt.recording").open(options.record) end
   if options.replay then opened = require("lmopt.replay").open(options.replay) end
-  local tape = client.get_tape()
-  if opened or tape and options[tape.replays and "replay" or "record"] == false then client.set_tape(opened) end
+  if opened or set and options[set.replays and "replay" or "record"] == false then client.set_tape(opened) end
 end
 
 --- Sets what is given and leaves the rest as it is.

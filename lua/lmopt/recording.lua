@@ -18,6 +18,7 @@ local task = require "lmopt.core.task"
 local M = {}
 
 local VERSION = 1
+local SHORTEST_KEY = 8 -- characters: a shorter one is no secret, and may stand in any text
 local BUFFER = 1024 * 1024 -- a line up to this long is one write
 local KEYS = {
   "recording", "lmopt", "random_seed", -- the first line
@@ -43,6 +44,7 @@ local OWN = { cancelled = true, interrupted = true, budget = true, pruned = true
 ---@field version string
 ---@field rollout integer
 ---@field body string the request, without the key
+---@field key string? what must not be written
 
 --- Counts calls: one for each recording that is written or read.
 ---@return table
@@ -94,7 +96,8 @@ function M.place(counter, call, id, endpoint, rollout)
     provider = call.handle.provider, endpoint = endpoint, version = call.provider.api_version or "", rollout = rollout or 0,
     body = call.message.body,
   }
-  local key = call.key and #call.key >= 8 and json.encode(call.key):sub(2, -2)
+  local key = call.key and #call.key >= SHORTEST_KEY and json.encode(call.key):sub(2, -2) or nil
+  place.key = key
   if key and place.body:find(key, 1, true) then -- a prompt with a key in it
     place.body = redact.key(place.body, key)
     id = cache.key(place.provider, endpoint, place.version, place.body, rollout)
@@ -144,7 +147,8 @@ local function call_line(place, marks, what, text)
     billed_usd = marks.billed_usd and marks.billed_usd ~= 0 and marks.billed_usd or nil, waited_seconds = marks.waited_seconds,
     paid = marks.paid,
   }
-  return ('%s,"request":%s,"%s":%s}'):format(encode(fields):sub(1, -2), raw(place.body), what, text)
+  local line = ('%s,"request":%s,"%s":%s}'):format(encode(fields):sub(1, -2), raw(place.body), what, text)
+  return place.key and line:find(place.key, 1, true) and redact.key(line, place.key) or line
 end
 
 -- The texts of the two last fields of a line, exactly as they stand. `"request":` is found where it comes first, since

@@ -69,6 +69,12 @@ A server, and a script that asks it.
   $ lmopt run ask.lua --jobs 1 --replay ask.jsonl --quiet > replayed.txt 2>/dev/null; cmp recorded.txt replayed.txt
   $ lmopt run ask.lua --jobs 1 --replay ask.jsonl --cache off --storage again.db --quiet 2>/dev/null | cmp - recorded.txt
 
+What the script says of recordings does not matter: nothing is sent.
+
+  $ sed '1s/$/ lmopt.configure { replay = false, record = "other.jsonl" }/' ask.lua > stubborn.lua
+  $ lmopt run stubborn.lua --study ask --jobs 1 --replay ask.jsonl --quiet 2>/dev/null | cmp - recorded.txt; test -e other.jsonl
+  [1]
+
 A call that was not recorded ends the run with the nearest one.
 
   $ sed 's/kind .. " "/kind .. "! "/' ask.lua > changed.lua

@@ -155,7 +155,35 @@ describe("record and replay", function()
     end)
   end)
 
-  it("replay embeddings, and run functions again", function()
+  it("replay embeddings", function()
+    local vendors = assert(io.popen("env -u LD_PRELOAD python3 tests/lua/providers_server.py", "r"))
+    local address = "http://127.0.0.1:" .. assert(vendors:read "n")
+    with_file(function(path)
+      local function vectors() return { lmopt.embedder("openai/x", { base_url = address .. "/v1", batch = 2 }) { "a", "bb", "ccc" } } end
+      lmopt.configure { record = path }
+      local recorded = vectors()
+      http.request { method = "POST", url = address .. "/shutdown", body = "" }
+      vendors:close()
+      lmopt.configure { record = false, replay = path, cache = false }
+      assert.same(recorded, vectors())
+      assert.same({ 3.0, 0.0 }, recorded[1][3])
+    end)
+  end)
+
+  it("give a stream function what was recorded", function()
+    with_file(function(path)
+      local recorded, replayed = both(path, function()
+        local texts = {}
+        local function stream(text) texts[#texts + 1] = text end
+        local reply = model "brief" { messages = { { role = "user", content = "x" } }, stream = stream }
+        return { text = table.concat(texts), reply = reply.text }
+      end)
+      assert.same({ text = "brief", reply = "brief" }, replayed)
+      assert.same(recorded, replayed)
+    end)
+  end)
+
+  it("run functions again", function()
     with_file(function(path)
       local asked = 0
       local double = lmopt.lm(function(request)
@@ -451,6 +479,22 @@ describe("a study", function()
         assert.equal(0, sent)
         lmopt.configure { replay = path } -- from the beginning
       end
+    end)
+  end)
+
+  it("asks in its callbacks, too", function()
+    with_file(function(path)
+      local recorded, replayed = both(path, function()
+        local study, texts = lmopt.create_study { name = "s", seed = 1, sampler = "random", lag = 8 }, {}
+        local function ask() return model("unhurried", { cache = false }) "same".text end
+        study:optimize(function(trial)
+          trial:set_user_attr("text", ask())
+          return trial:suggest_float("x", 0, 1)
+        end, { n_trials = 6, n_jobs = 3, callbacks = function() texts[#texts + 1] = ask() end })
+        return { facts(study), texts }
+      end)
+      assert.same(recorded, replayed)
+      assert.equal(6, #replayed[2])
     end)
   end)
 

@@ -171,8 +171,9 @@ function settings.set_recording(flags)
     errors.raise("usage", ("--%s: %s"):format(flags.record and "record" or "replay", script.without_place(errors.text(err)
       :gsub("^[%w_]+: ", ""))), { brief = true })
   end
-  local seed = require("lmopt.client").get_tape().random_seed
-  if seed then math.randomseed(seed) end
+  local tape = require("lmopt.client").get_tape()
+  tape.fixed = true -- whatever the script says
+  if tape.random_seed then math.randomseed(tape.random_seed) end
 end
 
 --- Checks the flags that need no script.
