@@ -62,19 +62,22 @@ local function journals_of(context)
   return list
 end
 
-local function new_scope(context)
-  local scope, list = { seen = {} }, journals_of(context)
-  for i, journal in ipairs(list) do
-    local study, number = journal.study.name, journal.trial.number
-    if number < 0 then number = nil end -- between trials, in a callback
-    if i == 1 then
-      scope.study, scope.trial = study, number
-    else
-      scope.within = ("%s %d%s"):format(study, number or -1, scope.within and "/" .. scope.within or "")
-    end
-  end
-  return scope
+-- "outer 3/inner 0": the trials from the list's `first` on, the outermost first.
+local function path_of(list, first)
+  local names = {}
+  for i = #list, first, -1 do names[#names + 1] = ("%s %d"):format(list[i].study.name, list[i].trial.number) end
+  return #names > 0 and table.concat(names, "/") or nil
 end
+
+local function new_scope(context)
+  local list = journals_of(context)
+  local number = list[1].trial.number
+  return { seen = {}, study = list[1].study.name, trial = number >= 0 and number or nil, within = path_of(list, 2) } -- -1: a callback
+end
+
+--- The trials in whose objectives something is done now; nil: outside of all.
+---@return string|nil
+function M.within() return path_of(journals_of(task.context()), 1) end
 
 --- The place of a call that is being made.
 ---@param counter table of new_counter
@@ -229,7 +232,8 @@ end
 local Recording = {}
 Recording.__index = Recording
 
---- Begins to record. What the file has is kept; what is in it already is not written again.
+--- Begins to record. What the file has is kept; what is in it already is not written again. Each run that adds to it begins
+--- with a first line of its own.
 ---@param path string
 ---@return lmopt.Recording
 function M.open(path)
@@ -251,13 +255,21 @@ function M.open(path)
   file:setvbuf("full", BUFFER)
   self.file = file
   self.random_seed = first and first.random_seed or require("lmopt.core.study").draw_seed()
-  if not first then self:write(encode { recording = VERSION, lmopt = system.version, random_seed = self.random_seed }) end
+  self.header = encode { recording = VERSION, lmopt = system.version, random_seed = self.random_seed }
+  if not first then self:begin() end
   return self
+end
+
+function Recording:begin()
+  local header = self.header
+  self.header = nil
+  if header then self:write(header) end
 end
 
 -- One line. When it can't be written the file may end in half of one, so there is no going on.
 function Recording:write(line)
   if self.problem then errors.raise("storage", self.problem) end
+  self:begin()
   local ok, problem = self.file:write(line, "\n")
   if ok then ok, problem = self.file:flush() end
   if ok then return end
@@ -309,7 +321,9 @@ end
 ---@param named boolean? did somebody name it?
 ---@param seed integer
 ---@param lag integer|nil
-function Recording:note_study(name, named, seed, lag) self:write(encode { study = name, named = named, seed = seed, lag = lag }) end
+function Recording:note_study(name, named, seed, lag)
+  self:write(encode { study = name, within = M.within(), named = named, seed = seed, lag = lag })
+end
 
 function Recording:close() self.file:close() end
 

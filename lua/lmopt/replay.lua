@@ -32,7 +32,7 @@ end
 ---@return lmopt.Replay
 function M.open(path)
   local self = setmetatable({ path = path, replays = true, counter = recording.new_counter(), places = {}, requests = {}, list = {},
-    studies = {}, unnamed = {} }, Replay)
+    studies = {}, run = 0 }, Replay)
   local exists = recording.walk(path, function(fields, number) self:take(fields, number) end)
   if not exists then errors.raise("not_found", ("there is no recording '%s'"):format(path)) end
   for _, all in pairs(self.requests) do -- in any order: each by itself
@@ -43,7 +43,7 @@ end
 
 function Replay:take(fields, number)
   if fields.recording then
-    self.random_seed = fields.random_seed
+    self.random_seed, self.run = fields.random_seed, self.run + 1
   elseif fields.id then
     local name = recording.name_of(fields)
     local before = self.places[name]
@@ -62,19 +62,49 @@ function Replay:take(fields, number)
     end
     all[#all + 1] = fields
   elseif type(fields.study) == "string" then
-    local study = self.studies[fields.study] or { name = fields.study }
-    self.studies[fields.study] = study
-    study.seed, study.lag = math.tointeger(fields.seed), math.tointeger(fields.lag) or study.lag
-    if fields.named == false then self.unnamed[#self.unnamed + 1] = study end
+    self:take_study(fields)
   end
+end
+
+-- Studies of one name, or without one, in the order in which they were made; a later run's replace an earlier one's.
+function Replay:studies_of(within, name)
+  local key = ("%s\0%s"):format(within or "", name) -- "": without one
+  local list = self.studies[key]
+  if not list or list.run ~= self.run then
+    list = { run = self.run, next = 1 }
+    self.studies[key] = list
+  end
+  return list
+end
+
+function Replay:take_study(fields)
+  local seed, lag = math.tointeger(fields.seed), math.tointeger(fields.lag)
+  if fields.named == nil then -- one of those that are there has got its lag
+    for _, name in ipairs { fields.study, "" } do
+      for _, study in ipairs(self:studies_of(fields.within, name)) do
+        if study.name == fields.study and study.seed == seed then study.lag = lag end
+      end
+    end
+    return
+  end
+  local list = self:studies_of(fields.within, fields.named and fields.study or "")
+  local last = list[#list]
+  if last and last.name == fields.study and last.seed == seed then
+    last.lag = lag or last.lag
+    return
+  end
+  list[#list + 1] = { name = fields.study, seed = seed, lag = lag }
 end
 
 --- What was drawn for a study when it was recorded, or nil.
 ---@param name string|nil nil: the next that nobody named
 ---@return { name: string, seed: integer, lag: integer? }|nil
 function Replay:drawn(name)
-  if name then return self.studies[name] end
-  return table.remove(self.unnamed, 1)
+  local list = self.studies[("%s\0%s"):format(recording.within() or "", name or "")]
+  if not list then return nil end
+  local study = list[list.next]
+  if name then list.next = math.min(list.next + 1, #list) else list.next = list.next + 1 end
+  return study
 end
 
 --- Nothing is written.

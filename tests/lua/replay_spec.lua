@@ -371,8 +371,11 @@ describe("a recording", function()
       local before = support.read(path)
       record(path, "one")
       assert.equal(before, support.read(path))
-      record(path, "two")
-      assert.equal(before, support.read(path):sub(1, #before))
+      record(path, "two", "three")
+      local after = support.read(path)
+      assert.equal(before, after:sub(1, #before))
+      local _, lines = after:gsub("\n", "")
+      assert.equal(2 + 3, lines) -- each run has a first line
       lmopt.configure { replay = path }
       assert.truthy(model "fresh" "one".text ~= model "fresh" "two".text)
     end)
@@ -498,13 +501,18 @@ describe("a study", function()
     end)
   end)
 
-  it("inside another's objective keeps its calls apart", function()
+  it("inside another's objective keeps its calls apart, and what was drawn for it", function()
     with_file(function(path)
       local function run()
         local outer = lmopt.create_study { name = "outer", seed = 1, sampler = "random", lag = 8 }
         outer:optimize(function(trial)
-          local inner = lmopt.create_study { name = "inner", seed = 2, sampler = "random" }
-          inner:optimize(function() return tonumber(model("fresh", { cache = false }) "same".text:match "%d+") end, { n_trials = 2 })
+          local inner = lmopt.create_study { name = trial.number % 2 == 0 and "inner" or nil, sampler = "random" }
+          inner:optimize(function(one)
+            local text = model("unhurried", { cache = false })("same" .. one:suggest_int("x", 1, 3)).text
+            return tonumber(text:match "%d+")
+          end, { n_trials = 2 })
+          local other = lmopt.create_study { name = inner.name }
+          trial:set_user_attr("seeds", { inner.seed, other.seed })
           trial:set_user_attr("values", { inner.trials[1].value, inner.trials[2].value })
           return inner.best_value
         end, { n_trials = 4, n_jobs = 4 })
