@@ -67,6 +67,8 @@ static void drop_jobs(lm_cache *c) {
 
 void lm_cache_free(lm_cache *c) {
   if (!c) return;
+  c->closing = true; /* one more try, which is a short one */
+  c->paused_until = 0;
   lm_cache_tick(c);
   lm_cache_disconnect(c);
   drop_jobs(c);
@@ -173,7 +175,8 @@ static const char *find_in_file(lm_cache *c, const lm_cache_key *key, size_t *si
   sqlite3_reset(find);
   sqlite3_clear_bindings(find);
   if (broken) {
-    lm_cache_say(c, "a reply in the cache '%s' is damaged, and is not used", c->path);
+    if (!c->told_damage) lm_cache_say(c, "a reply in the cache '%s' is damaged, and is not used", c->path);
+    c->told_damage = true;
     lm_cache_forget(c, key);
   } else if (text) {
     note_use(c, row, used);
@@ -221,7 +224,11 @@ static void add_job(lm_cache *c, const lm_cache_job *job) {
 
 void lm_cache_put(lm_cache *c, const lm_cache_key *key, const char *model, double usd, const char *text, size_t size) {
   lm_cache_memory_put(&c->memory, key, usd, text, size);
-  if (!c->path || c->state == LM_CACHE_REFUSED || c->read_only || c->process != getpid()) return;
+  if (!c->path || c->state == LM_CACHE_REFUSED || c->process != getpid()) return;
+  if (c->read_only) {
+    lm_cache_trouble(c, SQLITE_READONLY);
+    return;
+  }
   if ((long long)size > c->options.disk_limit) return;
   lm_cache_job job = {*key, lm_copy_text(&c->allocator, model), lm_copy_bytes(&c->allocator, text, size), size, usd};
   if (job.model && job.text)
@@ -313,26 +320,54 @@ static int write_all(lm_cache *c) {
 
 bool lm_cache_waiting(const lm_cache *c) { return c->job_count > 0; }
 
+static void forget_notes(lm_cache *c) {
+  c->touched_count = 0;
+  c->hits = 0;
+  c->saved_usd = 0;
+  c->hopeless = false;
+}
+
+/* Notes of use alone are not worth a long wait or a warning: they are tried again, where anything can be written. */
+static void write_notes_alone(lm_cache *c) {
+  if (lm_cache_moved(c) || !has_file(c, false) || c->read_only) return;
+  c->hurried = true;
+  int result = write_all(c);
+  c->hurried = false;
+  c->hopeless = result != SQLITE_OK;
+  int kind = result & 0xFF;
+  if (result == SQLITE_OK) {
+    forget_notes(c);
+  } else if (kind == SQLITE_READONLY) {
+    c->read_only = true; /* said when there is a reply to be written */
+  } else if (kind == SQLITE_CORRUPT || kind == SQLITE_NOTADB) {
+    lm_cache_trouble(c, result);
+  }
+}
+
 /* Writes everything, once more into a new file where the old one had to be set aside. */
 static void write_out(lm_cache *c) {
+  if (c->job_count == 0) {
+    write_notes_alone(c);
+    return;
+  }
   for (int tries = 0; tries < 2; tries++) {
     lm_error e;
-    if (c->state == LM_CACHE_CLOSED && c->process == getpid() && lm_cache_connect(c, c->job_count > 0, &e) != LMOPT_OK)
+    lm_cache_moved(c);
+    if (c->state == LM_CACHE_CLOSED && c->process == getpid() && lm_cache_connect(c, true, &e) != LMOPT_OK)
       lm_cache_say(c, "%s; replies are kept in memory only", e.text);
+    if (lm_cache_paused(c)) return;
     if (!has_file(c, false) || c->read_only) break;
     int result = write_all(c);
     if (result == SQLITE_OK) {
-      c->touched_count = 0;
-      c->hits = 0;
-      c->saved_usd = 0;
+      forget_notes(c);
       c->told = 0;
       break;
     }
-    if (!lm_cache_trouble(c, result)) {
-      int kind = result & 0xFF;
-      if (kind == SQLITE_BUSY || kind == SQLITE_LOCKED) return; /* they wait for the lock, or for the end of room */
-      break;
-    }
+    if (lm_cache_trouble(c, result)) continue;
+    int kind = result & 0xFF;
+    if (kind == SQLITE_BUSY || kind == SQLITE_LOCKED || kind == SQLITE_FULL || kind == SQLITE_IOERR)
+      return; /* they wait, for the lock or for room, within what may wait */
+    break;
   }
   drop_jobs(c);
 }

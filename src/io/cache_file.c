@@ -20,6 +20,8 @@
 #define VERSION "1"
 enum { PAUSE = 30 /* seconds after a failure */, SMALLEST_DATABASE = 512 };
 
+static const double short_patience = 0.1; /* after a lock that was not given up */
+
 enum { TOLD_BUSY = 1, TOLD_FULL = 2, TOLD_READ_ONLY = 4, TOLD_ERROR = 8 };
 
 /* The triggers keep the sum right whoever deletes, and however. */
@@ -133,6 +135,17 @@ static bool set_aside(lm_cache *c) {
   return false;
 }
 
+bool lm_cache_moved(lm_cache *c) {
+  int moved = 0;
+  if (!c->database || c->process != getpid()) return false;
+  if (sqlite3_file_control(c->database, "main", SQLITE_FCNTL_HAS_MOVED, &moved) != SQLITE_OK || !moved) return false;
+  lm_cache_disconnect(c);
+  c->touched_count = 0;
+  c->state = LM_CACHE_CLOSED;
+  lm_cache_say(c, "the cache '%s' was removed or replaced while it was in use: a new one is begun", c->path);
+  return true;
+}
+
 bool lm_cache_trouble(lm_cache *c, int result) {
   int kind = result & 0xFF;
   if (kind == SQLITE_CORRUPT || kind == SQLITE_NOTADB) return set_aside(c);
@@ -184,7 +197,9 @@ static int wait_for_lock(void *cache, int count) {
   lm_cache *c = cache;
   double now = lm_clock_monotonic();
   if (count == 0) c->busy_since = now;
-  if (now - c->busy_since >= c->options.patience) return 0;
+  double patience = c->hurried && c->hopeless ? 0 : c->options.patience;
+  if ((c->told & TOLD_BUSY || c->closing || c->hurried) && patience > short_patience) patience = short_patience;
+  if (now - c->busy_since >= patience) return 0;
   /* Processes that collided must not meet again at the same moment. */
   long pause = microseconds[count < STEPS ? count : STEPS - 1];
   pause += pause * (long)((unsigned)(c->process * 7 + count * 13) % 16) / 16;

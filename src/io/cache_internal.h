@@ -43,7 +43,8 @@ struct lm_cache {
   lm_error refusal;
   sqlite3 *database;
   sqlite3_stmt *statements[LM_CACHE_SQL_COUNT];
-  bool recognised, read_only;
+  bool recognised, read_only, closing, told_damage;
+  bool hurried, hopeless;          /* only notes of use are written; the last time that failed */
   double paused_until, busy_since; /* monotonic seconds */
   unsigned told;                   /* what was said already, by lm_cache_trouble */
   lm_cache_job *jobs;
@@ -75,6 +76,8 @@ void lm_cache_say(lm_cache *c, const char *format, ...)
     __attribute__((format(printf, 2, 3)))
 #endif
     ;
+/* Whether somebody took the open file away, which is said; then there is none any more. */
+bool lm_cache_moved(lm_cache *c);
 lmopt_status lm_cache_fail(lm_cache *c, int result, lm_error *e);
 bool lm_cache_paused(const lm_cache *c);
 
