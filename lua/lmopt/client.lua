@@ -236,7 +236,8 @@ local function send_once(call)
   return response, pcall(read_response, call, response)
 end
 
--- Sends once. Returns the reply's text, its cost and its seconds; or nil and how long to wait before the next attempt.
+-- Sends once. Returns the reply's text (or, where nobody keeps it, the reply itself), its cost and its seconds; or nil and
+-- how long to wait before the next attempt.
 local function try(call, billing, again)
   local handle = call.handle
   local reserve <close> = budget.reserve(call.ledgers, call.worst, handle.name)
@@ -261,7 +262,9 @@ local function try(call, billing, again)
   local used = reply.usage or {}
   place:finish("good", task.now(), used.prompt_tokens and used.completion_tokens and used.prompt_tokens + used.completion_tokens,
     response.seconds)
-  return replies.write(handle, reply, response.seconds, call.key), cost, response.seconds
+  local kept = call.alone and replies.own(handle, reply, response, call.key)
+    or replies.write(handle, reply, response.seconds, call.key)
+  return kept, cost, response.seconds
 end
 
 -- Sends until there is an answer, or no sense in going on. `billing` is the journal's: `cost`, what an attempt has to be
@@ -367,7 +370,7 @@ local function ask(call, id, store, journal)
   else
     text = send()
   end
-  local reply = read_kept(store, id, text)
+  local reply = call.alone and text or read_kept(store, id, text)
   local waited = task.now() - call.started
   if was_sent then return replies.mark_sent(reply, call.attempts, call.lost_usd, waited), text end
   return replies.mark_cached(reply, joined and waited or 0.0), text
@@ -393,12 +396,15 @@ function client.call(handle, provider, request, sample, secret, sink)
   limit_reply(handle, provider, request, own, journal)
   local message = redact.call(key, provider.request, handle, request, key)
   local rollout = sample.rollout or handle.rollout
-  local id, endpoint = id_of(handle, provider, message, rollout, key)
+  local alone = not store and not journal and not tape -- nobody but the caller gets to know of it
+  local id, endpoint
+  if not alone then id, endpoint = id_of(handle, provider, message, rollout, key) end
   if store and not journal and not tape then
     local text = cache.find(store, id, key or "")
     if text then return replies.mark_cached(read_kept(store, id, text), 0.0), id, text end
   end
   local call = new_call(handle, provider, request, message, sample, secret, own, sink)
+  call.alone = alone
   if not tape then
     local reply, text = ask(call, id, store, journal)
     return reply, store and id, text

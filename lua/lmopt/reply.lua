@@ -2,6 +2,7 @@
 local errors = require "lmopt.error"
 local json = require "lmopt.json"
 local redact = require "lmopt.redact"
+local system = require "lmopt.core.system"
 local usage = require "lmopt.usage"
 
 local M = {}
@@ -50,6 +51,42 @@ function M.write(handle, made, seconds, key)
   return text
 end
 
+local function copy(value)
+  if type(value) ~= "table" then return value end
+  local made = {}
+  for name, item in pairs(value) do made[name] = copy(item) end
+  return made
+end
+
+local function mentions(value, key)
+  if type(value) == "string" then return value:find(key, 1, true) ~= nil end
+  if type(value) ~= "table" then return false end
+  for _, item in pairs(value) do
+    if mentions(item, key) then return true end
+  end
+  return false
+end
+
+--- What `read` gives of what `write` writes, for a reply that is not kept: without the text where it is plain already.
+---@param handle table
+---@param made table the provider's reply
+---@param response table what it was read from
+---@param key string|nil
+---@return table reply
+function M.own(handle, made, response, key)
+  if not system.is_utf8(response.body) or key and #key >= 8 and mentions(made, key) then
+    return M.read(M.write(handle, made, response.seconds, key))
+  end
+  local reply, stored = {}, made.usage or {}
+  for name, value in pairs(made) do reply[name] = copy(value) end
+  local used = usage.new(stored)
+  for _, name in ipairs(usage.DETAILS) do used[name] = stored[name] end
+  used.usd, used.seconds = stored.usd, response.seconds
+  used.usd = M.cost(handle, used) or 0.0
+  reply.cached, reply.model, reply.usage = nil, made.model or handle.model, used
+  return reply
+end
+
 --- The reply that stands in a text.
 ---@param text string
 ---@return table reply
@@ -92,13 +129,6 @@ function M.mark_cached(reply, waited)
   used.billed_usd, used.waited_seconds, used.saved_usd = 0.0, waited, used.usd
   reply.cached = true
   return reply
-end
-
-local function copy(value)
-  if type(value) ~= "table" then return value end
-  local made = {}
-  for name, item in pairs(value) do made[name] = copy(item) end
-  return made
 end
 
 --- A copy of a reply that was marked as cached.

@@ -29,6 +29,10 @@ function system.utc() end
 function system.process_id() end
 
 ---@param text string
+---@return boolean
+function system.is_utf8(text) end
+
+---@param text string
 ---@return string hexadecimal
 function system.sha256(text) end
 

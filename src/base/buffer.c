@@ -1,6 +1,7 @@
 #include "base/buffer.h"
 
 #include <math.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -67,10 +68,20 @@ static size_t utf8_length(const unsigned char *s, size_t left) {
   return length;
 }
 
+/* Of the eight bytes at `s`. */
+static bool are_ascii(const unsigned char *s) {
+  uint64_t bytes;
+  memcpy(&bytes, s, sizeof bytes);
+  return (bytes & UINT64_C(0x8080808080808080)) == 0;
+}
+
 size_t lm_utf8_prefix(const char *text, size_t size) {
   const unsigned char *s = (const unsigned char *)text;
   size_t i = 0;
-  for (size_t length = 1; i < size && length; i += length) length = utf8_length(s + i, size - i);
+  for (size_t length = 1; i < size && length; i += length) {
+    while (size - i > 8 && are_ascii(s + i)) i += 8;
+    length = utf8_length(s + i, size - i);
+  }
   return i;
 }
 

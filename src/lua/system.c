@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/buffer.h"
 #include "base/clock.h"
 #include "lua/binding.h"
 
@@ -98,6 +99,13 @@ static void push_hexadecimal(lua_State *L, EVP_MD_CTX *digest) {
     text[2 * i + 1] = digits[bytes[i] & 15];
   }
   lua_pushlstring(L, text, 2 * (size_t)size);
+}
+
+static int l_is_utf8(lua_State *L) {
+  size_t size;
+  const char *text = luaL_checklstring(L, 1, &size);
+  lua_pushboolean(L, lm_utf8_prefix(text, size) == size);
+  return 1;
 }
 
 static int l_sha256(lua_State *L) {
@@ -204,6 +212,7 @@ int lm_open_system(lua_State *L) {
       {"monotonic", l_monotonic},
       {"utc", l_utc},
       {"process_id", l_process_id},
+      {"is_utf8", l_is_utf8},
       {"sha256", l_sha256},
       {"sha256_file", l_sha256_file},
       {"cut_file", l_cut_file},
