@@ -31,6 +31,81 @@ enum { STATUS_DONE = 0, STATUS_FAILED = 1, STATUS_INTERRUPTED = 130 };
 static lmopt_runtime *interruptible;
 static volatile sig_atomic_t interrupted;
 
+/* --- memory --- */
+
+/*
+** Lua asks for little blocks all the time, and says their size when it gives them back: lists of free ones, by size, take a
+** tenth of what malloc does, which has to find the size by itself. What lies in the lists goes back at the end.
+*/
+enum { GRAIN = 16, LARGEST = 1024, CHUNK = 64 * 1024 }; /* bytes; larger blocks are malloc's */
+
+typedef struct block {
+  struct block *next;
+} block;
+
+typedef struct pool {
+  block *free[LARGEST / GRAIN + 1]; /* by size, in grains */
+  block *chunks;                    /* what they were cut from */
+  char *rest, *end;                 /* of the last one */
+} pool;
+
+static void *take_block(pool *p, size_t grains) {
+  block *found = p->free[grains];
+  if (found) {
+    p->free[grains] = found->next;
+    return found;
+  }
+  size_t size = grains * GRAIN;
+  if ((size_t)(p->end - p->rest) < size) { /* the rest is lost: less than a block in each chunk */
+    block *chunk = malloc(CHUNK);
+    if (!chunk) return NULL;
+    chunk->next = p->chunks;
+    p->chunks = chunk;
+    p->rest = (char *)chunk + GRAIN;
+    p->end = (char *)chunk + CHUNK;
+  }
+  void *cut = p->rest;
+  p->rest += size;
+  return cut;
+}
+
+static void give_block(pool *p, void *memory, size_t grains) {
+  block *given = memory;
+  given->next = p->free[grains];
+  p->free[grains] = given;
+}
+
+static void free_pool(pool *p) {
+  for (block *chunk = p->chunks, *next; chunk; chunk = next) {
+    next = chunk->next;
+    free(chunk);
+  }
+}
+
+/* A lua_Alloc. Where a sanitizer looks after memory, each block is malloc's. */
+static void *allocate(void *userdata, void *memory, size_t old_size, size_t size) {
+  pool *p = userdata;
+#ifdef __SANITIZE_ADDRESS__
+  size_t largest = 0;
+#else
+  size_t largest = LARGEST;
+#endif
+  if (!memory) old_size = 0; /* else it is the kind of what is to be made */
+  size_t old_grains = (old_size + GRAIN - 1) / GRAIN, grains = (size + GRAIN - 1) / GRAIN;
+  if (old_size > largest && size > largest) return realloc(memory, size);
+  if (memory && size > 0 && size <= largest && grains == old_grains) return memory;
+  void *made = size == 0 ? NULL : size <= largest ? take_block(p, grains) : malloc(size);
+  if (size > 0 && !made) return size <= old_size ? memory : NULL; /* one that only shrinks may stay where it is */
+  if (made && memory) memcpy(made, memory, old_size < size ? old_size : size);
+  if (memory && old_size > largest)
+    free(memory);
+  else if (memory && old_size > 0)
+    give_block(p, memory, old_grains);
+  return made;
+}
+
+/* --- the host --- */
+
 typedef struct host {
   lmopt_runtime *runtime;
   lmopt_log_level level; /* the lowest that is shown */
@@ -39,6 +114,8 @@ typedef struct host {
   int refused;           /* errno of the first result that could not be written, or 0 */
   int argc;
   char **argv;
+  pool memory; /* Lua's */
+  bool warns, in_warning;
 } host;
 
 static void on_interrupt(int signal_number) {
@@ -228,6 +305,34 @@ static bool flush_results(const host *h) {
   return false;
 }
 
+/* --- the Lua state --- */
+
+static int panic(lua_State *L) {
+  const char *message = lua_tostring(L, -1);
+  fprintf(stderr, "lmopt: %s\n", message ? message : "an error that is no text");
+  return 0; /* Lua ends the process */
+}
+
+/* As luaL_newstate has it: off until a script says warn("@on"). A message comes in pieces. */
+static void write_warning(void *userdata, const char *piece, int to_continue) {
+  host *h = userdata;
+  if (!h->in_warning && !to_continue && *piece == '@') {
+    if (strcmp(piece, "@on") == 0) h->warns = true;
+    if (strcmp(piece, "@off") == 0) h->warns = false;
+    return;
+  }
+  if (h->warns) fprintf(stderr, "%s%s%s", h->in_warning ? "" : "Lua warning: ", piece, to_continue ? "" : "\n");
+  h->in_warning = to_continue != 0;
+}
+
+static lua_State *new_state(host *h) {
+  lua_State *L = lua_newstate(allocate, &h->memory);
+  if (!L) return NULL;
+  lua_atpanic(L, panic);
+  lua_setwarnf(L, write_warning, h);
+  return L;
+}
+
 int main(int argc, char **argv) {
   host h = {
       .level = LMOPT_LOG_INFO, .terminal = isatty(STDERR_FILENO) == 1, .results = stdout, .argc = argc, .argv = argv};
@@ -243,7 +348,7 @@ int main(int argc, char **argv) {
   install_signals(h.runtime);
 
   int status = STATUS_FAILED;
-  lua_State *L = luaL_newstate();
+  lua_State *L = new_state(&h);
   if (L == NULL) {
     fprintf(stderr, "lmopt: no memory\n");
   } else {
@@ -258,6 +363,7 @@ int main(int argc, char **argv) {
     }
     lua_close(L);
   }
+  free_pool(&h.memory);
   signal(SIGINT, SIG_IGN); /* nothing is left to stop */
   lmopt_close(h.runtime);
   if (!flush_results(&h) && status == STATUS_DONE) status = STATUS_FAILED;
