@@ -386,7 +386,7 @@ end
 ---@param sink lmopt.Sink|nil gets the deltas, if the answer comes for this call and the provider can stream
 ---@return table reply
 ---@return string|nil id what the cache knows it by
----@return string text
+---@return string|table text where nobody keeps it, the reply again
 function client.call(handle, provider, request, sample, secret, sink)
   local key = secret.key
   if not (provider.stream and provider.stream_end) then sink = nil end
