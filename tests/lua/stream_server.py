@@ -1,6 +1,6 @@
 """A server for stream_spec.lua: it answers in each vendor's language, at once or in pieces, on a free port of the loopback address.
 
-Prints its port on one line and serves until somebody posts to /shutdown, or for two minutes at most. What happens is said by the model's
+Prints its port on one line and serves until somebody posts to /shutdown, or for five minutes at most. What happens is said by the model's
 name: "SCRIPT" or "SCRIPT@LABEL", where the label only keeps requests apart. GET /seen/MODEL tells as JSON how often the model was asked,
 how many of its answers were given up by the client, and how many bytes were sent.
 
@@ -16,9 +16,9 @@ how many of its answers were given up by the client, and how many bytes were sen
     silent          the first half, then silence for ten seconds
     late            silence for ten seconds
     endless         deltas without end, ten milliseconds apart
-    flood           512 KiB of deltas, as fast as they are taken
-    ocean           64 MiB of the same
-    slow            "answer", 50 milliseconds between events
+    flood           256 deltas, as fast as they are taken
+    ocean           64 MiB of deltas
+    slow            "answer", 20 milliseconds between events
     key             the key of the request, in pieces
 """
 import json
@@ -308,7 +308,7 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(PIECES, THOUGHTS, [])
 
     def play_slow(self):
-        self.answer(PIECES, THOUGHTS, [], 0.05)
+        self.answer(PIECES, THOUGHTS, [], 0.02)
 
     def play_tools(self):
         self.answer([], [], CALLS)
@@ -379,11 +379,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def play_flood(self):
         self.begin()
-        events = [self.event(one) for one in openai_events(["x" * 1024], [], [])]
+        size, count = (1024, 1024) if self.model.startswith("ocean") else (16, 4)
+        events = [self.event(one) for one in openai_events(["x" * size], [], [])]
         self.write(events[0])
-        for _ in range(128 if self.model.startswith("ocean") else 1):
-            for _ in range(8):
-                self.write(events[1] * 64)
+        for _ in range(count):
+            self.write(events[1] * 64)
         self.write(b"".join(events[2:]))
         self.end()
 
@@ -404,7 +404,7 @@ class Server(ThreadingHTTPServer):
 
 
 server = Server(("127.0.0.1", 0), Handler)
-stop = threading.Timer(120, server.shutdown)
+stop = threading.Timer(300, server.shutdown)
 stop.daemon = True
 stop.start()
 print(server.server_address[1])
