@@ -213,9 +213,20 @@ local function add_paid(call, cost)
   for name, amount in pairs(paid) do paid[name] = amount + (cost[name] or 0) end
 end
 
+-- What is sent: the request, or the same for an answer in pieces, which is known by the other.
+local function outgoing(call)
+  if not call.sink then return call.message end
+  if not call.streamed then
+    local request = { stream = true }
+    for name, value in pairs(call.request) do request[name] = value end
+    call.streamed = call.provider.request(call.handle, request, call.key)
+  end
+  return call.streamed
+end
+
 -- Sends once, and reads the answer. Returns the response (nil: there is none), and the reply or what went wrong.
 local function send_once(call)
-  local handle, message = call.handle, call.outgoing
+  local handle, message = call.handle, outgoing(call)
   local request = {
     url = message.url,
     method = message.method or "POST",
@@ -308,14 +319,6 @@ local function id_of(handle, provider, message, rollout, key)
   return cache.key(handle.provider, endpoint, provider.api_version or "", message.body, rollout), endpoint
 end
 
--- The same request for an answer in pieces; what it is known by is the other's.
-local function streamed(handle, provider, request, secret)
-  local copy = {}
-  for name, value in pairs(request) do copy[name] = value end
-  copy.stream = true
-  return redact.call(secret.key, provider.request, handle, copy, secret.key)
-end
-
 local function new_call(handle, provider, request, message, sample, secret, own, sink)
   local worst = client.worst_cost(handle, request, message)
   local now = task.now()
@@ -325,8 +328,7 @@ local function new_call(handle, provider, request, message, sample, secret, own,
     handle = handle, provider = provider, request = request, message = message, key = secret.key, gate = secret.gate,
     ledgers = own, worst = worst, tokens = worst.prompt_tokens + worst.completion_tokens, started = now,
     run_deadline = run_deadline, deadline = math.min(run_deadline, seconds and now + seconds or math.huge),
-    attempts = 1, lost_usd = 0.0,
-    sink = sink, outgoing = sink and streamed(handle, provider, request, secret) or message,
+    attempts = 1, lost_usd = 0.0, sink = sink,
   }
 end
 

@@ -9,6 +9,7 @@ import json
 import os
 import socket
 import socketserver
+import subprocess
 import sys
 import threading
 import time
@@ -116,6 +117,27 @@ def few_connections_carry_many_calls(folder):
         assert connections <= most, "%d connections" % connections
         said.append("%d over %d connections" % (concurrency, connections))
     return "600 calls, at a time " + ", ".join(said)
+
+
+def readers_of_every_pace_share_a_connection(folder):
+    """One that stands still holds up nobody else, and loses nothing; one that leaves takes nobody with it."""
+    ca = authority.Authority(folder)
+    python = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "http_server.py")
+    with subprocess.Popen([sys.executable, python], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        port = int(server.stdout.readline())
+        with authority.Nginx(folder, port, *ca.issue("server")) as nginx:
+            common.copy_script("pieces.lua", folder)
+            url = nginx.url.replace("/v1", "")
+            status, out, errors = common.lmopt("run", "pieces.lua", cwd=folder,
+                                               env=environment(url, SSL_CERT_FILE=ca.certificate))
+            assert status == 0, (status, errors)
+            nginx.stop()
+            calls = nginx.calls()
+    said = json.loads(out)
+    assert said["sizes"] == [1000000] * 8 and said["holders"] == [6000000] * 3, said
+    assert said["given_up"] == [True] * 5 and 0 < said["longest"] <= 64 * 1024, said
+    assert {call[1] for call in calls} == {"HTTP/2.0"}, calls
+    assert len({call[0] for call in calls}) == 1, calls
 
 
 def run_through_nginx(folder, disturb, **settings):
@@ -265,6 +287,7 @@ def proxies_come_from_the_environment(folder):
 
 
 TESTS = [authorities_come_from_the_environment, certificates_that_do_not_verify, few_connections_carry_many_calls,
+         readers_of_every_pace_share_a_connection,
          goaway_after_every_so_many_requests, nginx_reloads_in_the_middle, nginx_stops_in_the_middle,
          proxies_come_from_the_environment]
 
