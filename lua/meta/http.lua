@@ -34,7 +34,8 @@ function http.request(request) end
 ---@class lmopt.HttpStream
 local stream = {}
 
----Waits for the next bytes of the body. When they are not read the server is made to wait, so they never are many.
+---Waits for the next bytes of the body, of which it gives 8 KiB at most: after each piece other tasks have their turn. When
+---they are not read the server is made to wait after 64 KiB; over HTTP/2 they are kept, up to `response_limit`.
 ---A reply with a status other than 2xx comes whole, at the end.
 ---@async
 ---@return boolean ok

@@ -24,6 +24,12 @@ void lm_buffer_clear(lm_buffer *b) {
   if (b->data) b->data[0] = '\0';
 }
 
+void lm_buffer_drop(lm_buffer *b, size_t size) {
+  b->size -= size;
+  if (b->size) memmove(b->data, b->data + size, b->size);
+  if (b->data) b->data[b->size] = '\0';
+}
+
 bool lm_buffer_add(lm_buffer *b, const void *bytes, size_t size) {
   if (b->status != LMOPT_OK) return false;
   if (size > b->limit || b->size > b->limit - size) {

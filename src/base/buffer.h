@@ -19,6 +19,7 @@ typedef struct lm_buffer {
 void lm_buffer_init(lm_buffer *b, const lm_allocator *a, size_t limit);
 void lm_buffer_free(lm_buffer *b); /* the buffer may be used again */
 void lm_buffer_clear(lm_buffer *b);
+void lm_buffer_drop(lm_buffer *b, size_t size); /* so many bytes at the beginning, which are there */
 bool lm_buffer_add(lm_buffer *b, const void *bytes, size_t size);
 bool lm_buffer_add_text(lm_buffer *b, const char *text);
 bool lm_buffer_add_char(lm_buffer *b, char c);

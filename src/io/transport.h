@@ -37,7 +37,7 @@ typedef struct lm_http_request {
   /*
   ** Not NULL: the body of a reply with a status of 2xx is given piece by piece. Called, from lm_transport_pump or
   ** lm_transport_consume, when bytes have come (lm_transport_received has them); it may only take note. When they are
-  ** not consumed the server is made to wait: they never are many.
+  ** not consumed the server is made to wait, over HTTP/1; over HTTP/2 they are kept, up to the limit.
   */
   void (*received)(void *userdata);
 } lm_http_request;
@@ -75,10 +75,15 @@ void lm_http_reply_free(lm_http_reply *reply);
 
 /*
 ** Of a call with `received`: the bytes of its body that have come and were not consumed; those that are left when it
-** ends are the body of its reply. Consuming lets the server go on, and may find more at once: pump when none are left.
+** ends are the body of its reply. Consuming the first of them lets the server go on, and may find more at once: pump when
+** none are left.
 */
-const lm_buffer *lm_transport_received(const lm_http_call *call);
-void lm_transport_consume(lm_http_call *call);
+typedef struct lm_bytes {
+  const char *data;
+  size_t size;
+} lm_bytes;
+lm_bytes lm_transport_received(const lm_http_call *call);
+void lm_transport_consume(lm_http_call *call, size_t size);
 /* The status code and the headers of the reply, once bytes of its body have come. */
 int lm_transport_code(const lm_http_call *call);
 const lm_buffer *lm_transport_headers(const lm_http_call *call);

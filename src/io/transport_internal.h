@@ -25,7 +25,7 @@ struct lm_transport {
   lm_http_call *calls;   /* all in flight, the newest first */
   lm_http_call *waiting; /* the oldest that is not started; those before it in `calls` are not either */
   size_t in_flight;
-  size_t pieces; /* that were told of */
+  size_t pieces;      /* that were told of */
   size_t connections; /* how many libcurl keeps open */
   char *url;          /* the last that was found good: nearly always the next one as well */
   char where[300];    /* its "host:port" */
@@ -50,8 +50,9 @@ struct lm_http_call {
   bool quiet;                       /* silent for too long */
   void (*received)(void *userdata); /* its body is given piece by piece, unless its status is no 2xx */
   bool begun;                       /* bytes of the body have come */
-  bool paused;                      /* so many that the server has to wait */
+  bool may_pause, paused;           /* so many have come that the server has to wait */
   size_t body_limit, body_received; /* bytes, consumed ones too */
+  size_t body_start;                /* how many of those in the buffer were consumed */
   lm_http_reply reply;
   char reason[CURL_ERROR_SIZE];
 };

@@ -36,21 +36,36 @@ void lm_transport_init_reply(lm_http_call *call, size_t response_limit) {
   lm_buffer_init(&call->reply.body, a, call->body_limit);
 }
 
-/* What is no success comes whole: it is short, and read as a whole. */
+/*
+** What is no success comes whole: it is short, and read as a whole. Over HTTP/2 nothing is paused: libcurl 7.88 gives
+** bytes twice when several calls on a connection are paused, and versions before and after it end paused calls.
+*/
 static void begin_body(lm_http_call *call) {
   call->begun = true;
   int code = call->received ? lm_transport_code(call) : 0;
   if (code < 200 || code > 299) call->received = NULL;
+  long version = CURL_HTTP_VERSION_NONE;
+  call->transport->curl.easy_getinfo(call->easy, CURLINFO_HTTP_VERSION, &version);
+  call->may_pause = call->received && version != CURL_HTTP_VERSION_NONE && version < CURL_HTTP_VERSION_2_0;
+}
+
+static void drop_consumed(lm_http_call *call) {
+  lm_buffer *body = &call->reply.body;
+  lm_buffer_drop(body, call->body_start);
+  call->body_start = 0;
+  body->limit = call->body_limit - (call->body_received - body->size);
 }
 
 size_t lm_transport_receive_body(char *bytes, size_t one, size_t size, void *userdata) {
   lm_http_call *call = userdata;
   hear(call);
   if (!call->begun) begin_body(call);
-  if (call->received && call->reply.body.size > 0 && call->reply.body.size + size * one > WINDOW) {
+  size_t waiting = lm_transport_received(call).size;
+  if (call->may_pause && waiting > 0 && waiting + size * one > WINDOW) {
     call->paused = true; /* it keeps these bytes, and gives them again */
     return CURL_WRITEFUNC_PAUSE;
   }
+  if (call->body_start > waiting) drop_consumed(call); /* so that a byte is moved once, whatever the pace */
   if (!lm_buffer_add(&call->reply.body, bytes, size * one)) return 0;
   call->body_received += size * one;
   if (call->received) {
@@ -62,9 +77,10 @@ size_t lm_transport_receive_body(char *bytes, size_t one, size_t size, void *use
 
 /* --- a body in pieces --- */
 
-const lm_buffer *lm_transport_received(const lm_http_call *call) {
-  static const lm_buffer nothing;
-  return call->received ? &call->reply.body : &nothing;
+lm_bytes lm_transport_received(const lm_http_call *call) {
+  const lm_buffer *body = &call->reply.body;
+  if (!call->received) return (lm_bytes){NULL, 0};
+  return (lm_bytes){lm_buffer_text(body) + call->body_start, body->size - call->body_start};
 }
 
 int lm_transport_code(const lm_http_call *call) {
@@ -75,13 +91,11 @@ int lm_transport_code(const lm_http_call *call) {
 
 const lm_buffer *lm_transport_headers(const lm_http_call *call) { return &call->reply.headers; }
 
-void lm_transport_consume(lm_http_call *call) {
-  lm_buffer *body = &call->reply.body;
+void lm_transport_consume(lm_http_call *call, size_t size) {
   if (!call->received) return;
-  lmopt_status status = body->status;
-  lm_buffer_clear(body);
-  body->status = status; /* a body that was too long stays so */
-  body->limit = call->body_limit - call->body_received;
+  call->body_start += size;
+  if (call->body_start < call->reply.body.size) return;
+  drop_consumed(call);
   if (!call->paused) return;
   call->paused = false;
   hear(call);
@@ -174,6 +188,7 @@ static lmopt_status explain(lm_http_call *call, CURLcode code) {
 }
 
 void lm_transport_conclude(lm_http_call *call, CURLcode code) {
+  if (call->body_start > 0) drop_consumed(call);
   bool well = code == CURLE_OK && call->reply.body.status == LMOPT_OK;
   call->reply.status = well ? LMOPT_OK : explain(call, code);
   call->reply.code = lm_transport_code(call);

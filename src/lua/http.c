@@ -5,6 +5,8 @@
 
 #include "lua/binding.h"
 
+enum { PIECE = 8 * 1024 }; /* bytes that a reader gets at a time: what it does with them is one operation of a step */
+
 static const char stream_type[] = "lmopt.http_stream";
 
 static char lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c; }
@@ -135,14 +137,17 @@ static lm_operation *check_stream(lua_State *L) {
 
 int lm_http_push_piece(lua_State *L, lm_operation *op) {
   luaL_checkstack(L, 8, NULL);
-  const lm_buffer *bytes = lm_runtime_pieces(op);
-  if (bytes) {
+  lm_bytes bytes = lm_runtime_received(op);
+  if (bytes.size > 0) {
+    size_t size = bytes.size < PIECE ? bytes.size : PIECE;
     lua_pushboolean(L, 1);
-    lua_pushlstring(L, bytes->data, bytes->size);
-    lm_runtime_consume(op);
+    lua_pushlstring(L, bytes.data, size);
+    lm_runtime_consume(op, size);
     return 2;
   }
   if (op->status != LMOPT_OK) return lm_push_operation_failure(L, op);
+  if (op->reply->in_pieces) lm_buffer_clear(&op->reply->body);
+  op->consumed = 0;
   lua_pushboolean(L, 1);
   lua_pushnil(L);
   lm_http_push_reply(L, op->reply);

@@ -158,7 +158,7 @@ static bool operation_finished(const void *what) {
 
 static bool piece_arrived(const void *what) {
   const lm_operation *op = what;
-  return op->finished || lm_runtime_pieces(op) != NULL;
+  return op->finished || lm_runtime_received(op).size > 0;
 }
 
 static bool task_finished(const void *what) { return lm_task_finished(what); }
@@ -295,6 +295,17 @@ static int yield(lua_State *L, lm_task *t, lm_wait wait) {
   return lua_yield(L, 1);
 }
 
+/*
+** Waits for nothing but its next turn: a reader whose bytes keep coming would
+** never let a step end within its budget.
+*/
+static int yield_turn(lua_State *L, lm_task *t) {
+  t->wait = LM_WAIT_OPERATION;
+  lm_task_make_ready(t);
+  lua_pushlightuserdata(L, (void *)&lm_sentinel);
+  return lua_yield(L, 1);
+}
+
 int lm_await(lua_State *L, lm_submit_fn submit, const void *request) {
   lm_scheduler *s = lm_scheduler_of(L);
   luaL_checkstack(L, 10, NULL);
@@ -315,16 +326,16 @@ int lm_await_piece(lua_State *L, lm_operation *op) {
   lm_task *t = s->current;
   luaL_checkstack(L, 10, NULL);
   if (op->waiter) return lm_misuse(L, "another task waits for a piece of this reply");
-  if (op->finished) return lm_http_push_piece(L, op); /* to a task that is to end, too: see the scheduler's has_reply */
-  int ended = push_fate(L, s);
+  int ended = op->finished ? 0 : push_fate(L, s); /* what is complete is given to a task that is to end, too */
   if (ended) return ended;
-  if (piece_arrived(op)) return lm_http_push_piece(L, op);
+  bool arrived = piece_arrived(op);
   if (lm_wait_can_yield(s, L)) {
     t->op = op;
     op->waiter = t;
     op->done = operation_done;
-    return yield(L, t, LM_WAIT_OPERATION);
+    return arrived ? yield_turn(L, t) : yield(L, t, LM_WAIT_OPERATION);
   }
+  if (arrived) return lm_http_push_piece(L, op);
   int refused = refuse_in_place(L, s);
   if (refused) return refused;
   op->waiter = op; /* so that nobody frees it meanwhile */

@@ -154,20 +154,17 @@ lm_operation *lm_runtime_http_stream(lmopt_runtime *rt, const lm_http_request *r
   return submit_http(rt, &in_pieces, e);
 }
 
-const lm_buffer *lm_runtime_pieces(const lm_operation *op) {
-  const lm_buffer *body = NULL;
-  if (op->call)
-    body = lm_transport_received(op->call);
-  else if (op->finished && op->reply->in_pieces)
-    body = &op->reply->body;
-  return body && body->size > 0 ? body : NULL;
+lm_bytes lm_runtime_received(const lm_operation *op) {
+  if (op->call) return lm_transport_received(op->call);
+  if (!op->finished || !op->reply->in_pieces) return (lm_bytes){NULL, 0};
+  return (lm_bytes){lm_buffer_text(&op->reply->body) + op->consumed, op->reply->body.size - op->consumed};
 }
 
-void lm_runtime_consume(lm_operation *op) {
+void lm_runtime_consume(lm_operation *op, size_t size) {
   if (op->call)
-    lm_transport_consume(op->call);
+    lm_transport_consume(op->call, size);
   else
-    lm_buffer_clear(&op->reply->body);
+    op->consumed += size;
 }
 
 /* --- both --- */

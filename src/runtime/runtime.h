@@ -50,6 +50,7 @@ struct lm_operation {
   unsigned long long order;      /* timer: submission order, for ties */
   lm_http_call *call;            /* HTTP, while in flight */
   lm_http_reply *reply;          /* HTTP, when finished */
+  size_t consumed;               /* a stream, when finished: bytes of the reply\'s body */
 };
 
 /* What moves tasks on: one per attached Lua state. */
@@ -88,9 +89,9 @@ lm_operation *lm_runtime_sleep(lmopt_runtime *rt, double seconds, lm_error *e);
 lm_operation *lm_runtime_http(lmopt_runtime *rt, const lm_http_request *request, lm_error *e);
 /* The same in pieces: see lm_http_request. */
 lm_operation *lm_runtime_http_stream(lmopt_runtime *rt, const lm_http_request *request, lm_error *e);
-/* A stream: the bytes that have come and were not consumed. NULL: none. */
-const lm_buffer *lm_runtime_pieces(const lm_operation *op);
-void lm_runtime_consume(lm_operation *op);
+/* A stream: the bytes that have come and were not consumed. */
+lm_bytes lm_runtime_received(const lm_operation *op);
+void lm_runtime_consume(lm_operation *op, size_t size);
 /* Ends an operation in flight as cancelled, without calling `done`: nobody waits for it any more. */
 void lm_runtime_cancel(lm_operation *op);
 /* Frees an operation with its reply; one that is in flight is given up, without calling `done`. NULL is a no-op. */

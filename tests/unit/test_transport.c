@@ -447,11 +447,12 @@ static lm_http_call *begin_pieces(lm_transport *t, const char *base, const char 
 static size_t read_all(lm_transport *t, lm_http_call *call, reader *r) {
   size_t size = 0;
   for (int i = 0; i < 100000 && !r->end.done; i++) {
-    size_t waiting = lm_transport_received(call)->size;
+    size_t waiting = lm_transport_received(call).size;
     if (waiting > r->most) r->most = waiting;
-    size += waiting;
+    size_t taken = waiting - waiting / 3;
+    size += taken;
     if (waiting > 0)
-      lm_transport_consume(call); /* after which more may be there at once */
+      lm_transport_consume(call, taken); /* after which more may be there at once */
     else
       lm_transport_pump(t, 1000, -1, 0);
   }
@@ -522,8 +523,8 @@ static void test_unread(void **state) {
   double begun = lm_clock_monotonic();
   while (lm_clock_monotonic() - begun < 2) lm_transport_pump(t, 50, -1, 0);
   assert_false(r.end.done);
-  assert_true(lm_transport_received(call)->size > 0);
-  assert_true(lm_transport_received(call)->capacity <= 128 * 1024);
+  assert_true(lm_transport_received(call).size > 0);
+  assert_true(lm_transport_received(call).size <= 64 * 1024);
   assert_int_equal(read_all(t, call, &r), 30000000);
   assert_int_equal(r.end.reply.status, LMOPT_OK);
   lm_http_reply_free(&r.end.reply);
