@@ -307,11 +307,6 @@ local function raise_event(lm, value)
   error(problem, 0)
 end
 
-local function gather(block, name, piece)
-  if type(piece) ~= "string" then return end
-  block[name] = (type(block[name]) == "string" and block[name] or "") .. piece
-end
-
 -- Which of the tool calls a block is, from 1.
 local function call_index(content, place)
   local index = 0
@@ -329,23 +324,24 @@ local function start_block(content, place, block)
   end
 end
 
-local function add_delta(content, place, delta)
+local function add_delta(state, place, delta)
+  local content = state.value.content
   local block = content[place]
   if not block then return nil end
   if delta.type == "text_delta" then
     block.type = block.type or "text"
     if block.type ~= "text" then return nil end
-    gather(block, "text", delta.text)
+    support.gather(state, block, "text", delta.text)
     return support.string(delta, "text")
   elseif delta.type == "input_json_delta" then
-    gather(block, "partial", delta.partial_json)
+    support.gather(state, block, "partial", delta.partial_json)
     local index = call_index(content, place)
     if index > 0 then return nil, support.more(nil, { support.call_piece(index, nil, nil, delta.partial_json) }) end
   elseif delta.type == "thinking_delta" then
-    gather(block, "thinking", delta.thinking)
+    support.gather(state, block, "thinking", delta.thinking)
     return nil, support.more(support.string(delta, "thinking"))
   elseif delta.type == "signature_delta" then
-    gather(block, "signature", delta.signature)
+    support.gather(state, block, "signature", delta.signature)
   end
 end
 
@@ -368,7 +364,7 @@ function anthropic.stream(lm, state, event)
     local content = state.value.content
     return start_block(content, math.min(support.place(value, #content + 1), #content + 1), support.object(value, "content_block"))
   elseif kind == "content_block_delta" then
-    return add_delta(state.value.content, support.place(value, 1), support.object(value, "delta"))
+    return add_delta(state, support.place(value, 1), support.object(value, "delta"))
   elseif kind == "message_delta" then
     for name, one in pairs(support.object(value, "delta")) do state.value[name] = one end
     local used = support.copy(support.object(state.value, "usage"))
@@ -388,6 +384,7 @@ end
 ---@return table reply
 function anthropic.stream_end(lm, state, response)
   if not state.done then support.cut_off(lm) end
+  support.join(state)
   for _, block in ipairs(state.value.content) do
     local partial = support.take(block, "partial")
     if partial and partial ~= "" then block.input = json.decode(partial) or {} end

@@ -166,9 +166,9 @@ function ollama.stream(lm, state, event)
   local piece, message = support.object(value, "message"), state.message or { content = "", tool_calls = {} }
   state.message = message
   local delta = support.string(piece, "content")
-  message.content = message.content .. (delta or "")
+  support.gather(state, message, "content", delta)
   local thinking, calls = support.string(piece, "thinking"), {}
-  if thinking then message.thinking = (message.thinking or "") .. thinking end
+  support.gather(state, message, "thinking", thinking)
   for _, call in ipairs(support.objects(piece, "tool_calls")) do
     table.insert(message.tool_calls, call)
     local index, made = #message.tool_calls, support.object(call, "function")
@@ -193,6 +193,7 @@ end
 ---@return table reply
 function ollama.stream_end(lm, state, response)
   if not state.value then support.cut_off(lm) end
+  support.join(state)
   return read(lm, support.gathered(response, state.value), state.value)
 end
 

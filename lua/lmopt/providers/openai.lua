@@ -168,11 +168,7 @@ end
 
 -- --- streams: the events are gathered into the answer that would have come at once ---
 
-local function gather(into, name, piece)
-  if type(piece) == "string" then into[name] = (into[name] or "") .. piece end
-end
-
-local function gather_calls(message, pieces)
+local function gather_calls(state, message, pieces)
   local calls = {}
   for position, piece in ipairs(pieces) do
     message.tool_calls = message.tool_calls or {}
@@ -182,8 +178,8 @@ local function gather_calls(message, pieces)
     end
     local call, made = message.tool_calls[index], support.object(piece, "function")
     if type(piece.id) == "string" then call.id = piece.id end
-    gather(call["function"], "name", made.name)
-    gather(call["function"], "arguments", made.arguments)
+    support.gather(state, call["function"], "name", made.name)
+    support.gather(state, call["function"], "arguments", made.arguments)
     calls[position] = support.call_piece(index, piece.id, made.name, made.arguments)
   end
   return calls
@@ -206,11 +202,11 @@ local function chat_stream(lm, state, event)
     while #whole.choices < index do whole.choices[#whole.choices + 1] = { message = {} } end
     local choice, made = whole.choices[index], support.object(piece, "delta")
     local text = support.text(made.content)
-    gather(choice.message, "content", text)
-    gather(choice.message, "refusal", made.refusal)
+    support.gather(state, choice.message, "content", text)
+    support.gather(state, choice.message, "refusal", made.refusal)
     local reasoning = reasoning_of(made) or thinking_parts(made.content)
-    gather(choice.message, "reasoning_content", reasoning)
-    local calls = gather_calls(choice.message, support.objects(made, "tool_calls"))
+    support.gather(state, choice.message, "reasoning_content", reasoning)
+    local calls = gather_calls(state, choice.message, support.objects(made, "tool_calls"))
     for _, one in ipairs(support.objects(support.object(piece, "logprobs"), "content")) do
       choice.logprobs = choice.logprobs or { content = {} }
       table.insert(choice.logprobs.content, one)
@@ -225,6 +221,7 @@ local function chat_stream(lm, state, event)
 end
 
 local function chat_stream_end(lm, state, response, differences)
+  support.join(state)
   local whole = state.value
   if not whole or #whole.choices == 0 then support.cut_off(lm) end
   for _, choice in ipairs(whole.choices) do

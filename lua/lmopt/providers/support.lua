@@ -339,6 +339,39 @@ function support.read_event(lm, event)
   return value
 end
 
+--- Adds a piece to a text that is a field of what a stream amounts to. `join` puts the pieces together at the end: a long
+--- answer has thousands, and each would copy all that came before it.
+---@param state table of the stream
+---@param into table
+---@param name string
+---@param piece any what is no text is passed over
+function support.gather(state, into, name, piece)
+  if type(piece) ~= "string" then return end
+  local texts = state.texts or {}
+  state.texts = texts
+  if not texts[into] then
+    texts[into] = {}
+    texts[#texts + 1] = into
+  end
+  local pieces = texts[into][name]
+  if not pieces then
+    pieces = type(into[name]) == "string" and { into[name] } or {}
+    texts[into][name] = pieces
+    table.insert(texts[into], name)
+  end
+  pieces[#pieces + 1] = piece
+end
+
+--- Puts together what was gathered.
+---@param state table
+function support.join(state)
+  local texts = state.texts or {}
+  for _, into in ipairs(texts) do
+    for _, name in ipairs(texts[into]) do into[name] = table.concat(texts[into][name]) end
+  end
+  state.texts = nil
+end
+
 --- A piece of a tool call, as a delta has it.
 ---@param index integer which of the reply's tool calls, from 1
 ---@param id any
