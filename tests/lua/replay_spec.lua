@@ -3,70 +3,22 @@ local core_task = require "lmopt.core.task"
 local errors = require "lmopt.error"
 local http = require "lmopt.core.http"
 local json = require "lmopt.json"
+local replay = require "replay_support"
 local support = require "study_support"
 
-local KEY = "sk-never-recorded-0123456789"
-local program = os.getenv "LMOPT" or "build/lmopt"
-local server, base_url
+local KEY, model, count, problem_of = replay.key, replay.model, replay.count, replay.problem_of
+local with_file = support.with_file
 
-local function begin_server()
-  -- Without the sanitizer that the interpreter may run under; python is not its subject.
-  server = assert(io.popen("env -u LD_PRELOAD python3 tests/lua/openai_server.py", "r"))
-  base_url = "http://127.0.0.1:" .. assert(server:read "n") .. "/v1"
-end
+setup(replay.begin_server)
+teardown(replay.end_server)
+before_each(replay.reset)
+after_each(replay.reset)
 
-local function end_server()
-  http.request { method = "POST", url = base_url:gsub("/v1$", "") .. "/shutdown", body = "" }
-  server:close()
-end
-
-local server_is_needed = true
-setup(begin_server)
-teardown(function()
-  if server_is_needed then end_server() end
-end)
-before_each(function() lmopt.configure { cache = "memory", record = false, replay = false } end)
-after_each(function() lmopt.configure { cache = "memory", record = false, replay = false, budget = false } end)
-
-local function model(name, options)
-  local all = { base_url = base_url, api_key = KEY }
-  for key, value in pairs(options or {}) do all[key] = value end
-  return lmopt.lm("openai/" .. name, all)
-end
-
--- How many requests the server has seen, this one not counted.
-local function served()
-  local body = json.encode { model = "served", messages = { { role = "user", content = "?" } } }
-  local _, answer = http.request { method = "POST", url = base_url .. "/chat/completions", body = body }
-  return tonumber(json.decode(answer.body).choices[1].message.content)
-end
-
-local function count(fn)
-  local before = served()
-  fn()
-  return served() - before - 1
-end
-
--- Runs `fn` where it is recorded, then where it is replayed, and returns what both gave.
+-- What `fn` gives where it is recorded, and where that is replayed, which sends nothing.
 local function both(path, fn)
-  lmopt.configure { record = path }
-  local recorded = fn()
-  lmopt.configure { record = false, replay = path }
-  local replayed
-  local sent = count(function() replayed = fn() end)
-  lmopt.configure { replay = false }
+  local recorded, replayed, sent = replay.both(path, fn)
   assert.equal(0, sent)
   return recorded, replayed
-end
-
-local function with_file(fn) return support.with_file(fn) end
-
--- What an error that `fn` raises is like.
-local function problem_of(fn, ...)
-  local ok, problem = pcall(fn, ...)
-  assert.is_false(ok)
-  assert.is_true(errors.is(problem), tostring(problem))
-  return problem
 end
 
 describe("record and replay", function()
@@ -205,7 +157,7 @@ describe("record and replay", function()
       lmopt.configure { record = path }
       local reply = model "echo" ("my key is " .. KEY .. ", keep it")
       pcall(model("401", { max_retries = 0 }), "x")
-      lmopt.lm("openai/brief", { base_url = base_url:gsub("//", "//someone:password@"), api_key = KEY }) "login"
+      lmopt.lm("openai/brief", { base_url = replay.base_url:gsub("//", "//someone:password@"), api_key = KEY }) "login"
       lmopt.configure { record = false }
       local text = support.read(path)
       assert.is_nil(text:find(KEY, 1, true))
@@ -213,7 +165,7 @@ describe("record and replay", function()
       assert.matches("my key is %[key%]", text)
       lmopt.configure { replay = path }
       assert.equal(reply.text, model "echo" ("my key is " .. KEY .. ", keep it").text)
-      assert.equal("brief", lmopt.lm("openai/brief", { base_url = base_url }) "login".text)
+      assert.equal("brief", lmopt.lm("openai/brief", { base_url = replay.base_url }) "login".text)
     end)
   end)
 
@@ -346,7 +298,7 @@ describe("a recording", function()
       local whole = support.read(path)
       local head = whole:match "^.*\n(.-\n)$" and whole:sub(1, -#whole:match "([^\n]*\n)$" - 1)
       local one = json.decode(head:match "([^\n]*)\n$").reply.text
-      for cut = #head + 1, #whole - 1, 7 do
+      for cut = #head + 1, #whole - 1, 97 do
         support.write(path, whole:sub(1, cut))
         local said = warnings(function() lmopt.configure { replay = path } end)
         assert.equal(1, #said)
@@ -438,150 +390,5 @@ describe("a recording", function()
       assert.equal(0, count(function() assert.matches("No space left", problem_of(model "fresh", "more").message) end))
       assert.truthy(recording)
     end)
-  end)
-end)
-
-describe("a study", function()
-  local function objective(trial)
-    local x = trial:suggest_int("x", 1, 30)
-    local kind = trial:suggest_categorical("kind", { "short", "long" })
-    local ask = model "unhurried"
-    local first = ask("question " .. x .. " " .. kind)
-    local more = lmopt.map({ 1, 2 }, function() return ask { messages = { { role = "user", content = "again" } }, cache = false } end)
-    trial:set_user_attr("texts", { first.text, more[1].text, more[2].text })
-    trial:set_user_attr("cached", first.cached)
-    if x == 13 then model("500", { max_retries = 0 }) "x" end
-    return tonumber(first.text:match "%d+") % 7 + x / 100
-  end
-
-  -- What there is to say of a study's trials, but for the time.
-  local function facts(study)
-    local list = {}
-    for i, trial in ipairs(study.trials) do
-      list[i] = { trial.number, trial.state, trial.values, trial.params, trial.user_attrs, trial.error }
-    end
-    return list, study.name, study.seed
-  end
-
-  it("without seed, lag or name is the same again, at any number of jobs", function()
-    with_file(function(path)
-      local function run(jobs)
-        local study = lmopt.create_study { direction = "maximize" }
-        study:optimize(objective, { n_trials = 24, n_jobs = jobs })
-        return { facts(study) }, study.usage
-      end
-      lmopt.configure { record = path }
-      local wanted, usage = run(8)
-      lmopt.configure { record = false, replay = path }
-      for _, jobs in ipairs { 1, 3, 16, 32 } do
-        local sent = count(function()
-          local got, used = run(jobs)
-          assert.same(wanted, got)
-          for _, name in ipairs { "calls", "cached", "prompt_tokens", "completion_tokens" } do assert.equal(usage[name], used[name]) end
-        end)
-        assert.equal(0, sent)
-        lmopt.configure { replay = path } -- from the beginning
-      end
-    end)
-  end)
-
-  it("asks in its callbacks, too", function()
-    with_file(function(path)
-      local recorded, replayed = both(path, function()
-        local study, texts = lmopt.create_study { name = "s", seed = 1, sampler = "random", lag = 8 }, {}
-        local function ask() return model("unhurried", { cache = false }) "same".text end
-        study:optimize(function(trial)
-          trial:set_user_attr("text", ask())
-          return trial:suggest_float("x", 0, 1)
-        end, { n_trials = 6, n_jobs = 3, callbacks = function() texts[#texts + 1] = ask() end })
-        return { facts(study), texts }
-      end)
-      assert.same(recorded, replayed)
-      assert.equal(6, #replayed[2])
-    end)
-  end)
-
-  it("inside another's objective keeps its calls apart, and what was drawn for it", function()
-    with_file(function(path)
-      local function run()
-        local outer = lmopt.create_study { name = "outer", seed = 1, sampler = "random", lag = 8 }
-        outer:optimize(function(trial)
-          local inner = lmopt.create_study { name = trial.number % 2 == 0 and "inner" or nil, sampler = "random" }
-          inner:optimize(function(one)
-            local text = model("unhurried", { cache = false })("same" .. one:suggest_int("x", 1, 3)).text
-            return tonumber(text:match "%d+")
-          end, { n_trials = 2 })
-          local other = lmopt.create_study { name = inner.name }
-          trial:set_user_attr("seeds", { inner.seed, other.seed })
-          trial:set_user_attr("values", { inner.trials[1].value, inner.trials[2].value })
-          return inner.best_value
-        end, { n_trials = 4, n_jobs = 4 })
-        return { facts(outer) }
-      end
-      local recorded, replayed = both(path, run)
-      assert.same(recorded, replayed)
-    end)
-  end)
-end)
-
-describe("lmopt run", function()
-  local SCRIPT = [[
-    local lmopt = require "lmopt"
-    local ask = lmopt.lm("openai/unhurried", { base_url = "%s", api_key = "%s", price = { input = 100, output = 100 } })
-    local broken = lmopt.lm("openai/500", { base_url = "%s", max_retries = 0 })
-    print(ask("while it loads").text, math.random(1000000))
-    return { name = "law", direction = "maximize", trials = 24, objective = function(trial)
-      local x = trial:suggest_float("x", 0, 1)
-      local y = trial:suggest_int("y", 1, 5)
-      local a, b = ask("y is " .. y).text, ask({ messages = { { role = "user", content = "same" } }, cache = false }).text
-      if y == 3 and x > 0.5 then broken "x" end
-      trial:set_user_attr("texts", { a, b })
-      return x * y + tonumber(a:match "%%d+") %% 5
-    end }
-  ]]
-
-  it("recorded with 8 jobs prints the same with 1 and 32, and makes the same study, with the server gone", function()
-    local script, recording = os.tmpname(), os.tmpname()
-    os.remove(recording)
-    support.write(script, SCRIPT:format(base_url, KEY, base_url))
-    local function run(options, storage)
-      local pipe = io.popen(("LMOPT_CACHE=memory %s run %s --quiet --storage %s %s"):format(program, script, storage, options))
-      local text = pipe:read "a"
-      local ok = pipe:close()
-      assert.is_true(ok)
-      local kept = io.popen(("%s study export %s --format jsonl"):format(program, storage))
-      local study = kept:read("a"):gsub('"datetime_%l+":"[^"]*"', "")
-      kept:close()
-      local study_object <close> = lmopt.load_study { storage = storage, name = "law", read_only = true }
-      local calls = {}
-      for number = 0, 23 do calls[number + 1] = study_object:calls(number) end
-      local spent = study_object.budget.spent
-      support.remove(storage)
-      return text, study, calls, spent
-    end
-    local text, study, calls, spent = run("--jobs 8 --record " .. recording, support.temporary())
-    assert.matches("24 trials", text)
-    end_server()
-    server_is_needed = false
-    for _, jobs in ipairs { 1, 8, 32 } do
-      local text_now, study_now, calls_now, spent_now = run(("--jobs %d --replay %s"):format(jobs, recording), support.temporary())
-      assert.equal(text, text_now)
-      assert.equal(study, study_now)
-      for number, list in ipairs(calls) do
-        -- Where two trials ask the same, it is a matter of time who pays, and a failure is the payer's.
-        local function sorted(them)
-          local texts = {}
-          for _, call in ipairs(them) do texts[#texts + 1] = call.reply and call.request .. call.reply end
-          table.sort(texts)
-          return texts
-        end
-        assert.same(sorted(list), sorted(calls_now[number]))
-      end
-      assert.is_true(math.abs(spent.usd - spent_now.usd) < 1e-9) -- sums of floats
-      for _, name in ipairs { "calls", "prompt_tokens", "completion_tokens" } do assert.equal(spent[name], spent_now[name]) end
-    end
-    assert.is_nil(support.read(recording):find(KEY, 1, true))
-    os.remove(script)
-    os.remove(recording)
   end)
 end)
