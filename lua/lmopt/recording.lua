@@ -197,6 +197,7 @@ end
 ---@return boolean exists
 ---@return integer whole how many bytes of it are whole lines
 function M.walk(path, each)
+  if not io then errors.raise("storage", "this host gives Lua no files, so nothing can be recorded or replayed") end
   local file, problem, code = io.open(path, "rb")
   if not file then
     if code == 2 then return false, 0 end -- ENOENT
@@ -268,6 +269,7 @@ end
 
 -- One line. When it can't be written the file may end in half of one, so there is no going on.
 function Recording:write(line)
+  if self.closed then return end -- a call that was under way when it ended
   if self.problem then errors.raise("storage", self.problem) end
   self:begin()
   local ok, problem = self.file:write(line, "\n")
@@ -325,6 +327,9 @@ function Recording:note_study(name, named, seed, lag)
   self:write(encode { study = name, within = M.within(), named = named, seed = seed, lag = lag })
 end
 
-function Recording:close() self.file:close() end
+function Recording:close()
+  self.closed = true
+  self.file:close()
+end
 
 return M

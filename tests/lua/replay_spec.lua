@@ -360,6 +360,19 @@ describe("a recording", function()
     end)
   end)
 
+  it("may end while a call is under way, which is not in it", function()
+    with_file(function(path)
+      lmopt.configure { record = path }
+      local task = lmopt.spawn(model "unhurried", "late")
+      lmopt.gather { task, function()
+        lmopt.sleep(0.05)
+        lmopt.configure { record = false }
+      end }
+      assert.matches("^answer", task:await().text)
+      assert.is_nil(support.read(path):find("late", 1, true))
+    end)
+  end)
+
   it("that is another file, damaged or of a newer version is refused, and left as it is", function()
     with_file(function(path)
       record(path, "one", "two")
