@@ -196,7 +196,10 @@ function M.of_trial(study, number)
   local self = setmetatable({ replays = true, fixed = true, counter = recording.new_counter(), study = study, number = number,
     what = ("the study's journal, nor in the cache"), list = {}, from_journal = 0, from_cache = 0 }, Again)
   for i, call in ipairs(study:calls(number)) do
-    self.list[i] = { place = ("call %d of the trial"):format(i), model = call.model, body = call.request or "", failed = call.reply == nil }
+    if call.request and call.request ~= "" then -- else it was made by a study inside the trial
+      self.list[#self.list + 1] = { place = ("call %d of the trial"):format(i), model = call.model, body = call.request,
+        failed = call.reply == nil }
+    end
   end
   return self
 end

@@ -426,7 +426,10 @@ function fixed_methods:should_prune()
   local at = rawget(self, "_prune_at")
   return at ~= nil and (self.last_step or at - 1) >= at
 end
-function fixed_methods.prune() error(M.PRUNED, 0) end
+function fixed_methods:prune()
+  self._fate = M.PRUNED -- whatever becomes of the error
+  error(M.PRUNED, 0)
+end
 function fixed_methods:set_constraint(name, value) self.constraints[name] = value end
 function fixed_methods:set_user_attr(key, value) self.user_attrs[key] = value end
 

@@ -186,6 +186,35 @@ Arguments and the model of the run are those of the replay.
   other	offline
   trial 1 of study 'offline': value *, the same as stored (glob)
 
+What the objective does with an error of `prune` changes nothing; a study inside it gets its replies from the cache.
+
+  $ cat > nested.lua <<'END'
+  > local lmopt = require "lmopt"
+  > local model = lmopt.lm("openai/tiny", { base_url = io.open("address.txt"):read(), api_key = "sk-not-to-be-seen" })
+  > return { trials = 2, seed = 1, objective = function(trial)
+  >   local inner = lmopt.create_study { seed = trial.number }
+  >   inner:optimize(function(one) return one:suggest_int("x", 1, 9) + #model("inner").text end, { n_trials = 2 })
+  >   if trial.number == 1 then
+  >     trial:report(inner.best_value, 1)
+  >     pcall(trial.prune, trial)
+  >   end
+  >   return inner.best_value + trial:suggest_float("x", 0, 1)
+  > end }
+  > END
+  $ python3 server.py > address.txt & echo $! > server.pid
+  $ for _ in $(seq 100); do test -s address.txt && break; sleep 0.05; done
+  $ lmopt run nested.lua --storage nested.db --quiet --cache nested-cache.db | head -1; kill $(cat server.pid)
+  study 'nested': 2 trials, 1 complete, 1 pruned
+  $ lmopt trial replay nested.db 0
+  trial 0 of study 'nested': value *, the same as stored (glob)
+  2 model calls answered: 2 from the cache
+  $ lmopt trial replay nested.db 1
+  trial 1 of study 'nested': pruned at step 1, *, the same as stored (glob)
+  2 model calls answered: 2 from the cache
+  $ lmopt trial replay nested.db 0 --cache off
+  lmopt: this call of openai/tiny of trial 0 is not in the study's journal, nor in the cache
+  [1]
+
 What can't be replayed is said.
 
   $ lmopt trial replay offline.db

@@ -120,6 +120,8 @@ local function reader_of(opened, number)
   return {
     study = opened,
     trial = { number = number },
+    reserve = function() return function() end end, -- a study inside this trial pays nothing, either
+    needs_price = function() return false end,
     limits_tokens = function(_, model) return require("lmopt.ledger").limits_reply(opened._limits, model) end,
     stop = function(_, message) errors.raise("budget", message) end,
     call = function(_, _, _, _, _, send, through) return through(function() return (send {}) end) end,
@@ -129,9 +131,9 @@ end
 -- Runs the objective. Returns state, values, message.
 local function run_objective(opened, objective, trial)
   local results = table.pack(pcall(objective, trial))
+  if rawget(trial, "_fate") == trials.PRUNED then return "pruned" end
   if not results[1] then
     local problem = results[2]
-    if problem == trials.PRUNED then return "pruned" end
     if errors.is(problem, "interrupted") or errors.is(problem, "not_recorded") then error(problem, 0) end
     return "failed", nil, errors.text(problem)
   end
