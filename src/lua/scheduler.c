@@ -187,16 +187,6 @@ bool lm_task_doom(lm_scheduler *s, lm_task *t, lua_State *L, bool cancelled) {
 
 /* --- making tasks --- */
 
-static int do_nothing(lua_State *L) { return (void)L, 0; }
-
-/* Makes the record of the first call now: a task whose very start is refused memory could tell nobody. */
-static void reserve_first_call(lua_State *L, lua_State *co) {
-  lua_pushcfunction(co, do_nothing);
-  if (lua_pcall(co, 0, 0, 0) == LUA_OK) return;
-  lua_xmove(co, L, 1);
-  lua_error(L);
-}
-
 void lm_task_new(lua_State *L, lm_scheduler *s, int arguments) {
   int context = lua_gettop(L) - arguments - 1, function = context + 1;
   luaL_checkstack(L, arguments + 6, "too many arguments for a task");
@@ -208,12 +198,11 @@ void lm_task_new(lua_State *L, lm_scheduler *s, int arguments) {
   t->state = LM_TASK_DONE; /* until it is complete */
   lm_store_push(s, L, LM_STORE_METATABLE);
   lua_setmetatable(L, index);
-  lua_State *co = lua_newthread(L);
+  lua_State *co = lm_coroutine_push(L, s);
   lua_setiuservalue(L, index, LM_TASK_COROUTINE);
   lua_pushvalue(L, context);
   lua_setiuservalue(L, index, LM_TASK_CONTEXT);
   if (!lua_checkstack(co, arguments + 1)) luaL_error(L, "too many arguments for a task");
-  reserve_first_call(L, co);
   for (int i = 0; i <= arguments; i++) lua_pushvalue(L, function + i);
   lua_xmove(L, co, arguments + 1);
   lm_store_push(s, L, LM_STORE_ANCHORS);
@@ -245,6 +234,7 @@ static void set_value(lm_scheduler *s, lm_task *t, lua_State *from) {
 }
 
 static void release_coroutine(lm_scheduler *s, lm_task *t) {
+  if (t->state == LM_TASK_DONE) lm_coroutine_keep(s, t->co);
   lm_task_push(s, s->work, t);
   lua_pushnil(s->work);
   lua_setiuservalue(s->work, -2, LM_TASK_COROUTINE);
@@ -555,8 +545,13 @@ static void fill_store(lua_State *L, lm_scheduler *s) {
   lua_pushliteral(L, "k");
   lua_setfield(L, -2, "__mode");
   lua_setmetatable(L, -2);
-  lua_newtable(L);                 /* LM_STORE_CONTEXT */
-  lua_newtable(L);                 /* LM_STORE_HOOKS */
+  lua_newtable(L);                       /* LM_STORE_CONTEXT */
+  lua_newtable(L);                       /* LM_STORE_HOOKS */
+  lua_createtable(L, LM_MOST_SPARES, 0); /* LM_STORE_SPARES */
+  for (int i = 1; i <= LM_MOST_SPARES; i++) {
+    lua_pushboolean(L, 0);
+    lua_rawseti(L, -2, i);
+  }
   luaL_newmetatable(L, task_type); /* LM_STORE_METATABLE */
   lua_pushcfunction(L, collect_task);
   lua_setfield(L, -2, "__gc");

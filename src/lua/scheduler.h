@@ -68,7 +68,8 @@ struct lm_scheduler {
   size_t left;    /* tasks not finished */
   unsigned depth; /* loops inside each other */
   const char *stack_base;
-  int hooks; /* places used in the list of LM_STORE_HOOKS */
+  int hooks;  /* places used in the list of LM_STORE_HOOKS */
+  int spares; /* in the list of LM_STORE_SPARES */
   bool told_in_place;
 };
 
@@ -79,8 +80,17 @@ enum {
   LM_STORE_CARRIERS,  /* wrapped coroutine -> the coroutine that resumes it; weak keys */
   LM_STORE_CONTEXT,   /* the root context */
   LM_STORE_HOOKS,     /* functions to call when interrupted: a list, with holes where one was removed */
+  LM_STORE_SPARES,    /* coroutines that have ended well, for the next tasks: a list, with false in free places */
   LM_STORE_METATABLE  /* of tasks */
 };
+
+enum { LM_MOST_SPARES = 256 };
+
+/* --- coroutine.c --- */
+
+lua_State *lm_coroutine_push(lua_State *L, lm_scheduler *s); /* one for a task; may raise [-0, +1] */
+/* Keeps one whose task has ended, if it can be used again; the task still has it. Raises nothing. */
+void lm_coroutine_keep(lm_scheduler *s, lua_State *co);
 
 /* --- scheduler.c --- */
 
