@@ -258,6 +258,7 @@ static size_t start_waiting(lm_transport *t, double deadline) {
 static void serve_sockets(lm_transport *t, double deadline) {
   lmopt_fd ready[BATCH];
   size_t served = 0, count;
+  if (t->waiting && !t->waiting->next) return; /* no call has begun */
   do {
     count = lm_poller_ready(t->poller, ready, BATCH);
     for (size_t i = 0; i < count; i++) {

@@ -1,4 +1,4 @@
--- Model calls through the public API: lua calls.lua URL CALLS IN_FLIGHT [WARM] [CACHE]
+-- Model calls through the public API: lmopt run --quiet calls.lua -- URL CALLS IN_FLIGHT [WARM] [CACHE]
 --
 -- CACHE is a path, or "off" (the default). WARM calls come first, and do not count. Prints what bare_curl.c prints, whose
 -- requests these are too: "calls N", "seconds S", "work S", "median S" (one in flight only), "peak K".

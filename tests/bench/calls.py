@@ -11,7 +11,7 @@ import subprocess
 import urllib.request
 from importlib.metadata import distributions
 
-from tools import BUILD, HERE, LUA, WORK, Mark, named, remove, row, run, say, spread, sys
+from tools import BUILD, COMMAND, HERE, WORK, Mark, named, remove, row, run, say, spread, sys
 
 PROGRAMS = os.path.join(BUILD, "tests", "bench")
 PEERS = os.path.join(WORK, "venv-calls")
@@ -52,9 +52,8 @@ def bare(url, calls, in_flight, warm=0):
 
 
 def lmopt(url, calls, in_flight, warm=0, place="off"):
-    environment = dict(os.environ, LUA_CPATH=os.path.join(BUILD, "?.so") + ";;")
-    command = [LUA, os.path.join(HERE, "calls.lua"), url, str(calls), str(in_flight), str(warm), place]
-    return read(run(on_core(1, command), env=environment))
+    command = [COMMAND, "run", "--quiet", os.path.join(HERE, "calls.lua"), "--", url, str(calls), str(in_flight), str(warm), place]
+    return read(run(on_core(1, command)))
 
 
 def durable(url, calls, in_flight, warm=0):
