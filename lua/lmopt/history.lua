@@ -25,10 +25,24 @@ local function size_of(value, depth)
   return size
 end
 
+-- Most messages are a role and a text, and the text is what counts.
+local function size_of_item(item)
+  if type(item) ~= "table" then return size_of(item, 2) end
+  local content = item.content
+  if type(content) == "string" and not item.tool_calls and not item.native then return #content end
+  return size_of(item, 2)
+end
+
 local function measure(input)
   if type(input) == "string" then return #input, 0 end
   local list = type(input) == "table" and (input.messages or input.texts)
-  return size_of(input, 4), type(list) == "table" and #list or 0
+  if type(list) ~= "table" then return size_of(input, 4), 0 end
+  local size, length = 0, #list
+  for i = 1, length do size = size + size_of_item(list[i]) end
+  for _, value in next, input do
+    if value ~= list then size = size + size_of(value, 3) end
+  end
+  return size, length
 end
 
 -- Forgets calls, the oldest first, until the texts of the others are not too long. Of the newest its name stays.
