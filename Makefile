@@ -77,7 +77,7 @@ FUZZ_PROGRAMS  := $(sort $(patsubst tests/fuzz/target_%,$(BUILD)/tests/fuzz/%,$(
 TEST_HELPERS   := $(sort $(filter-out $(UNIT_TESTS),$(wildcard tests/unit/*.c)))
 TEST_HELPER_OBJECTS := $(TEST_HELPERS:tests/%.c=$(BUILD)/obj/tests/%.o)
 
-.PHONY: all demo deb hosts install-rock uninstall test test-unit test-lua test-cli test-embed test-package test-faults test-fuzz test-gc fuzz fuzz-programs lint asan format bench interop install clean help force
+.PHONY: all demo deb hosts install-rock uninstall test test-unit test-lua test-cli test-embed test-package test-faults faults-long test-fuzz test-gc fuzz fuzz-programs lint asan format bench interop install clean help force
 
 all: $(BUILD)/lmopt $(BUILD)/liblmopt.a $(BUILD)/lmopt.so ## build/lmopt, build/liblmopt.a, build/lmopt.so
 
@@ -262,6 +262,9 @@ test-cli: $(BUILD)/lmopt | $(BUILD)/.setup-test ## transcripts of the command li
 
 test-faults: $(BUILD)/lmopt | $(BUILD)/.setup-test ## kill -9, full disks, neighbours, Ctrl-C, broken servers and connections
 	@$(RUN_TESTS) faults
+
+faults-long: $(BUILD)/lmopt | $(BUILD)/.setup-test ## 20,000 calls with 20 % faults and 20 kills, as tasks and as a study
+	@BUILD='$(BUILD)' $(PYTHON) -B tests/faults/long_calls.py --long
 
 test-fuzz: $(FUZZ_PROGRAMS) ## the fuzz targets on their corpus, and on some mutations of it
 	@$(RUN_TESTS) fuzz $(FUZZ_PROGRAMS)

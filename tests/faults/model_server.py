@@ -6,6 +6,7 @@ What it does with a request is said by a function: `answer(asked)` gives a step,
     delay                    seconds before anything is sent
     fault                    "reset" or "close" (no reply), "torn" or "cut" (half of the body, then a reset or the end), "trickle"
                              (half of the body, then one byte now and then), "silent" (half of the body, then nothing)
+    begun, sent              functions that are told the prompt when the answer is decided, and when all of it was sent
     raw                      bytes that are sent instead of a response
 """
 
@@ -66,6 +67,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             step = server.answer(Asked(prompt, server.asked[prompt], self.path, self.headers, body))
             server.worked += step.get("status", 200) not in REFUSALS
             server.faults += "fault" in step or step.get("status", 200) != 200
+            if "begun" in step:
+                step["begun"](prompt)
         time.sleep(step.get("delay", 0))
         if "raw" in step:
             self.wfile.write(step["raw"])
@@ -74,6 +77,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.hang_up(step["fault"] == "reset")
         else:
             self.send(step)
+            if "sent" in step:
+                with server.lock:
+                    step["sent"](prompt)
 
     def hang_up(self, reset):
         if reset:
