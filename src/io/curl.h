@@ -40,7 +40,8 @@
   X(url_cleanup)             \
   X(url_get)                 \
   X(url_set)                 \
-  X(url_strerror)
+  X(url_strerror)            \
+  X(version_info)
 
 typedef struct lm_curl {
 #define LM_CURL_MEMBER(name) __typeof__(curl_##name) *(name);

@@ -70,7 +70,7 @@ lmopt_status lm_transport_new(const lm_allocator *a, lm_transport **out, lm_erro
   t->allocator = a;
   t->due = t->quiet_due = -1;
   lmopt_status status = lm_curl_load(&t->curl, NULL, e);
-  if (status == LMOPT_OK && !lm_trust_read(a, &t->trust)) status = lm_fail_memory(e);
+  if (status == LMOPT_OK && !lm_trust_read(a, &t->curl, &t->trust)) status = lm_fail_memory(e);
   if (status == LMOPT_OK) status = lm_poller_new(a, &t->poller, e);
   if (status == LMOPT_OK) status = open_multi(t, e);
   if (status != LMOPT_OK) {

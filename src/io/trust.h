@@ -7,7 +7,10 @@
 **   SSL_CERT_FILE    such a file, and
 **   SSL_CERT_DIR     folders as `openssl rehash` makes them, separated by ":"
 **
-** A file stands for the system's file, folders for the system's folder.
+** A file alone stands for all of the system's, folders for its folder. Where a
+** file says it all, libcurl is told of no folder: only then does it (from 7.87
+** on) keep what it has read, which otherwise costs each connection 30 ms
+** (tests/faults/tls.py, connections_share_the_authorities).
 */
 #ifndef LM_TRUST_H
 #define LM_TRUST_H
@@ -16,10 +19,11 @@
 
 typedef struct lm_trust {
   char *file, *folders; /* NULL: the system's */
+  bool file_only;       /* no folder, not the system's either */
 } lm_trust;
 
 /* Copies what the environment says. False: no memory, and nothing is held. */
-bool lm_trust_read(const lm_allocator *a, lm_trust *trust);
+bool lm_trust_read(const lm_allocator *a, const lm_curl *curl, lm_trust *trust);
 
 /* For servers and for proxies that are spoken to over TLS. False: no memory. */
 bool lm_trust_apply(const lm_trust *trust, const lm_curl *curl, CURL *easy);

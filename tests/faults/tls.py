@@ -89,6 +89,37 @@ def certificates_that_do_not_verify(folder):
             assert spent == {"calls": 0, "tokens": 0, "usd": 0}, (name, spent)
 
 
+def processor_time(folder, url, calls, file):
+    """Seconds of it that so many calls take, each with a connection of its own."""
+    common.copy_script("ask.lua", folder)
+    process = subprocess.Popen([common.LMOPT, "run", "ask.lua"], cwd=folder, env=environment(url, calls, SSL_CERT_FILE=file),
+                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return used.ru_utime + used.ru_stime
+
+
+def connections_share_the_authorities(folder):
+    """A long file of authorities is read once, not once for each connection: what 30 connections take more for it, 1 does too."""
+    ca = authority.Authority(folder)
+    other = authority.Authority(folder, "other")
+    long_file = os.path.join(folder, "long.pem")
+    common.write(long_file, common.read(ca.certificate) + 1000 * common.read(other.certificate))
+
+    def answer(asked):
+        return {"delay": 0.3, "body": model_server.good("re: " + asked.prompt)}
+
+    with model_server.Server(answer, model_server.tls_context(*ca.issue("server"))) as server:
+        for_one = processor_time(folder, server.url, 1, long_file) - processor_time(folder, server.url, 1, ca.certificate)
+        before = server.connections
+        for_many = processor_time(folder, server.url, 30, long_file)
+        assert server.connections - before >= 20, server.connections
+        for_many -= processor_time(folder, server.url, 30, ca.certificate)
+        assert for_many < 10 * max(for_one, 0.005), (for_one, for_many)
+        return "%.0f ms of the processor for one, %.0f ms for 30" % (1000 * for_one, 1000 * for_many)
+
+
 # --- HTTP/2 ---
 
 
@@ -286,7 +317,8 @@ def proxies_come_from_the_environment(folder):
         assert spent["calls"] == 0, spent
 
 
-TESTS = [authorities_come_from_the_environment, certificates_that_do_not_verify, few_connections_carry_many_calls,
+TESTS = [authorities_come_from_the_environment, certificates_that_do_not_verify,
+         connections_share_the_authorities, few_connections_carry_many_calls,
          readers_of_every_pace_share_a_connection,
          goaway_after_every_so_many_requests, nginx_reloads_in_the_middle, nginx_stops_in_the_middle,
          proxies_come_from_the_environment]

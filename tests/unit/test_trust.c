@@ -33,10 +33,31 @@ static void check_text(const char *found, const char *wanted) {
   }
 }
 
+/* A libcurl that was built for this file. */
+static const char *system_file;
+static CURLcode note_option(CURL *easy, CURLoption option, ...);
+
+static curl_version_info_data *tell_version(CURLversion age) {
+  static curl_version_info_data info;
+  info.age = age;
+  info.cainfo = (char *)system_file;
+  return &info;
+}
+
+static lm_curl make_curl(void) {
+  lm_curl curl;
+  memset(&curl, 0, sizeof curl);
+  curl.easy_setopt = note_option;
+  curl.version_info = tell_version;
+  return curl;
+}
+
 static void check(const char *file, const char *folders) {
   lm_allocator a = lm_allocator_default();
+  lm_curl curl = make_curl();
   lm_trust trust;
-  assert_true(lm_trust_read(&a, &trust));
+  assert_true(lm_trust_read(&a, &curl, &trust));
+  assert_int_equal(trust.file_only, !folders && (file || system_file));
   check_text(trust.file, file);
   check_text(trust.folders, folders);
   lm_trust_free(&a, &trust);
@@ -61,6 +82,23 @@ static void test_variables(void **state) {
   set_environment("", "file", ""); /* set to nothing */
   check("file", NULL);
   set_environment(NULL, NULL, NULL);
+  system_file = "/dev/null";
+  check(NULL, NULL);
+  set_environment(NULL, NULL, "a:b");
+  check(NULL, "a:b");
+  set_environment(NULL, NULL, NULL);
+  system_file = NULL;
+}
+
+static void test_no_system_file(void **state) {
+  (void)state;
+  lm_allocator a = lm_allocator_default();
+  lm_curl curl = make_curl();
+  lm_trust trust;
+  system_file = "/nowhere/at all.pem";
+  assert_true(lm_trust_read(&a, &curl, &trust));
+  assert_false(trust.file_only); /* then the folder has to do */
+  system_file = NULL;
 }
 
 /* --- memory --- */
@@ -83,11 +121,12 @@ static void *scarce(void *userdata, void *block, size_t old_size, size_t new_siz
 static void test_no_memory(void **state) {
   (void)state;
   lm_allocator a = {scarce, NULL};
+  lm_curl curl = make_curl();
   set_environment(NULL, "file", "a:b");
   for (int i = 0; i < 2; i++) {
     lm_trust trust;
     allowed = i;
-    assert_false(lm_trust_read(&a, &trust));
+    assert_false(lm_trust_read(&a, &curl, &trust));
     assert_null(trust.file);
     assert_null(trust.folders);
     assert_int_equal(blocks, 0);
@@ -116,11 +155,9 @@ static CURLcode note_option(CURL *easy, CURLoption option, ...) {
 
 static void test_options(void **state) {
   (void)state;
-  lm_curl curl;
-  memset(&curl, 0, sizeof curl);
-  curl.easy_setopt = note_option;
+  lm_curl curl = make_curl();
   char file[] = "file", folders[] = "a:b";
-  lm_trust nothing = {NULL, NULL}, both = {file, folders};
+  lm_trust nothing = {NULL, NULL, false}, both = {file, folders, false}, only = {file, NULL, true};
   assert_true(lm_trust_apply(&nothing, &curl, NULL));
   assert_int_equal(told_count, 0);
   assert_true(lm_trust_apply(&both, &curl, NULL));
@@ -131,6 +168,15 @@ static void test_options(void **state) {
     assert_ptr_equal(told[i].value, i % 2 ? folders : file);
   }
   told_count = 0;
+  assert_true(lm_trust_apply(&only, &curl, NULL));
+  assert_int_equal(told_count, 4);
+  assert_int_equal(told[0].option, CURLOPT_CAPATH);
+  assert_null(told[0].value);
+  assert_int_equal(told[1].option, CURLOPT_PROXY_CAPATH);
+  assert_null(told[1].value);
+  assert_ptr_equal(told[2].value, file);
+  assert_ptr_equal(told[3].value, file);
+  told_count = 0;
   answer = CURLE_UNKNOWN_OPTION; /* a flavour without it */
   assert_true(lm_trust_apply(&both, &curl, NULL));
   answer = CURLE_OUT_OF_MEMORY;
@@ -140,6 +186,7 @@ static void test_options(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_variables),
+      cmocka_unit_test(test_no_system_file),
       cmocka_unit_test(test_no_memory),
       cmocka_unit_test(test_options),
   };
