@@ -71,7 +71,7 @@ static uint8_t lines[1 << 15] __attribute__((section("__libfuzzer_extra_counters
 
 static void count_line(lua_State *L, lua_Debug *about) {
   static uint64_t before;
-  lua_getinfo(L, "S", about);
+  lua_getinfo(L, "Sl", about);
   if (strncmp(about->source, "@lmopt/", 7) != 0) return;
   /* The address of a file's name, which lives as long as the file's functions, stands for the file. */
   uint64_t here = ((uint64_t)(uintptr_t)about->source + (uint64_t)about->currentline) * 0x9e3779b97f4a7c15;
@@ -86,7 +86,6 @@ static void on_event(lua_State *L, lua_Debug *about) {
   (void)about;
 #ifdef FUZZ_COVERAGE
   if (about->event == LUA_HOOKLINE) {
-    lua_getinfo(L, "l", about);
     count_line(L, about);
     return;
   }
