@@ -356,6 +356,7 @@ function anthropic.stream(lm, state, event)
   local kind = value.type
   if kind == "error" then raise_event(lm, value) end
   if kind == "message_start" then
+    if state.value then return nil end
     state.value = support.object(value, "message")
     state.value.content = {}
   elseif not state.value then
@@ -366,7 +367,9 @@ function anthropic.stream(lm, state, event)
   elseif kind == "content_block_delta" then
     return add_delta(state, support.place(value, 1), support.object(value, "delta"))
   elseif kind == "message_delta" then
-    for name, one in pairs(support.object(value, "delta")) do state.value[name] = one end
+    for name, one in pairs(support.object(value, "delta")) do
+      if name ~= "content" then state.value[name] = one end
+    end
     local used = support.copy(support.object(state.value, "usage"))
     for name, one in pairs(support.object(value, "usage")) do
       if one ~= json.null then used[name] = one end
