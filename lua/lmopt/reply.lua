@@ -61,8 +61,8 @@ end
 local function mentions(value, key)
   if type(value) == "string" then return value:find(key, 1, true) ~= nil end
   if type(value) ~= "table" then return false end
-  for _, item in pairs(value) do
-    if mentions(item, key) then return true end
+  for name, item in pairs(value) do
+    if mentions(name, key) or mentions(item, key) then return true end
   end
   return false
 end
@@ -74,7 +74,8 @@ end
 ---@param key string|nil
 ---@return table reply
 function M.own(handle, made, response, key)
-  if not system.is_utf8(response.body) or key and #key >= 8 and mentions(made, key) then
+  -- Of a stream no body is left to tell by.
+  if response.body == "" or not system.is_utf8(response.body) or key and #key >= 8 and mentions(made, key) then
     return M.read(M.write(handle, made, response.seconds, key))
   end
   local reply, stored = {}, made.usage or {}
