@@ -20,19 +20,6 @@ local function is_comparable(text)
   return openings <= 128 and not text:find "[NI]"
 end
 
--- The same, as far as json.decode can tell: it gives 1.0 as 1, [] as {} and large integers as floats.
-local function alike(a, b)
-  if type(a) == "number" then return type(b) == "number" and a + 0.0 == b + 0.0 end
-  if type(a) ~= "table" or type(b) ~= "table" then return a == b end
-  for key, value in pairs(a) do
-    if not alike(value, b[key]) then return false end
-  end
-  for key in pairs(b) do
-    if a[key] == nil then return false end
-  end
-  return true
-end
-
 -- What lua-cjson makes of it, with integers as integers: src/lua/json_read.c reads the same, or leaves it to lua-cjson.
 local strict = cjson.new()
 strict.decode_invalid_numbers(false)
@@ -62,7 +49,7 @@ local function check_readers(text, accepted, read)
   check(accepted == core.storage_json(text), "json_reader says %s, storage_json.c does not", tostring(accepted))
   if not accepted then return end
   check(value ~= nil, "json_reader takes it, json.decode does not: %s", problem)
-  check(alike(read, value), "json_reader and json.decode read two values")
+  check(support.alike(read, value), "json_reader and json.decode read two values")
 end
 
 -- A value with something beside it that JSON can't say.

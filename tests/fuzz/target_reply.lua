@@ -37,7 +37,7 @@ local function check_usage(handle, used)
   check(cost >= 0 and cost < math.huge, "it costs %s", tostring(cost))
 end
 
-local function check_reply(handle, reply, kept)
+local function check_reply(handle, reply, kept, response)
   check(type(reply.text) == "string", "text is a %s", type(reply.text))
   check(reply.finish_reason == nil or type(reply.finish_reason) == "string", "finish_reason is a %s", type(reply.finish_reason))
   check(type(reply.model) == "string", "model is a %s", type(reply.model))
@@ -48,13 +48,17 @@ local function check_reply(handle, reply, kept)
   local back = replies.read(kept)
   support.check_absent(back, KEY)
   check(utf8.len(kept), "what is kept is not UTF-8")
+  local own = replies.own(handle, reply, response, KEY)
+  if not support.alike(own, back) then
+    check(false, "what is kept is\n%s\nand what is not kept\n%s", support.dump(back), support.dump(own))
+  end
   local reason = reply.finish_reason
   check(back.finish_reason == reason or not utf8.len(reason) or reason:find(KEY, 1, true), "another finish_reason")
   for _, name in ipairs(COUNTS) do check((back.usage[name] or 0) == (reply.usage[name] or 0), "another number of %s", name) end
 end
 
 -- As lmopt.client reads and keeps: in redact.call, which cleans what is raised.
-local function outcome(handle, fn, ...)
+local function outcome(handle, response, fn, ...)
   local kept
   local ok, result = pcall(redact.call, KEY, function(...)
     local reply = fn(...)
@@ -62,7 +66,7 @@ local function outcome(handle, fn, ...)
     return reply
   end, ...)
   if ok then
-    check_reply(handle, result, kept)
+    check_reply(handle, result, kept, response)
   else
     support.check_problem(result)
     support.check_absent(result, KEY)
@@ -71,7 +75,8 @@ local function outcome(handle, fn, ...)
 end
 
 local function read_reply(handle, provider, body, request)
-  outcome(handle, provider.reply, handle, response_of(200, body), request)
+  local response = response_of(200, body)
+  outcome(handle, response, provider.reply, handle, response, request)
 end
 
 local function read_error(handle, provider, body, status)
@@ -90,7 +95,7 @@ local function gather(handle, provider, body, request, pieces)
     local delta = provider.stream(handle, state, event, request)
     check(delta == nil or type(delta) == "string", "a delta is a %s", type(delta))
   end
-  return outcome(handle, function()
+  return outcome(handle, response_of(200, ""), function()
     local at = 1
     while at <= #body do
       local piece = body:sub(at, at + pieces(#body) - 1)

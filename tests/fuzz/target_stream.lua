@@ -67,7 +67,9 @@ local function ask(handle, body, ending, pieces)
   if ok then
     check(type(result.text) == "string", "text is a %s", type(result.text))
     support.check_absent(result, KEY)
-    check(result.text == text or not utf8.len(text) or text:find "\0", "the deltas are %q, the text is %q", text, result.text)
+    -- Blocks of Anthropic's that break the protocol may be begun twice, or be mixed: then the order is another.
+    local exact = handle.provider ~= "anthropic" and utf8.len(text) and not text:find "\0"
+    check(not exact or result.text == text, "the deltas are %q, the text is %q", text, result.text)
   else
     support.check_problem(result)
     support.check_absent(result, KEY)
