@@ -13,7 +13,19 @@ local function limit_as(name)
   end
 end
 
--- https://console.groq.com/docs/openai: some fields make it answer 400.
+-- Messages without the names of who wrote them.
+local function nameless(messages)
+  local own = support.copy(messages)
+  for i, message in ipairs(messages) do
+    if message.name ~= nil then
+      own[i] = support.copy(message)
+      own[i].name = nil
+    end
+  end
+  return own
+end
+
+-- https://console.groq.com/docs/openai: some fields make it answer 400, a message's name too.
 compatible.groq = openai.variant {
   base_url = "https://api.groq.com/openai/v1",
   base_url_env = "GROQ_BASE_URL",
@@ -25,6 +37,7 @@ compatible.groq = openai.variant {
   adapt = function(lm, body)
     support.refuse(lm, body, { "n", "logprobs", "top_logprobs", "logit_bias" })
     limit_as "max_completion_tokens"(lm, body)
+    body.messages = nameless(body.messages)
   end,
 }
 
@@ -72,15 +85,28 @@ compatible.mistral = openai.variant {
   end,
 }
 
--- https://api-docs.deepseek.com/api/create-chat-completion
+-- https://api-docs.deepseek.com/api/create-chat-completion, .../guides/thinking_mode: it thinks unless it is told not to, and
+-- ignores these while it does.
+local IGNORED = { "temperature", "presence_penalty", "frequency_penalty" }
 compatible.deepseek = openai.variant {
   base_url = "https://api.deepseek.com",
   base_url_env = "DEEPSEEK_BASE_URL",
   api_key_env = "DEEPSEEK_API_KEY",
   embeddings = false,
+  gives_back_reasoning = true,
   adapt = function(lm, body)
     support.refuse(lm, body, { "n", "seed", "logit_bias" })
     limit_as "max_tokens"(lm, body)
+    if body.reasoning_effort == "none" then
+      body.reasoning_effort, body.thinking = nil, { type = "disabled" }
+    end
+    if type(body.thinking) == "table" and body.thinking.type == "disabled" then return end
+    for _, name in ipairs(IGNORED) do
+      if support.take(body, name) ~= nil then
+        local hint = "a model that thinks takes no %s; it is left out (reasoning_effort = \"none\" turns thinking off)"
+        support.say_once(lm, hint:format(name))
+      end
+    end
   end,
 }
 

@@ -27,14 +27,18 @@ local KEYS = { "model", "messages", "role", "content" }
 ---@return string[]|nil
 function openai.authorization(key) return key and { "Authorization: Bearer " .. key } or nil end
 
--- What other vendors want back of their own answers means nothing here.
-local function own_messages(messages)
+-- What other vendors want back of their own answers means nothing here; what this one wants is put in its place.
+local function own_messages(messages, differences)
   local own
   for i, message in ipairs(messages) do
-    if message.native ~= nil then
+    local native, calls = message.native, differences.gives_back_reasoning and message.tool_calls
+    if native ~= nil or calls then
       own = own or support.copy(messages)
       own[i] = support.copy(message)
       own[i].native = nil
+      if calls and own[i].reasoning_content == nil then
+        own[i].reasoning_content = support.string(native, "reasoning_content") or ""
+      end
     end
   end
   return own or messages
@@ -82,7 +86,7 @@ end
 
 local function chat_request(lm, request, key, differences)
   local body = support.copy(request)
-  body.model, body.api, body.messages = lm.model, nil, own_messages(request.messages)
+  body.model, body.api, body.messages = lm.model, nil, own_messages(request.messages, differences)
   if body.stream then
     body.stream = true
     if body.stream_options == nil and differences.stream_usage ~= false then body.stream_options = { include_usage = true } end
@@ -160,6 +164,7 @@ local function read_completion(lm, response, value, differences)
     reply.texts = {}
     for i, choice in ipairs(choices) do reply.texts[i] = read_choice(lm, response, choice).text end
   end
+  if differences.gives_back_reasoning and reply.tool_calls then reply.native = { reasoning_content = reply.reasoning or "" } end
   reply.model = support.string(value, "model") or lm.model
   reply.usage = read_usage(support.object(value, "usage"))
   if differences.read_cost then reply.usage.usd = differences.read_cost(support.object(value, "usage")) end
@@ -273,13 +278,16 @@ end
 ---@param differences table the provider's fields (base_url, api_key_env, options, ...), and: `adapt(lm, body)` changes a body
 ---  before it is sent; `responses`: true, it has that way too, or "by model", it
 ---  answers some models only so; `embeddings = false`: it has none; `read_cost(usage)` gives
----  the dollars that an answer's usage tells; `stream_usage = false`: stream_options is not known
+---  the dollars that an answer's usage tells; `stream_usage = false`: stream_options is not known;
+---  `gives_back_reasoning`: true, a message that calls tools goes back with the thoughts before it
 ---@return table provider
 function openai.variant(differences)
   differences.adapt = differences.adapt or function() end
   local function responses() return require "lmopt.providers.openai_responses" end
   local provider = support.copy(differences)
-  provider.adapt, provider.responses, provider.embeddings, provider.read_cost, provider.stream_usage = nil, nil, nil, nil, nil
+  for _, own in ipairs { "adapt", "responses", "embeddings", "read_cost", "stream_usage", "gives_back_reasoning" } do
+    provider[own] = nil
+  end
   provider.options = differences.options or OPTIONS
   local function through_responses(lm, request)
     return differences.responses and uses_responses(lm, request, differences.responses == "by model")
