@@ -149,6 +149,7 @@ local function add_thinking(lm, body, effort, version)
     return
   end
   if has_levels then
+    body.max_tokens = body.max_tokens or BUDGETS[effort] + DEFAULT_MAX_TOKENS -- of which thoughts are a part here, too
     body.thinking = body.thinking or { type = "adaptive" }
     body.output_config = support.copy(body.output_config or {})
     body.output_config.effort = effort == "minimal" and "low" or effort
