@@ -102,6 +102,7 @@ local function contents_of(messages)
   return contents
 end
 
+-- As Google's own https://ai.google.dev/gemini-api/docs/openai has them.
 local BUDGETS = { none = 0, minimal = 1024, low = 1024, medium = 8192, high = 24576, xhigh = 24576, max = 24576 }
 local LEAST_PRO_BUDGET = 128 -- which can't do without
 local LEVELS = { none = "MINIMAL", minimal = "MINIMAL", low = "LOW", medium = "MEDIUM", high = "HIGH", xhigh = "HIGH", max = "HIGH" }

@@ -69,12 +69,14 @@ local function message_of(lm, message, names)
   return made
 end
 
+local LEVELS = { minimal = "low", xhigh = "high", max = "high" } -- the API knows three
+
 -- gpt-oss thinks at a level; the others do, or do not.
 local function think_of(lm, effort)
   if effort == nil then return nil end
   if effort == "none" then return false end
   if not lm.model:match "^gpt%-oss" then return true end
-  return effort == "minimal" and "low" or effort
+  return LEVELS[effort] or effort
 end
 
 local function add_options(body)
