@@ -24,8 +24,9 @@ KINDS = ((openai.AuthenticationError, "auth"), (openai.PermissionDeniedError, "a
 
 
 def kind_of(problem):
-    if getattr(problem, "code", None) == "context_length_exceeded":
-        return "context_length"
+    known = {"context_length_exceeded": "context_length", "insufficient_quota": "auth"}
+    if getattr(problem, "code", None) in known:
+        return known[problem.code]
     return next(kind for one, kind in KINDS if isinstance(problem, one))
 
 
@@ -291,6 +292,11 @@ def embeddings():
 def failures():
     """Once wrong, then right: who asks again, and who is told what."""
     soon = {"retry-after-ms": "1"}
+    def ask(made):
+        return read_chat(made.chat.completions.create(model="gpt-4o", messages=user("Hello")))
+
+    yield Call("429, an empty account", "gpt-4o", ask, Answer(refusal("no credit", "insufficient_quota"), 429, soon),
+               {"messages": user("Hello")}, meant={"requests": "an empty account"})
     cases = [
         (400, soon, "a request that is wrong", None), (401, soon, "a key that is wrong", "invalid_api_key"),
         (400, soon, "a prompt that is too long", "context_length_exceeded"),
@@ -305,10 +311,6 @@ def failures():
     ]
     for status, headers, name, code in cases:
         answers = (Answer(refusal(name, code), status, headers), Answer(HELLO))
-
-        def ask(made):
-            return read_chat(made.chat.completions.create(model="gpt-4o", messages=user("Hello")))
-
         yield Call("%d, %s" % (status, name), "gpt-4o", ask, answers, {"messages": user("Hello")})
 
 
