@@ -125,10 +125,19 @@ def chats():
     yield call("several turns, stop sequences, a user", OLDER, {
         "messages": talk, "max_tokens": 64, "stop": ["\n", "END"], "user": "anna"},
         messages=talk, max_tokens=64, stop_sequences=["\n", "END"], metadata={"user_id": "anna"})
-    yield call("one stop sequence", OLDER, {"messages": hello, "max_tokens": 64, "stop": "END"}, message(text("Hi"), reason="stop_sequence"),
+    yield call("one stop sequence", OLDER, {"messages": hello, "max_tokens": 64, "stop": "END"},
+               message(text("Hi"), reason="stop_sequence"),
                messages=hello, max_tokens=64, stop_sequences=["END"])
     yield call("a newer model's temperature", NEWEST, {"messages": hello, "max_tokens": 64, "temperature": 0}, extra={"temperature": 0},
                meant={"body.temperature": "temperature of a model that takes none"}, messages=hello, max_tokens=64)
+    marked = [{"role": "user", "content": [{**text("A long text."), "cache_control": {"type": "ephemeral", "ttl": "1h"}}, text("What?")]}]
+    yield call("a mark for the cache, betas, a service tier", OLDER, {
+        "messages": marked, "max_tokens": 64, "betas": ["one-2026-01-01", "two-2026-02-02"], "service_tier": "standard_only"},
+        messages=marked, max_tokens=64, service_tier="standard_only", extra_headers={"anthropic-beta": "one-2026-01-01,two-2026-02-02"})
+    yield call("a system message in blocks", OLDER, {
+        "messages": [{"role": "system", "content": [{**text("Be brief."), "cache_control": {"type": "ephemeral"}}]}, *hello],
+        "max_tokens": 64},
+        messages=hello, max_tokens=64, system=[{**text("Be brief."), "cache_control": {"type": "ephemeral"}}])
     yield call("an answer that was cut short", OLDER, {"messages": hello, "max_tokens": 1}, message(text("He"), reason="max_tokens"),
                messages=hello, max_tokens=1)
     yield call("a schema", OLDER, {
@@ -152,8 +161,8 @@ def tools():
     base = {"messages": asked, "max_tokens": 64, "tools": given}
     for choice, theirs in (("auto", {"type": "auto"}), ("none", {"type": "none"}), ("required", {"type": "any"}),
                            ({"type": "function", "function": {"name": "get_weather"}}, {"type": "tool", "name": "get_weather"})):
-        yield call("tool_choice %s" % theirs["type"], OLDER, {**base, "tool_choice": choice}, use, messages=asked, max_tokens=64, tools=own,
-                   tool_choice=theirs)
+        yield call("tool_choice %s" % theirs["type"], OLDER, {**base, "tool_choice": choice}, use, messages=asked, max_tokens=64,
+                   tools=own, tool_choice=theirs)
     yield call("one tool at a time", OLDER, {**base, "parallel_tool_calls": False}, use, messages=asked, max_tokens=64, tools=own,
                tool_choice={"type": "auto", "disable_parallel_tool_use": True})
     turns = [*asked, {"role": "assistant", "content": "Let me look.", "tool_calls": [
@@ -210,7 +219,8 @@ def streams():
 def failures():
     soon = {"retry-after-ms": "1"}
     cases = [
-        (400, soon, "invalid_request_error", "wrong"), (400, soon, "invalid_request_error", "prompt is too long: 210000 tokens > 200000 maximum"),
+        (400, soon, "invalid_request_error", "wrong"),
+        (400, soon, "invalid_request_error", "prompt is too long: 210000 tokens > 200000 maximum"),
         (400, soon, "invalid_request_error", "Your credit balance is too low to access the Claude API."),
         (401, soon, "authentication_error", "invalid x-api-key"), (402, soon, "billing_error", "billing"),
         (403, soon, "permission_error", "no permission"), (404, soon, "not_found_error", "model: claude-9"),

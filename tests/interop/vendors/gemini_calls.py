@@ -115,7 +115,8 @@ HI = contents_of(("user", [{"text": "Hello"}]))
 def chats():
     yield call("a plain chat", {"messages": user("Hello")}, HI)
     yield call("a system message, several turns, sampling", {
-        "messages": [{"role": "system", "content": "Be brief."}, *user("Grüße"), {"role": "assistant", "content": "日本"}, *user("Again")],
+        "messages": [{"role": "system", "content": "Be brief."}, *user("Grüße"), {"role": "assistant", "content": "日本"},
+                     *user("Again")],
         "temperature": 0, "top_p": 0.9, "top_k": 40, "max_tokens": 64, "stop": ["\n", "END"], "seed": 7, "frequency_penalty": 0.5,
         "presence_penalty": -0.5},
         contents_of(("user", [{"text": "Grüße"}]), ("model", [{"text": "日本"}]), ("user", [{"text": "Again"}])),
@@ -124,7 +125,8 @@ def chats():
     yield call("n, log-probabilities", {"messages": user("Hello"), "n": 2, "logprobs": True, "top_logprobs": 3}, HI,
                answer([{"text": "Hi"}], [{"text": "Hey"}]), candidate_count=2, response_logprobs=True, logprobs=3)
     yield call("a schema", {"messages": user("Hello"), "response_format": {
-        "type": "json_schema", "json_schema": {"name": "result", "schema": SCHEMA, "strict": True}}}, HI, answer([{"text": '{"answer": 42}'}]),
+        "type": "json_schema", "json_schema": {"name": "result", "schema": SCHEMA, "strict": True}}},
+        HI, answer([{"text": '{"answer": 42}'}]),
         response_mime_type="application/json", response_json_schema=SCHEMA)
     yield call("a JSON object", {"messages": user("Hello"), "response_format": {"type": "json_object"}}, HI, answer([{"text": "{}"}]),
                response_mime_type="application/json")
@@ -137,7 +139,12 @@ def chats():
                thinking_config={"thinking_budget": 8192})
     yield call("an effort, as a level", {"messages": user("Hello"), "reasoning_effort": "low"}, HI, answer([THOUGHT, {"text": "Hi"}]),
                model=NEWER, thinking_config={"thinking_level": "LOW"})
-    yield call("an answer that was cut short", {"messages": user("Hello"), "max_tokens": 1}, HI, answer([{"text": "He"}], reason="MAX_TOKENS"),
+    harm = {"category": "HARM_CATEGORY_HARASSMENT", "threshold": "BLOCK_NONE"}
+    yield call("its own settings", {"messages": user("Hello"), "safetySettings": [harm], "cachedContent": "cachedContents/1"}, HI,
+               safety_settings=[types.SafetySetting(**harm)], cached_content="cachedContents/1",
+               meant={"body.generationConfig": "defaults"})
+    yield call("an answer that was cut short", {"messages": user("Hello"), "max_tokens": 1}, HI,
+               answer([{"text": "He"}], reason="MAX_TOKENS"),
                max_output_tokens=1)
 
 

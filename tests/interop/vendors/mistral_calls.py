@@ -69,7 +69,8 @@ def call(name, request, reply=HELLO, meant=None, **given):
 
 
 def chats():
-    talk = [{"role": "system", "content": "Be brief."}, *user("Grüße \\ \u2028"), {"role": "assistant", "content": "日本"}, *user("Again")]
+    talk = [{"role": "system", "content": "Be brief."}, *user("Grüße \\ \u2028"), {"role": "assistant", "content": "日本"},
+            *user("Again")]
     yield call("a plain chat", {"messages": user("Hello")}, messages=user("Hello"))
     yield call("a system message, several turns, sampling", {
         "messages": talk, "temperature": 0, "top_p": 0.9, "max_tokens": 64, "stop": ["\n", "END"], "seed": 7, "frequency_penalty": 0.5,
@@ -80,7 +81,8 @@ def chats():
     yield call("log-probabilities", {"messages": user("Hello"), "logprobs": True, "top_logprobs": 1}, answer(
         {"content": "Hi"}, logprobs={"content": [{**one, "top_logprobs": [one]}]}), messages=user("Hello"), logprobs=True, top_logprobs=1)
     yield call("a schema", {"messages": user("6 x 7?"), "response_format": {
-        "type": "json_schema", "json_schema": {"name": "result", "schema": SCHEMA, "strict": True}}}, answer({"content": '{"answer": 42}'}),
+        "type": "json_schema", "json_schema": {"name": "result", "schema": SCHEMA, "strict": True}}},
+        answer({"content": '{"answer": 42}'}),
         messages=user("6 x 7?"), response_format={"type": "json_schema", "json_schema": {
             "name": "result", "schema_definition": SCHEMA, "strict": True}})
     yield call("a JSON object", {"messages": user("JSON"), "response_format": {"type": "json_object"}}, answer({"content": "{}"}),
@@ -127,8 +129,9 @@ def embeddings():
         found = made.embeddings.create(model="mistral-embed", inputs=texts, encoding_format="float")
         return {"vectors": [one.embedding for one in found.data], "usage": usage(found.usage.prompt_tokens, 0)}
 
-    reply = {"id": "e1", "object": "list", "model": "mistral-embed", "usage": {"prompt_tokens": 8, "completion_tokens": 0, "total_tokens": 8},
-             "data": [{"object": "embedding", "index": 0, "embedding": [0.5, -0.25]}, {"object": "embedding", "index": 1, "embedding": [1, 2]}]}
+    reply = {"id": "e1", "object": "list", "model": "mistral-embed",
+             "usage": {"prompt_tokens": 8, "completion_tokens": 0, "total_tokens": 8},
+             "data": [{"object": "embedding", "index": index, "embedding": one} for index, one in enumerate(([0.5, -0.25], [1, 2]))]}
     yield Call("embeddings", "mistral-embed", ask, reply, kind="embed", texts=texts)
 
 

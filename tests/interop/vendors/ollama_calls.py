@@ -67,7 +67,8 @@ def call(name, request, reply=HELLO, model="llama3.2", meant=EVERY, **given):
 
 
 def chats():
-    talk = [{"role": "system", "content": "Be brief."}, *user("Grüße \\ \u2028"), {"role": "assistant", "content": "日本"}, *user("Again")]
+    talk = [{"role": "system", "content": "Be brief."}, *user("Grüße \\ \u2028"), {"role": "assistant", "content": "日本"},
+            *user("Again")]
     yield call("a plain chat", {"messages": user("Hello")}, messages=user("Hello"))
     yield call("a system message, several turns, sampling", {
         "messages": talk, "temperature": 0, "top_p": 0.9, "top_k": 40, "max_tokens": 64, "stop": ["\n", "END"], "seed": 7,
@@ -100,7 +101,8 @@ def tools():
                meant={}, messages=asked, tools=given)
     yield call("the results of tools", {
         "messages": [*asked, {"role": "assistant", "content": "", "tool_calls": [called("get_weather", {"city": "Oslo"})]},
-                     {"role": "tool", "tool_call_id": "call_1", "content": "-3"}], "tools": given}, meant={"body.messages[1].content": "defaults"},
+                     {"role": "tool", "tool_call_id": "call_1", "content": "-3"}], "tools": given},
+        meant={"body.messages[1].content": "defaults"},
         messages=[*asked, {"role": "assistant", "content": "", "tool_calls": [TOOL_USE]},
                   {"role": "tool", "tool_name": "get_weather", "content": "-3"}], tools=given)
 

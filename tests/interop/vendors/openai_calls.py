@@ -119,8 +119,8 @@ def chunk(delta, reason=None, **more):
 
 
 LAST_CHUNK = chunk({}, choices=[], usage=HELLO["usage"])
-TEXT_STREAM = events(chunk({"role": "assistant", "content": "", "refusal": None}), chunk({"content": "Grüße "}), chunk({"content": "日\u2028本"}),
-                     chunk({}, "stop"), LAST_CHUNK)
+TEXT_STREAM = events(chunk({"role": "assistant", "content": "", "refusal": None}), chunk({"content": "Grüße "}),
+                     chunk({"content": "日\u2028本"}), chunk({}, "stop"), LAST_CHUNK)
 ODD_STREAM = [":\r\n\r\n"] + [  # as the standard of event streams allows: comments, CR LF, no blank, data in two lines
     one.replace("data: {", "id: 7\nretry: 10\n: a comment\ndata:{", 1).replace(', "object"', ',\ndata: "object"', 1).replace("\n", "\r\n")
     for one in TEXT_STREAM]
@@ -198,6 +198,8 @@ def chats():
     yield chat("penalties and the like", "gpt-4o", messages=user("Hello"), stop="END", frequency_penalty=0.5, presence_penalty=-0.5,
                logit_bias={"50256": -100}, user="anna", metadata={"run": "7"}, store=False, service_tier="default",
                prompt_cache_key="k")
+    yield chat("what neither of them knows", "my-model", messages=user("Hello"), min_p=0.1,
+               package={"min_p": None, "extra_body": {"min_p": 0.1}})
     yield chat("an answer that was cut short", "gpt-4o", completion({"content": "Hel"}, reason="length"), messages=user("Hello"),
                max_tokens=1)
 
