@@ -66,8 +66,9 @@ end
 ---  `concurrency`: how many calls may be in flight at each endpoint, at best (32; a server that refuses gets fewer); `rpm`,
 ---  `tpm`: requests and tokens a minute at each endpoint for which no handle says it, false for no limit; `cache`: where
 ---  replies are kept: "memory" (the default), the path of a file, { path =, max_bytes = }, or false for nowhere; `budget`:
----  { usd =, calls =, tokens =, seconds = } of all calls from now on, false for none; `record`: the path of a file in which
----  every call and its reply are written from now on; `replay`: one from which they are answered, and nothing is sent
+---  limits of all calls from now on (docs/budgets.md: usd, calls, tokens, prompt_tokens, completion_tokens, seconds, models), false
+---  for none; `record`: the path of a file in which every call and its reply are written from now on; `replay`: one from which
+---  they are answered, and nothing is sent
 function M.configure(options)
   errors.check_type(options, "options", "configure", "table")
   errors.check_options(options, OPTIONS, "configure")

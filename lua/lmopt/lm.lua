@@ -259,8 +259,8 @@ end
 ---  handle (returned as it is); nil is the configured model
 ---@param options table|nil `base_url`, `api_key`; seconds: `timeout` (one attempt; 600), `connect_timeout` (10),
 ---  `first_byte_timeout`, `idle_timeout` (no limits of their own), `deadline` (a call with all its waits and attempts; none);
----  `max_retries` (7); `rpm`, `tpm` (requests and tokens a minute, of the endpoint); `budget = { usd =, calls =, tokens =,
----  seconds = }` of this handle; `price = {input=, output=}` (US dollars per million tokens), `name`, `cache = false` (never
+---  `max_retries` (7); `rpm`, `tpm` (requests and tokens a minute, of the endpoint); `budget` (limits of this handle,
+---  docs/budgets.md); `price = {input=, output=}` (US dollars per million tokens), `name`, `cache = false` (never
 ---  from the cache), `rollout` (another sample for each number), `stream` (a function that gets the answers of all calls delta
 ---  by delta); anything else (temperature, max_tokens, ...) goes into
 ---  every request

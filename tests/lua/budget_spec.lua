@@ -420,3 +420,45 @@ describe("a budget of everything", function()
     local other <close> = budget.reserve({ ledger }, WORST, "c/d") -- luacheck: ignore
   end)
 end)
+
+describe("what is left of a budget", function()
+  it("is said in dollars, or of what runs out first", function()
+    local function left(limit, model)
+      local ledger = ledgers.new(limit)
+      ledger:reserve(model or "a/b", WORST)
+      return ledgers.left_text(ledger.list)
+    end
+    assert.equal("$0.98 of $1.00 left", left { usd = 1, calls = 2 })
+    assert.equal("1 of 2 calls left", left { calls = 2, tokens = 1000 })
+    assert.equal("5 of 15 prompt tokens left", left { calls = 2, prompt_tokens = 15 })
+    assert.equal("1 of 2 calls left for a/b", left { calls = 100, models = { ["a/b"] = { calls = 2 } } })
+    assert.equal("99 of 100 calls left", left({ calls = 100, models = { ["a/b"] = { calls = 2 } } }, "c/d"))
+    assert.equal("0 of 0 calls left", left { calls = 0 })
+    assert.is_nil(left {})
+  end)
+
+  it("is in the progress of a run that has a budget", function()
+    local said = {}
+    local function run(budget_given)
+      local study = lmopt.create_study { seed = 1, budget = budget_given }
+      study:optimize(function()
+        pay()
+        return 1
+      end, { n_trials = 2, progress = function(event) said[#said + 1] = event.budget and event.budget() or "none" end })
+    end
+    run { calls = 10 }
+    assert.same({ "10 of 10 calls left", "9 of 10 calls left", "8 of 10 calls left", "8 of 10 calls left" }, said)
+    said = {}
+    run(nil)
+    assert.same({ "none", "none", "none", "none" }, said)
+
+    local written, now = {}, 0
+    local show = require("lmopt.progress").new { terminal = true, width = 200, write = function(text) written[#written + 1] = text end,
+      clock = function() return now end }
+    show { finished = 0, total = 4, budget = function() return "$4.96 of $5.00 left" end }
+    now = 10
+    show { finished = 1, total = 4, best = 0.5, budget = function() return "$3.00 of $5.00 left" end }
+    show { finished = 1, final = true }
+    assert.matches("1/4 trials · best 0.5 · 30 s left · %$3.00 of %$5.00 left$", written[2])
+  end)
+end)
