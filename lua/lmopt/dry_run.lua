@@ -203,6 +203,14 @@ local function replace_functions(lmopt)
     return copy_in_memory(from, options.to_name)
   end
   function lmopt.delete_study() end
+  local configure = lmopt.configure
+  function lmopt.configure(options)
+    if type(options) ~= "table" then return configure(options) end
+    local given = {}
+    for name, value in pairs(options) do given[name] = value end
+    given.record, given.replay = nil, nil -- files, of calls that are not made
+    return configure(given)
+  end
 end
 
 --- Begins a dry run: it holds for this Lua state until its end.

@@ -157,6 +157,7 @@ A script that drives its own studies is taken at its word: inside its trials too
   $ cat > own.lua <<'END'
   > local lmopt = require "lmopt"
   > local ask = lmopt.lm("openai/gpt-4o-mini", { max_tokens = 10 })
+  > lmopt.configure { record = "calls.jsonl" }
   > ask "before"
   > local study = lmopt.create_study { name = "own", storage = "own.db", load_if_exists = true, budget = { usd = 1 } }
   > study:optimize(function(trial)
@@ -174,8 +175,9 @@ A script that drives its own studies is taken at its word: inside its trials too
   model * (glob)
   $ lmopt run own.lua --dry-run | grep -o '^openai/gpt-4o-mini  *121 '
   openai/gpt-4o-mini    121 
-  $ ls own.db
+  $ ls own.db calls.jsonl
   ls: cannot access 'own.db': No such file or directory
+  ls: cannot access 'calls.jsonl': No such file or directory
   [2]
 
 A trial that fails ends the estimate where it failed.
