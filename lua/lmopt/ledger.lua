@@ -119,6 +119,8 @@ end
 
 -- --- counting ---
 
+local NOTHING = { calls = 0, prompt_tokens = 0, completion_tokens = 0, cached_tokens = 0, reasoning_tokens = 0, usd = 0.0 }
+
 --- Counts of nothing.
 function M.nothing()
   return { calls = 0, prompt_tokens = 0, completion_tokens = 0, cached_tokens = 0, reasoning_tokens = 0, usd = 0.0 }
@@ -258,22 +260,31 @@ function Ledger:find_short(model, worst, whose)
   if name then return own, message end
 end
 
+local function reserve_in(account, worst)
+  account.in_flight = account.in_flight + 1
+  add(account.reserved, worst, 1)
+end
+
+local function settle_in(account, worst, cost)
+  account.in_flight = account.in_flight - 1
+  add(account.spent, cost, 1)
+  if account.in_flight > 0 then
+    add(account.reserved, worst, -1)
+  else
+    for _, name in ipairs(COUNTS) do account.reserved[name] = NOTHING[name] end -- no dust of rounding
+  end
+end
+
 --- Enters what a call may cost.
 function Ledger:reserve(model, worst)
-  for _, account in ipairs { self.list[1], account_of(self, model) } do
-    account.in_flight = account.in_flight + 1
-    add(account.reserved, worst, 1)
-  end
+  reserve_in(self.list[1], worst)
+  reserve_in(account_of(self, model), worst)
 end
 
 --- Replaces it by what it did cost.
 function Ledger:settle(model, worst, cost)
-  for _, account in ipairs { self.list[1], account_of(self, model) } do
-    account.in_flight = account.in_flight - 1
-    add(account.spent, cost, 1)
-    add(account.reserved, worst, -1)
-    if account.in_flight == 0 then account.reserved = M.nothing() end -- no dust of rounding
-  end
+  settle_in(self.list[1], worst, cost)
+  settle_in(account_of(self, model), worst, cost)
 end
 
 --- What is spent on each model, with what is under way.
