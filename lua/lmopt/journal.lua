@@ -74,6 +74,7 @@ function Memory:settle_call(call, reply, cost)
   local entry = self.entries[call]
   self.ledger:settle(entry.model, entry.worst, cost)
   entry.of_trial:settle(entry.model, entry.worst, cost)
+  self.entries[call] = false
   if reply then self.replies[entry.key] = reply end
   return true
 end

@@ -55,6 +55,7 @@ static lmopt_status find_account(lm_storage *s, lm_id study, const char *model, 
   if (!statement) return lm_storage_failed(e);
   sqlite3_bind_int64(statement, 1, study);
   lm_storage_bind_text(statement, 2, model);
+  lm_storage_bind_text(statement, 3, model);
   int found = lm_storage_step(s, statement, e);
   if (found == 1) {
     *account = read_account(statement);
@@ -173,14 +174,27 @@ static lmopt_status check_room(const lm_account *a, const lm_cost *worst, lm_err
   return LMOPT_OK;
 }
 
-lmopt_status lm_storage_spend(lm_storage *s, lm_id study, const char *model, const lm_cost *worst, lm_error *e) {
-  lm_account account;
-  const char *const names[] = {"", model};
-  for (int i = 0; i < 2; i++) {
-    lmopt_status status = find_account(s, study, names[i], &account, e);
-    if (status == LMOPT_OK) status = check_room(&account, worst, e);
-    if (status != LMOPT_OK) return status;
+/* Is there room in both accounts of a call, the whole and its model's? */
+static lmopt_status check_rooms(lm_storage *s, lm_id study, const char *model, const lm_cost *worst, lm_error *e) {
+  sqlite3_stmt *statement = lm_storage_statement(s, LM_SQL_ACCOUNT_GET, e);
+  if (!statement) return lm_storage_failed(e);
+  sqlite3_bind_int64(statement, 1, study);
+  lm_storage_bind_text(statement, 2, "");
+  lm_storage_bind_text(statement, 3, model);
+  int found;
+  while ((found = lm_storage_step(s, statement, e)) == 1) {
+    lm_account account = read_account(statement);
+    lmopt_status status = check_room(&account, worst, e);
+    if (status == LMOPT_OK) continue;
+    sqlite3_reset(statement);
+    return status;
   }
+  return (lmopt_status)found;
+}
+
+lmopt_status lm_storage_spend(lm_storage *s, lm_id study, const char *model, const lm_cost *worst, lm_error *e) {
+  lmopt_status status = check_rooms(s, study, model, worst, e);
+  if (status != LMOPT_OK) return status;
   sqlite3_stmt *statement = lm_storage_statement(s, LM_SQL_BUDGET_RESERVE, e);
   if (!statement) return lm_storage_failed(e);
   sqlite3_bind_int64(statement, 1, study);

@@ -139,7 +139,8 @@ const char *const lm_storage_sql[LM_SQL_COUNT] = {
         "ON CONFLICT(study_id, model) DO UPDATE SET limit_calls = ?3, limit_tokens = ?4, limit_prompt_tokens = ?5, "
         "limit_completion_tokens = ?6, limit_usd = ?7, limit_seconds = ?8",
     [LM_SQL_ACCOUNT_GET] =
-        "SELECT model, " LIMITS ", " SPENT ", spent_seconds FROM lmopt_budgets WHERE study_id = ?1 AND model = ?2",
+        "SELECT model, " LIMITS ", " SPENT
+        ", spent_seconds FROM lmopt_budgets WHERE study_id = ?1 AND model IN (?2, ?3) ORDER BY model",
     [LM_SQL_ACCOUNT_LIST] =
         "SELECT model, " LIMITS ", " SPENT ", spent_seconds FROM lmopt_budgets WHERE study_id = ?1 ORDER BY model",
     [LM_SQL_ACCOUNT_SECONDS] =
