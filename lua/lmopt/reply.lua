@@ -8,6 +8,7 @@ local usage = require "lmopt.usage"
 local M = {}
 
 local DETAILS = usage.DETAILS
+local decode, type = json.decode, type
 
 local known_prices = setmetatable({}, { __mode = "k" }) -- handle -> price, or false
 
@@ -92,11 +93,12 @@ end
 ---@param text string
 ---@return table reply
 function M.read(text)
-  local reply, problem = json.decode(text)
-  if type(reply) ~= "table" or type(reply.text) ~= "string" or type(reply.usage) ~= "table" then
+  local reply, problem = decode(text)
+  local stored = type(reply) == "table" and type(reply.text) == "string" and reply.usage
+  if type(stored) ~= "table" then
     errors.raise("bad_response", "a stored reply cannot be read" .. (problem and ": " .. problem or ""))
   end
-  local stored, used = reply.usage, usage.new(reply.usage)
+  local used = usage.new(stored)
   for i = 1, #DETAILS do
     local name = DETAILS[i]
     local value = stored[name]

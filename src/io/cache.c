@@ -112,7 +112,7 @@ static const char *keep(lm_cache *c, const lm_cache_key *key, double usd, const 
 static const char *read_row(sqlite3_stmt *statement, const lm_cache_key *key, size_t *size) {
   const char *text = (const char *)sqlite3_column_text(statement, 1);
   *size = (size_t)sqlite3_column_bytes(statement, 1);
-  return text && lm_cache_seal(key, text, *size) == sqlite3_column_int64(statement, 2) ? text : NULL;
+  return text && lm_cache_fits(key, text, *size, sqlite3_column_int64(statement, 2)) ? text : NULL;
 }
 
 /*

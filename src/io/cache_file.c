@@ -183,10 +183,35 @@ int lm_cache_run(lm_cache *c, lm_cache_sql which) {
   return result == SQLITE_DONE || result == SQLITE_ROW ? SQLITE_OK : result;
 }
 
+/* The first `count` of eight bytes, the same number on every machine. */
+static uint64_t word_of(const unsigned char *bytes, size_t count) {
+  uint64_t word = 0;
+  for (size_t i = 0; i < count; i++) word |= (uint64_t)bytes[i] << (8 * i);
+  return word;
+}
+
+static uint64_t key_word(const lm_cache_key *key) {
+  uint64_t word = 0;
+  for (int i = 0; i < 8; i++) word = word << 8 | key->bytes[i];
+  return word;
+}
+
 long long lm_cache_seal(const lm_cache_key *key, const char *text, size_t size) {
-  uint64_t start = 0;
-  for (int i = 0; i < 8; i++) start = start << 8 | key->bytes[i];
-  return (long long)lm_mix(lm_hash(text, size) ^ start);
+  const unsigned char *bytes = (const unsigned char *)text;
+  const uint64_t odd = UINT64_C(0x9e3779b97f4a7c15);
+  uint64_t h = key_word(key) ^ (uint64_t)size * odd;
+  size_t i = 0;
+  for (; size - i >= 8; i += 8) {
+    h = (h ^ word_of(bytes + i, 8)) * odd;
+    h ^= h >> 32;
+  }
+  return (long long)lm_mix((h ^ word_of(bytes + i, size - i)) * odd);
+}
+
+bool lm_cache_fits(const lm_cache_key *key, const char *text, size_t size, long long seal) {
+  if (lm_cache_seal(key, text, size) == seal) return true;
+  /* The first files have another sum, byte by byte. */
+  return (long long)lm_mix(lm_hash(text, size) ^ key_word(key)) == seal;
 }
 
 /* --- opening --- */

@@ -83,5 +83,7 @@ bool lm_cache_paused(const lm_cache *c);
 
 /* A check sum of a reply and its key. */
 long long lm_cache_seal(const lm_cache_key *key, const char *text, size_t size);
+/* Whether it is that of this reply. */
+bool lm_cache_fits(const lm_cache_key *key, const char *text, size_t size, long long seal);
 
 #endif

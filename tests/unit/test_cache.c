@@ -256,6 +256,29 @@ static void test_commits(void **state) {
   lm_cache_free(c);
 }
 
+/* The sum of the first files is good for what they have; one that is wrong is so for both. */
+static void test_first_files(void **state) {
+  bench *b = *state;
+  lm_cache *c = plain(b);
+  put(c, "a", "reply a");
+  put(c, "b", "reply b");
+  lm_cache_free(c);
+  const lm_cache_key key = key_of("a");
+  uint64_t start = 0;
+  for (int i = 0; i < 8; i++) start = start << 8 | key.bytes[i];
+  char sql[120];
+  snprintf(sql, sizeof sql, "UPDATE replies SET seal = %lld WHERE id = 1",
+           (long long)lm_mix(lm_hash("reply a", strlen("reply a")) ^ start));
+  ask_sql(b->path, sql);
+  ask_sql(b->path, "UPDATE replies SET seal = seal + 1 WHERE id = 2");
+  c = plain(b);
+  assert_string_equal(get(c, "a"), "reply a");
+  assert_string_equal(told, "");
+  assert_null(get(c, "b"));
+  assert_non_null(strstr(told, "is damaged, and is not used"));
+  lm_cache_free(c);
+}
+
 /* What follows in the file is read along, and is used only when it is asked for. */
 static void test_read_ahead(void **state) {
   bench *b = *state;
@@ -711,23 +734,15 @@ static void test_no_memory(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_hash),
-      cmocka_unit_test(test_memory),
-      bench_test(test_without_file),
-      bench_test(test_file),
-      bench_test(test_commits),
-      bench_test(test_read_ahead),
-      bench_test(test_read_no_more_than_wanted),
-      bench_test(test_eviction),
-      bench_test(test_processes),
-      bench_test(test_kill),
-      bench_test(test_fork),
-      bench_test(test_locked),
-      bench_test(test_full_disk),
-      bench_test(test_refused),
-      bench_test(test_damage),
-      bench_test(test_set_aside),
-      bench_test(test_no_memory),
+      cmocka_unit_test(test_hash),   cmocka_unit_test(test_memory),
+      bench_test(test_without_file), bench_test(test_file),
+      bench_test(test_commits),      bench_test(test_first_files),
+      bench_test(test_read_ahead),   bench_test(test_read_no_more_than_wanted),
+      bench_test(test_eviction),     bench_test(test_processes),
+      bench_test(test_kill),         bench_test(test_fork),
+      bench_test(test_locked),       bench_test(test_full_disk),
+      bench_test(test_refused),      bench_test(test_damage),
+      bench_test(test_set_aside),    bench_test(test_no_memory),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
