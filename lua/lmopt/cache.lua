@@ -18,6 +18,7 @@ local flights = {} -- key and who asks -> flight
 ---@return lmopt.CacheFile
 function M.open(place)
   if not file then file = core.new(place ~= "memory" and place or {}) end
+  if place == "memory" then return file end -- there is nothing to open
   local ok, problem = file:open()
   if ok then return file end
   if not place.ours then error(problem, 0) end

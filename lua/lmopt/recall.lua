@@ -19,12 +19,9 @@ local bytes = 0
 ---@field limited boolean whether a budget limits the length of replies
 ---@field entries table<string, table> by the identity of what was given
 
-local function memo_of(handle, provider, limited)
-  local memo = memos[handle]
-  if not memo or memo.provider ~= provider or memo.limited ~= limited then
-    memo = { provider = provider, limited = limited, entries = {} }
-    memos[handle] = memo
-  end
+local function new_memo(handle, provider, limited)
+  local memo = { provider = provider, limited = limited, entries = {} }
+  memos[handle] = memo
   return memo
 end
 
@@ -54,7 +51,9 @@ end
 function M.find(handle, provider, limited, input, store)
   local name = identity(input)
   if not name then return nil end
-  local entries = memo_of(handle, provider, limited).entries
+  local memo = memos[handle]
+  if not memo or memo.provider ~= provider or memo.limited ~= limited then memo = new_memo(handle, provider, limited) end
+  local entries = memo.entries
   local entry = entries[name]
   local known = entry and entry.text
   local text = entry and store:get(entry.id, known)
