@@ -4,9 +4,10 @@ import statistics
 from tools import Mark, lua, path_of, remove, row, say, spread
 
 PROCESSES = 7
+# The mark from memory is about the call, so about the row without the making of its text. Each row hashes each request.
 WAYS = [
-    ("new_text", "from memory, the request and its text put together for the call, that included", 200000),
-    ("new_request", "from memory, the request put together for the call of a text that the caller has kept", None),
+    ("new_text", "from memory, the request and its text put together for the call, that included", None),
+    ("new_request", "from memory, the request put together for the call of a text that the caller has kept", 200000),
     ("kept_text", "from memory, a text that the caller has kept, and no request", None),
     ("first_time", "from memory, each the first time that its handle is asked", None),
     ("file", "from SQLite, in a process that begins with the file: each read from it, in the order of before", 50000),
