@@ -79,6 +79,124 @@ describe("a request", function()
   end)
 end)
 
+describe("a reply in pieces", function()
+  local function open(path, options)
+    options = options or {}
+    options.url = base .. path
+    local ok, stream = http.open(options)
+    assert(ok, stream)
+    return stream
+  end
+
+  -- What a stream gives: its size, the longest piece, and the reply or the error at its end.
+  local function read_all(stream)
+    local size, longest = 0, 0
+    while true do
+      local ok, bytes, reply = stream:read()
+      if not ok or not bytes then return size, longest, reply or bytes end
+      size, longest = size + #bytes, math.max(longest, #bytes)
+    end
+  end
+
+  it("is read to its end, 8 KiB at most at a time", function()
+    for _, run in ipairs { function(fn) return fn() end, function(fn) return lmopt.spawn(fn):await() end } do
+      local size, longest, reply = run(function() return read_all(open "/bytes/1000000") end)
+      assert.are.equal(1000000, size)
+      assert.is_true(longest <= 8192)
+      assert.are.equal(200, reply.status)
+      assert.are.equal("1000000", reply.headers["content-length"])
+      assert.are.equal("", reply.body)
+    end
+    local stream = open "/trickle/3/0.01"
+    assert.is_nil(stream:head())
+    assert(stream:read())
+    assert.are.equal("3", stream:head().headers["content-length"])
+    read_all(stream)
+    assert.is_true((stream:read())) -- at the end it stays there
+    assert.are.equal(200, stream:head().status)
+  end)
+
+  it("comes whole when it is no success", function()
+    local size, _, reply = read_all(open "/status/404")
+    assert.are.equal(0, size)
+    assert.are.equal(404, reply.status)
+    assert.are.equal("status 404", reply.body)
+  end)
+
+  it("gives what had come before it broke", function()
+    local size, _, problem = read_all(open "/cut")
+    assert.are.equal(10, size)
+    assert.is_true(errors.is(problem, "network"))
+    size, _, problem = read_all(open("/bytes/100000", { response_limit = 99999 }))
+    assert.is_true(size < 100000)
+    assert.is_true(errors.is(problem, "limit"))
+    size, _, problem = read_all(open "/reset")
+    assert.are.equal(0, size)
+    assert.is_true(errors.is(problem, "network"))
+  end)
+
+  it("lets others have their turn after each piece", function()
+    local function look()
+      local order = {}
+      local function reader(name)
+        return function()
+          local stream = open "/bytes/60000"
+          stream:read()
+          lmopt.sleep(0.1) -- for the rest to come
+          repeat
+            local ok, bytes = stream:read()
+            order[#order + 1] = name
+          until not ok or not bytes
+        end
+      end
+      lmopt.gather { reader "a", reader "b" }
+      return table.concat(order)
+    end
+    local text
+    for _ = 1, 20 do -- on a slow machine the rest may come late
+      text = look()
+      if text:find("abababab", 1, true) or text:find("babababa", 1, true) then return end
+    end
+    error(text)
+  end)
+
+  it("may be closed by another task, and has one reader at a time", function()
+    local stream = open "/delay/20"
+    local outcome
+    local reader = lmopt.spawn(function() outcome = table.pack(stream:read()) end)
+    lmopt.sleep(0.02)
+    local ok, problem = pcall(stream.read, stream)
+    assert.is_false(ok)
+    assert.matches("another task waits for a piece", problem)
+    stream:close()
+    reader:await()
+    assert.is_false(outcome[1])
+    assert.is_true(errors.is(outcome[2], "cancelled"))
+    stream:close()
+    stream:close()
+    ok, problem = pcall(stream.read, stream)
+    assert.is_false(ok)
+    assert.matches("this reply was closed", problem)
+  end)
+
+  it("is given up when it is collected, or its task is cancelled", function()
+    for _ = 1, 3 do
+      local stream = open "/trickle/1000/0.05"
+      assert(stream:read())
+    end
+    collectgarbage()
+    collectgarbage()
+    local begun
+    local reader = lmopt.spawn(function()
+      local stream = open "/trickle/1000/0.05"
+      while stream:read() do begun = true end
+    end)
+    while not begun and reader:status() ~= "done" do lmopt.sleep(0.01) end
+    reader:cancel()
+    assert.is_true(errors.is(select(2, pcall(reader.await, reader)), "cancelled"))
+  end)
+end)
+
 describe("requests in tasks", function()
   it("are under way together", function()
     local list = {}
