@@ -1,7 +1,7 @@
 """Model calls through a Python client: calls_peer.py openai|litellm URL CALLS IN_FLIGHT [WARM]
 
 The requests are those of bare_curl.c, and so is what is printed. As many tasks as calls in flight each make one call after
-the other; the clients' defaults are left alone, but for retries, of which there are none.
+the other; the clients' defaults are left alone, but for retries, of which there are none, and for time: a busy machine must not end them.
 """
 import asyncio
 import os
@@ -23,7 +23,7 @@ def messages(number):
 
 def openai_client(url):
     import openai
-    client = openai.AsyncOpenAI(base_url=url, api_key="none", max_retries=0)
+    client = openai.AsyncOpenAI(base_url=url, api_key="none", max_retries=0, timeout=600)
 
     async def ask(number):
         return await client.chat.completions.create(model="load-1", messages=messages(number), temperature=0, max_tokens=100)
@@ -36,7 +36,7 @@ def litellm_client(url):
 
     async def ask(number):
         return await litellm.acompletion(model="openai/load-1", api_base=url, api_key="none", messages=messages(number), temperature=0,
-                                         max_tokens=100, num_retries=0, max_retries=0)
+                                         max_tokens=100, num_retries=0, max_retries=0, timeout=600)
     return ask
 
 
