@@ -702,3 +702,45 @@ describe("the context", function()
     assert.are.equal(root, in_task(core.context))
   end)
 end)
+
+describe("the coroutine of a task", function()
+  local function running() return (coroutine.running()) end
+
+  it("is used again when the task has ended well, and only then", function()
+    local first = in_task(running)
+    assert.are.equal(first, in_task(running))
+    local failed
+    pcall(in_task, function()
+      failed = running()
+      error "no"
+    end)
+    assert.are_not.equal(failed, in_task(running))
+    local several = core.spawn(nil, function() return running(), 2, 3 end)
+    local held = several:await()
+    assert.are_not.equal(held, in_task(running))
+    assert.same({ held, 2, 3 }, { several:await() })
+  end)
+
+  it("brings nothing of the task before", function()
+    local calls = 0
+    in_task(function()
+      debug.sethook(function() calls = calls + 1 end, "l")
+    end)
+    local before = calls
+    assert.is_nil(in_task(function() return debug.gethook() end))
+    assert.are.equal(before, calls)
+  end)
+
+  it("is never that of two tasks at a time", function()
+    local seen = {}
+    for _ = 1, 3 do
+      lmopt.map({ 1, 2, 3, 4, 5, 6, 7, 8 }, function()
+        local co = running()
+        assert.is_nil(seen[co])
+        seen[co] = true
+        lmopt.sleep(0)
+        seen[co] = nil
+      end)
+    end
+  end)
+end)
