@@ -249,28 +249,28 @@ describe("the quick reader", function()
     local strings = { "", "a", "key", "é", "a\\nb", "\\u0041\\ud83d\\ude00", "x\\\\\\\"y", ("long "):rep(9), "\127" }
     local numbers = { "0", "-1", "3.25", "1e3", "-0.0", "12345678901234567890", "0.1", "1E-7" }
     local function make(depth)
-      local kind = random(depth > 4 and 4 or 6)
+      local kind = random(depth > 3 and 4 or 6)
       if kind == 1 then return '"' .. strings[random(#strings)] .. '"' end
       if kind == 2 then return numbers[random(#numbers)] end
       if kind == 3 then return ({ "true", "false", "null" })[random(3)] end
       if kind == 4 then return random(2) == 1 and "[]" or "{ }" end
       local parts = {}
-      for i = 1, random(kind == 5 and 5 or 20) do
+      for i = 1, random(kind == 5 and 4 or 6) do
         parts[i] = (kind == 5 and "" or '"' .. strings[random(#strings)] .. i .. '": ') .. make(depth + 1)
       end
       local inside = table.concat(parts, random(2) == 1 and "," or " ,\n")
       return kind == 5 and "[" .. inside .. "]" or "{" .. inside .. "}"
     end
     local read, signs = 0, '{}[]",:\\u019.eE-+ tn\0\31'
-    for _ = 1, 300 do
+    for _ = 1, 120 do
       local text = make(1)
       assert.is_true(compare(text), text)
-      for _ = 1, 10 do
+      for _ = 1, 5 do
         local at, sign = random(#text), random(#signs)
         local changed = text:sub(1, at - 1) .. signs:sub(sign, sign) .. text:sub(at + random(2) - 1)
         if compare(changed) then read = read + 1 end
       end
     end
-    assert.is_true(read > 300)
+    assert.is_true(read > 50)
   end)
 end)
