@@ -44,11 +44,13 @@ static const char *const tables =
 static const char *const count_triggers =
     "SELECT count(*) FROM sqlite_schema WHERE type = 'trigger' AND sql NOT IN ('" ADDED "', '" REMOVED "')";
 
+static const char following[] =
+    "SELECT id, reply, seal, usd, used, key FROM replies "
+    "WHERE id > ?1 AND id <= ?1 + ?2 AND size <= 16384 ORDER BY id";
+
 static const char *const texts[LM_CACHE_SQL_COUNT] = {
     [LM_CACHE_FIND] = "SELECT id, reply, seal, usd, used FROM replies WHERE key = ?1",
-    [LM_CACHE_FOLLOWING] =
-        "SELECT id, reply, seal, usd, used, key FROM replies "
-        "WHERE id > ?1 AND id <= ?1 + ?2 AND size <= 16384 ORDER BY id",
+    [LM_CACHE_FOLLOWING] = following,
     [LM_CACHE_BEGIN] = "BEGIN IMMEDIATE",
     [LM_CACHE_COMMIT] = "COMMIT",
     /* The first reply stays: what other processes have seen is what later ones see. */
