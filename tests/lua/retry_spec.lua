@@ -283,6 +283,18 @@ describe("a queue", function()
     assert.is_true(task.now() - started >= 0.45)
   end)
 
+  it("keeps to tokens a minute, by what replies say that they used", function()
+    local steps, list = {}, {}
+    for i = 1, 4 do
+      steps[i], list[i] = good(), i
+      steps[i].body.usage = { prompt_tokens = 90, completion_tokens = 10 }
+    end
+    script(steps)
+    local handle, started = model { tpm = 60 * 200 }, task.now() -- 200 at once, then 200 in a second
+    lmopt.map(list, function() handle "hello" end)
+    assert.is_true(task.now() - started >= 0.9) -- 400 in all
+  end)
+
   it("is left by those who are cancelled in it, and they have spent nothing", function()
     lmopt.configure { concurrency = 1, budget = { calls = 100 } }
     script { { delay = 0.3, body = good().body }, good() }
