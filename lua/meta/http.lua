@@ -16,7 +16,9 @@ local http = {}
 
 ---@class lmopt.HttpReply
 ---@field status integer
----@field headers table<string, string> names in lower case; repeated ones joined by ", "
+---@field headers table<string, string> names in lower case; repeated ones joined by ", ". Made when it is first read: `pairs` and
+---  `next` of a reply do not see it before
+---@field header_lines string the headers as received
 ---@field body string decompressed
 ---@field seconds number from submission to the last byte
 

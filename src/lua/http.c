@@ -7,7 +7,7 @@
 
 enum { PIECE = 8 * 1024 }; /* bytes that a reader gets at a time: what it does with them is one operation of a step */
 
-static const char stream_type[] = "lmopt.http_stream";
+static const char stream_type[] = "lmopt.http_stream", reply_type[] = "lmopt.http_reply";
 
 static char lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c; }
 
@@ -34,9 +34,9 @@ static void push_header(lua_State *L, const char *line, size_t size) {
   lua_rawset(L, -3);
 }
 
-static void push_headers(lua_State *L, const lm_buffer *headers) {
+static void push_headers(lua_State *L, const char *line, size_t size_of_all) {
+  const char *end = line + size_of_all;
   lua_newtable(L);
-  const char *line = lm_buffer_text(headers), *end = line + headers->size;
   while (line < end) {
     const char *stop = memchr(line, '\n', (size_t)(end - line));
     if (!stop) stop = end;
@@ -47,13 +47,29 @@ static void push_headers(lua_State *L, const lm_buffer *headers) {
   }
 }
 
+/* __index of a reply: hardly anybody looks at the headers of one that is good, so their table is made when somebody does. */
+static int l_make_headers(lua_State *L) {
+  size_t size;
+  if (lua_type(L, 2) != LUA_TSTRING || strcmp(lua_tostring(L, 2), "headers") != 0) return 0;
+  lua_pushliteral(L, "header_lines");
+  lua_rawget(L, 1);
+  const char *lines = lua_tolstring(L, -1, &size);
+  if (!lines) return 0;
+  push_headers(L, lines, size);
+  lua_pushliteral(L, "headers");
+  lua_pushvalue(L, -2);
+  lua_rawset(L, 1);
+  return 1;
+}
+
 void lm_http_push_reply(lua_State *L, const lm_http_reply *reply) {
   luaL_checkstack(L, 8, NULL);
   lua_createtable(L, 0, 4);
+  luaL_setmetatable(L, reply_type);
   lua_pushinteger(L, reply->code);
   lua_setfield(L, -2, "status");
-  push_headers(L, &reply->headers);
-  lua_setfield(L, -2, "headers");
+  lua_pushlstring(L, lm_buffer_text(&reply->headers), reply->headers.size);
+  lua_setfield(L, -2, "header_lines");
   lua_pushlstring(L, lm_buffer_text(&reply->body), reply->body.size);
   lua_setfield(L, -2, "body");
   lua_pushnumber(L, reply->seconds);
@@ -165,7 +181,8 @@ static int l_head(lua_State *L) {
   lua_createtable(L, 0, 2);
   lua_pushinteger(L, code);
   lua_setfield(L, -2, "status");
-  push_headers(L, op->call ? lm_transport_headers(op->call) : &op->reply->headers);
+  const lm_buffer *headers = op->call ? lm_transport_headers(op->call) : &op->reply->headers;
+  push_headers(L, lm_buffer_text(headers), headers->size);
   lua_setfield(L, -2, "headers");
   return 1;
 }
@@ -186,6 +203,9 @@ static int l_collect(lua_State *L) {
 int lm_open_http(lua_State *L) {
   static const luaL_Reg functions[] = {{"request", l_request}, {"open", l_open}, {NULL, NULL}};
   static const luaL_Reg methods[] = {{"read", l_read}, {"head", l_head}, {"close", l_close}, {NULL, NULL}};
+  luaL_newmetatable(L, reply_type);
+  lua_pushcfunction(L, l_make_headers);
+  lua_setfield(L, -2, "__index");
   luaL_newmetatable(L, stream_type);
   lua_pushcfunction(L, l_collect);
   lua_setfield(L, -2, "__gc");
@@ -193,7 +213,7 @@ int lm_open_http(lua_State *L) {
   lua_setfield(L, -2, "__close");
   luaL_newlib(L, methods);
   lua_setfield(L, -2, "__index");
-  lua_pop(L, 1);
+  lua_pop(L, 2);
   luaL_newlib(L, functions);
   return 1;
 }
