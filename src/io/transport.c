@@ -102,15 +102,31 @@ void lm_http_reply_free(lm_http_reply *reply) {
   if (reply->body.allocator) lm_buffer_free(&reply->body);
 }
 
-static CURL *take_easy(lm_transport *t) { return t->pooled > 0 ? t->pool[--t->pooled] : t->curl.easy_init(); }
+/* Returns NULL, and frees the handle, when there is no memory. */
+static CURL *dress(const lm_transport *t, CURL *easy) {
+  if (!easy || lm_transport_dress(t, easy)) return easy;
+  t->curl.easy_cleanup(easy);
+  return NULL;
+}
 
-static void give_easy(lm_transport *t, CURL *easy) {
+static CURL *take_easy(lm_transport *t) { return t->pooled > 0 ? t->pool[--t->pooled] : dress(t, t->curl.easy_init()); }
+
+/*
+** A handle keeps its connections and its memory, and forgets keys and bodies. Only between plain calls that end well it
+** keeps its options, too: what is set anew for each of those is all that they differ in.
+*/
+static void give_easy(lm_transport *t, CURL *easy, bool keeps_options) {
   if (t->pooled == LM_TRANSPORT_POOL_SIZE) {
     t->curl.easy_cleanup(easy);
     return;
   }
-  t->curl.easy_reset(easy); /* keeps its connections and its memory, forgets keys and bodies */
-  t->pool[t->pooled++] = easy;
+  if (keeps_options) {
+    lm_transport_forget(t, easy);
+  } else {
+    t->curl.easy_reset(easy);
+    easy = dress(t, easy);
+  }
+  if (easy) t->pool[t->pooled++] = easy;
 }
 
 /* Frees a call but for its reply. */
@@ -118,7 +134,7 @@ static void free_call(lm_http_call *call) {
   lm_transport *t = call->transport;
   if (call->added) t->curl.multi_remove_handle(t->multi, call->easy);
   if (t->waiting == call) t->waiting = call->previous;
-  if (call->easy) give_easy(t, call->easy);
+  if (call->easy) give_easy(t, call->easy, call->plain && call->well);
   t->curl.slist_free_all(call->headers);
   lm_free(t->allocator, call->body);
   if (call->previous)
@@ -175,6 +191,7 @@ lmopt_status lm_transport_submit(lm_transport *t, const lm_http_request *request
 
 static void finish(lm_http_call *call, CURLcode code) {
   lm_transport_conclude(call, code);
+  call->well = code == CURLE_OK;
   lm_http_reply reply = call->reply;
   void (*done)(void *, lm_http_reply *) = call->done;
   void *userdata = call->userdata;

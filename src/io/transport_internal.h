@@ -11,7 +11,7 @@
 #include "io/transport.h"
 #include "io/trust.h"
 
-enum { LM_TRANSPORT_POOL_SIZE = 512 }; /* idle easy handles kept for reuse */
+enum { LM_TRANSPORT_POOL_SIZE = 512 }; /* idle easy handles kept for reuse, dressed */
 
 struct lm_transport {
   const lm_allocator *allocator;
@@ -40,12 +40,15 @@ struct lm_http_call {
   void *userdata;
   CURL *easy;
   bool added; /* to the multi handle */
+  bool plain; /* a POST with a body: what nearly all calls are */
+  bool well;  /* ended well */
   struct curl_slist *headers;
   char *body;
   bool asked;       /* libcurl has begun to send it, */
   long sent_before; /* and had sent so many bytes before */
   char where[300];  /* "host:port" for messages */
   double submitted, connect_timeout, first_byte_timeout, idle_timeout, timeout;
+  bool answered;                    /* the reply has begun */
   double heard;                     /* when the last piece of the reply came; 0: none yet */
   bool quiet;                       /* silent for too long */
   void (*received)(void *userdata); /* its body is given piece by piece, unless its status is no 2xx */
@@ -61,6 +64,10 @@ struct lm_http_call {
 
 /* Checks the request, and makes the call's easy handle; what it made is the call's, also when it fails. */
 lmopt_status lm_transport_prepare(lm_http_call *call, const lm_http_request *request, lm_error *e);
+/* Sets the options that are the same for every call, on a fresh handle; false: no memory. */
+bool lm_transport_dress(const lm_transport *t, CURL *easy);
+/* Takes what belongs to a plain call out of its handle. The other options stay: each plain call sets them. */
+void lm_transport_forget(const lm_transport *t, CURL *easy);
 
 /* --- transport_reply.c --- */
 

@@ -85,6 +85,7 @@ lm_bytes lm_transport_received(const lm_http_call *call) {
 
 int lm_transport_code(const lm_http_call *call) {
   long code = 0;
+  if (!call->answered) return 0; /* the handle may still tell of the call before */
   call->transport->curl.easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &code);
   return (int)code;
 }
@@ -110,6 +111,7 @@ size_t lm_transport_receive_header(char *bytes, size_t one, size_t size, void *u
   lm_http_call *call = userdata;
   hear(call);
   if (size >= 5 && strncasecmp(bytes, "HTTP/", 5) == 0) {
+    call->answered = true;
     lm_buffer_clear(&call->reply.headers); /* of a 100 Continue, say: only the last response counts */
     return size * one;
   }

@@ -119,28 +119,44 @@ static void set_method(lm_http_call *call, const lm_http_request *request) {
   }
 }
 
-/* Only memory can be short here: the URL was checked. */
-static bool set_options(lm_http_call *call, const lm_http_request *request) {
-  const lm_curl *curl = &call->transport->curl;
-  CURL *easy = call->easy;
+/* Only memory can be short here, and below: the URL was checked. */
+bool lm_transport_dress(const lm_transport *t, CURL *easy) {
+  const lm_curl *curl = &t->curl;
   set_safety(curl, easy);
+  curl->easy_setopt(easy, CURLOPT_WRITEFUNCTION, lm_transport_receive_body);
+  curl->easy_setopt(easy, CURLOPT_HEADERFUNCTION, lm_transport_receive_header);
+  curl->easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+  curl->easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+  return lm_trust_apply(&t->trust, curl, easy) &&
+         curl->easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "gzip") == CURLE_OK &&
+         curl->easy_setopt(easy, CURLOPT_USERAGENT, "lmopt/" LMOPT_VERSION) == CURLE_OK;
+}
+
+void lm_transport_forget(const lm_transport *t, CURL *easy) {
+  const lm_curl *curl = &t->curl;
+  curl->easy_setopt(easy, CURLOPT_ERRORBUFFER, (char *)NULL);
+  curl->easy_setopt(easy, CURLOPT_HTTPHEADER, (struct curl_slist *)NULL);
+  curl->easy_setopt(easy, CURLOPT_POSTFIELDS, (char *)NULL);
+}
+
+static bool set_options(lm_http_call *call, const lm_http_request *request) {
+  const lm_transport *t = call->transport;
+  const lm_curl *curl = &t->curl;
+  CURL *easy = call->easy;
+  if (!call->plain) {
+    curl->easy_reset(easy);
+    if (!lm_transport_dress(t, easy)) return false;
+  }
   set_method(call, request);
   curl->easy_setopt(easy, CURLOPT_ERRORBUFFER, call->reason);
   curl->easy_setopt(easy, CURLOPT_PRIVATE, call);
-  curl->easy_setopt(easy, CURLOPT_WRITEFUNCTION, lm_transport_receive_body);
   curl->easy_setopt(easy, CURLOPT_WRITEDATA, call);
-  curl->easy_setopt(easy, CURLOPT_HEADERFUNCTION, lm_transport_receive_header);
   curl->easy_setopt(easy, CURLOPT_HEADERDATA, call);
-  curl->easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
   curl->easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, milliseconds(call->connect_timeout));
   curl->easy_setopt(easy, CURLOPT_TIMEOUT_MS, milliseconds(call->timeout));
-  curl->easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
   /* Over TLS one connection may serve all calls to a host: wait and see before opening a second. */
-  if (strncasecmp(request->url, "https", 5) == 0) curl->easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
-  return lm_trust_apply(&call->transport->trust, curl, easy) &&
-         curl->easy_setopt(easy, CURLOPT_URL, request->url) == CURLE_OK &&
-         curl->easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "gzip") == CURLE_OK &&
-         curl->easy_setopt(easy, CURLOPT_USERAGENT, "lmopt/" LMOPT_VERSION) == CURLE_OK &&
+  curl->easy_setopt(easy, CURLOPT_PIPEWAIT, strncasecmp(request->url, "https", 5) == 0 ? 1L : 0L);
+  return curl->easy_setopt(easy, CURLOPT_URL, request->url) == CURLE_OK &&
          curl->easy_setopt(easy, CURLOPT_HTTPHEADER, call->headers) == CURLE_OK;
 }
 
@@ -160,5 +176,6 @@ lmopt_status lm_transport_prepare(lm_http_call *call, const lm_http_request *req
     call->body = lm_copy_bytes(call->transport->allocator, request->body, request->body_size);
     if (!call->body) return lm_fail_memory(e);
   }
+  call->plain = request->body && (!request->method || strcmp(request->method, "POST") == 0);
   return set_options(call, request) ? LMOPT_OK : lm_fail_memory(e);
 }

@@ -84,8 +84,7 @@ static lm_transport *open_transport(void) {
   return t;
 }
 
-static outcome call(const char *base, const char *path, lm_http_request request) {
-  lm_transport *t = open_transport();
+static outcome call_over(lm_transport *t, const char *base, const char *path, lm_http_request request) {
   outcome o = {0};
   char url[200];
   lm_http_call *started;
@@ -102,6 +101,12 @@ static outcome call(const char *base, const char *path, lm_http_request request)
   while (!o.done && lm_clock_monotonic() - begun < 20) lm_transport_pump(t, 100, -1, 0);
   assert_true(o.done);
   assert_int_equal(lm_transport_in_flight(t), 0);
+  return o;
+}
+
+static outcome call(const char *base, const char *path, lm_http_request request) {
+  lm_transport *t = open_transport();
+  outcome o = call_over(t, base, path, request);
   lm_transport_free(t);
   return o;
 }
@@ -150,6 +155,31 @@ static void test_replies(void **state) {
   o = call(s->base, "/bytes/3000000", (lm_http_request){0});
   assert_int_equal(o.reply.body.size, 3000000);
   lm_http_reply_free(&o.reply);
+}
+
+/* Calls one after the other use one handle: nothing of a call is left in the next. */
+static void test_forgets(void **state) {
+  const server *s = *state;
+  static const char *const key[] = {"X-Key: sesame"};
+  static const char *const methods[] = {"POST", "POST", "GET", "POST", "PUT", "DELETE", "POST", "POST", "HEAD", "POST"};
+  static const char *const bodies[] = {"one", "two", NULL, "three", "four", NULL, NULL, "too long", NULL, "five"};
+  lm_transport *t = open_transport();
+  for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
+    lm_http_request request = {.method = methods[i], .body = bodies[i], .headers = key, .header_count = i % 4 == 0};
+    request.body_size = bodies[i] ? strlen(bodies[i]) : 0;
+    if (i == 7) request.response_limit = 10; /* it fails */
+    outcome o = call_over(t, s->base, "/echo", request);
+    char method[40], body[40];
+    snprintf(method, sizeof method, "\"method\": \"%s\"", methods[i]);
+    snprintf(body, sizeof body, "\"body\": \"%s\"", bodies[i] ? bodies[i] : "");
+    assert_int_equal(o.reply.status, i == 7 ? LMOPT_LIMIT : LMOPT_OK);
+    if (i < 7 || i == 9) assert_true(has(&o, method) && has(&o, body) && has(&o, "sesame") == (i % 4 == 0));
+    lm_http_reply_free(&o.reply);
+  }
+  outcome o = call_over(t, "http://127.0.0.1:9", "/", (lm_http_request){.body = ""});
+  assert_int_equal(o.reply.code, 0); /* not that of the call before */
+  lm_http_reply_free(&o.reply);
+  lm_transport_free(t);
 }
 
 static void test_no_redirects(void **state) {
@@ -563,6 +593,7 @@ int main(void) {
       cmocka_unit_test(test_many),    cmocka_unit_test(test_cancel),          cmocka_unit_test(test_wake),
       cmocka_unit_test(test_budget),  cmocka_unit_test(test_callbacks),       cmocka_unit_test(test_no_library),
       cmocka_unit_test(test_pieces),  cmocka_unit_test(test_limit_of_pieces), cmocka_unit_test(test_unread),
+      cmocka_unit_test(test_forgets),
   };
   return cmocka_run_group_tests(tests, start_server, stop_server);
 }
