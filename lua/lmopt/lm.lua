@@ -462,7 +462,7 @@ local function call_over_network(handle, secret, input, context, sink)
   end
   local attempt <close> = setmetatable({ handle = handle, input = input }, Attempt) -- luacheck: ignore
   local reply, id, text = client.call(handle, provider, make_request(handle, input, provider), sample, secret, sink)
-  if entries and id then recall.note(entries, name, id, #text) end
+  if name and id then recall.note(entries, name, id, #text) end
   return reply
 end
 

@@ -10,18 +10,25 @@ local M = {}
 
 local MOST_BYTES = 32 * 1024 * 1024 -- of all memos; then they begin anew
 
-local identity = core.identity
-local memos = setmetatable({}, { __mode = "k" }) -- handle -> memo
+local recall = core.recall
+local memos = setmetatable({}, { __mode = "k" }) -- store -> handle -> memo
 local bytes = 0
+
+-- An entry is a list: one short piece of memory for each hit, and for the collector. These are its places after the key
+-- of the cache; that and the stamp are for core.recall.
+local STAMP <const>, TEXT <const>, FINISH_REASON <const>, MODEL <const> = 2, 3, 4, 5
+local PROMPT_TOKENS <const>, COMPLETION_TOKENS <const>, CACHED_TOKENS <const>, REASONING_TOKENS <const> = 6, 7, 8, 9
+local USD <const>, SECONDS <const>, EXTRAS <const> = 10, 11, 12
 
 ---@class lmopt.Memo
 ---@field provider table
 ---@field limited boolean whether a budget limits the length of replies
 ---@field entries table<string, table> by the identity of what was given
 
-local function new_memo(handle, provider, limited)
+local function new_memo(store, handle, provider, limited)
   local memo = { provider = provider, limited = limited, entries = {} }
-  memos[handle] = memo
+  local of_store = memos[store] or setmetatable({}, { __mode = "k" })
+  memos[store], of_store[handle] = of_store, memo
   return memo
 end
 
@@ -29,14 +36,50 @@ local STANDARD = { text = true, finish_reason = true, model = true, cached = tru
 
 -- What a reply has besides what every reply has; false: nothing.
 local function find_extras(reply)
-  local extras = { usage = {} }
-  for name in pairs(reply) do
-    if not STANDARD[name] then extras[#extras + 1] = name end
+  local extras, used = {}, {}
+  for name, value in pairs(reply) do
+    if not STANDARD[name] then extras[name] = value end
   end
-  for _, name in ipairs(usage.DETAILS) do
-    if reply.usage[name] then extras.usage[#extras.usage + 1] = name end
+  for _, name in ipairs(usage.DETAILS) do used[name] = reply.usage[name] end
+  return (next(extras) ~= nil or next(used) ~= nil) and { reply = extras, usage = used }
+end
+
+local function fill(entry, reply, stamp)
+  local used = reply.usage
+  entry[STAMP], entry[EXTRAS] = stamp, find_extras(reply)
+  entry[TEXT], entry[FINISH_REASON], entry[MODEL] = reply.text, reply.finish_reason, reply.model
+  entry[PROMPT_TOKENS], entry[COMPLETION_TOKENS] = used.prompt_tokens, used.completion_tokens
+  entry[CACHED_TOKENS], entry[REASONING_TOKENS] = used.cached_tokens, used.reasoning_tokens
+  entry[USD], entry[SECONDS] = used.usd, used.seconds
+end
+
+-- The reply of an entry, as replies.mark_cached makes it.
+local function make_reply(entry)
+  local usd, extras = entry[USD], entry[EXTRAS]
+  local reply = {
+    text = entry[TEXT],
+    finish_reason = entry[FINISH_REASON],
+    model = entry[MODEL],
+    cached = true,
+    usage = {
+      calls = 1,
+      cached = 1,
+      prompt_tokens = entry[PROMPT_TOKENS],
+      completion_tokens = entry[COMPLETION_TOKENS],
+      cached_tokens = entry[CACHED_TOKENS],
+      reasoning_tokens = entry[REASONING_TOKENS],
+      usd = usd,
+      seconds = entry[SECONDS],
+      billed_usd = 0.0,
+      waited_seconds = 0.0,
+      saved_usd = usd,
+    },
+  }
+  if extras then
+    for name, value in pairs(extras.reply) do reply[name] = replies.copy(value) end
+    for name, value in pairs(extras.usage) do reply.usage[name] = value end
   end
-  return (#extras > 0 or #extras.usage > 0) and extras
+  return reply
 end
 
 --- Looks for a reply.
@@ -46,24 +89,23 @@ end
 ---@param input string|table what the handle is called with
 ---@param store lmopt.CacheFile
 ---@return table|nil reply a copy
----@return table|nil entries where a reply may be noted that is got the long way; nil: it can't be
----@return string|nil name under this name
+---@return table|nil entries where a reply may be noted that is got the long way
+---@return string|nil name under this name; nil: it can't be
 function M.find(handle, provider, limited, input, store)
-  local name = identity(input)
-  if not name then return nil end
-  local memo = memos[handle]
-  if not memo or memo.provider ~= provider or memo.limited ~= limited then memo = new_memo(handle, provider, limited) end
+  local of_store = memos[store]
+  local memo = of_store and of_store[handle]
+  if not memo or memo.provider ~= provider or memo.limited ~= limited then
+    memo = new_memo(store, handle, provider, limited)
+  end
   local entries = memo.entries
-  local entry = entries[name]
-  local known = entry and entry.text
-  local text = entry and store:get(entry.id, known)
-  if not text then return nil, entries, name end
-  if text ~= known then
+  local entry, name, text, stamp = recall(store, entries, input)
+  if not entry then return nil, entries, name end
+  if text then
     local ok, reply = pcall(replies.read, text)
     if not ok then return nil, entries, name end -- the long way says what is wrong
-    entry.text, entry.reply, entry.extras = text, replies.mark_cached(reply, 0.0), find_extras(reply)
+    fill(entry, reply, stamp)
   end
-  return replies.copy(entry.reply, entry.extras)
+  return make_reply(entry)
 end
 
 --- Notes where the reply to what the caller gave is.
@@ -73,13 +115,13 @@ end
 ---@param size integer of the reply's text
 function M.note(entries, name, id, size)
   if entries[name] then return end
-  bytes = bytes + 2 * size + 600 -- about what an entry takes with its decoded reply
+  bytes = bytes + size + 400 -- about what an entry takes with its reply
   if bytes > MOST_BYTES then
-    for handle in pairs(memos) do memos[handle] = nil end
+    for store in pairs(memos) do memos[store] = nil end
     bytes = 0
     return
   end
-  entries[name] = { id = id }
+  entries[name] = { id, false, false, false, false, false, false, false, false, false, false, false } -- in its final size
 end
 
 return M

@@ -52,12 +52,15 @@ function M.write(handle, made, seconds, key)
   return text
 end
 
+--- A copy of a value, and of all tables in it.
 local function copy(value)
   if type(value) ~= "table" then return value end
   local made = {}
   for name, item in pairs(value) do made[name] = copy(item) end
   return made
 end
+
+M.copy = copy
 
 local function mentions(value, key)
   if type(value) == "string" then return value:find(key, 1, true) ~= nil end
@@ -132,38 +135,6 @@ function M.mark_cached(reply, waited)
   used.billed_usd, used.waited_seconds, used.saved_usd = 0.0, waited, used.usd
   reply.cached = true
   return reply
-end
-
---- A copy of a reply that was marked as cached.
----@param reply table
----@param extras table|false the names of what it has besides what every reply has; in `usage`, what its usage has
----@return table
-function M.copy(reply, extras)
-  local used = reply.usage
-  local made = {
-    text = reply.text,
-    finish_reason = reply.finish_reason,
-    model = reply.model,
-    cached = true,
-    usage = {
-      calls = 1,
-      cached = 1,
-      prompt_tokens = used.prompt_tokens,
-      completion_tokens = used.completion_tokens,
-      cached_tokens = used.cached_tokens,
-      reasoning_tokens = used.reasoning_tokens,
-      usd = used.usd,
-      seconds = used.seconds,
-      billed_usd = 0.0,
-      waited_seconds = 0.0,
-      saved_usd = used.usd,
-    },
-  }
-  if extras then
-    for _, name in ipairs(extras) do made[name] = copy(reply[name]) end
-    for _, name in ipairs(extras.usage) do made.usage[name] = used[name] end
-  end
-  return made
 end
 
 return M

@@ -23,6 +23,16 @@ function cache.key(...) end
 ---@return string? identity 32 bytes; nil: no plain data (functions, tables with metatables other than lmopt.array's, ...)
 function cache.identity(value) end
 
+---The entry of a value, by its identity, where the cache has the reply that it is about.
+---@param store lmopt.CacheFile
+---@param entries table<string, table> by identity: { key, stamp, ... }
+---@param value any
+---@return table? entry nil: not known, or the cache has no reply
+---@return string? identity nil: no plain data
+---@return string? text of the reply, where it may be another one than that of the entry's stamp
+---@return integer? stamp of the text
+function cache.recall(store, entries, value) end
+
 ---Makes a task that is nobody's child, so that it outlives who made it.
 ---@param context table
 ---@param fn function
@@ -40,9 +50,8 @@ function cache.can_wait() end
 function Cache:open() end
 
 ---@param key string
----@param known string? a text that it may be: where it is the same, this very one is returned, and nothing is copied
 ---@return string? text
-function Cache:get(key, known) end
+function Cache:get(key) end
 
 ---Keeps a reply. It is written with the others of this step, before anybody who sleeps for 0 seconds goes on.
 ---@param key string

@@ -150,7 +150,7 @@ static void read_ahead(lm_cache *c, long long row) {
   c->last_row += c->ahead;
 }
 
-static const char *find_in_file(lm_cache *c, const lm_cache_key *key, size_t *size) {
+static const char *find_in_file(lm_cache *c, const lm_cache_key *key, size_t *size, long long *stamp) {
   int result;
   sqlite3_stmt *find = lm_cache_prepare(c, LM_CACHE_FIND, &result);
   if (!find) {
@@ -170,7 +170,10 @@ static const char *find_in_file(lm_cache *c, const lm_cache_key *key, size_t *si
     used = sqlite3_column_double(find, 4);
     broken = !stored;
     if (stored) text = keep(c, key, usd, stored, *size);
-    if (text && text != c->spare) read_ahead(c, row); /* under the same lock */
+    if (text && text != c->spare) {
+      *stamp = c->memory.stamps;
+      read_ahead(c, row); /* under the same lock */
+    }
   }
   sqlite3_reset(find);
   sqlite3_clear_bindings(find);
@@ -188,10 +191,11 @@ static const char *find_in_file(lm_cache *c, const lm_cache_key *key, size_t *si
   return text;
 }
 
-void lm_cache_get(lm_cache *c, const lm_cache_key *key, const char **text, size_t *size) {
+void lm_cache_get(lm_cache *c, const lm_cache_key *key, const char **text, size_t *size, long long *stamp) {
   lm_cache_entry *entry = lm_cache_memory_get(&c->memory, key);
   *text = NULL;
   *size = 0;
+  *stamp = 0;
   if (entry) {
     if (entry->row) {
       const long long row = entry->row;
@@ -200,10 +204,11 @@ void lm_cache_get(lm_cache *c, const lm_cache_key *key, const char **text, size_
     }
     *text = entry->text;
     *size = entry->size;
+    *stamp = entry->stamp;
     c->hits++;
     c->saved_usd += entry->usd;
   } else if (has_file(c, false)) {
-    *text = find_in_file(c, key, size);
+    *text = find_in_file(c, key, size, stamp);
   }
 }
 

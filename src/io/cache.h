@@ -56,8 +56,11 @@ void lm_cache_free(lm_cache *c); /* flushes; NULL is a no-op */
 */
 lmopt_status lm_cache_open(lm_cache *c, lm_error *e);
 
-/* *text NULL: not there. */
-void lm_cache_get(lm_cache *c, const lm_cache_key *key, const char **text, size_t *size);
+/*
+** *text NULL: not there. The same *stamp again, from this cache, means the same
+** text again; 0: nothing is known of it.
+*/
+void lm_cache_get(lm_cache *c, const lm_cache_key *key, const char **text, size_t *size, long long *stamp);
 
 /* The text is valid UTF-8 without zero bytes. Without memory it is not kept. */
 void lm_cache_put(lm_cache *c, const lm_cache_key *key, const char *model, double usd, const char *text, size_t size);

@@ -17,7 +17,9 @@ void lm_cache_memory_free(lm_cache_memory *m) {
     lm_free(m->allocator, entry);
   }
   lm_free(m->allocator, m->buckets);
+  const long long stamps = m->stamps;
   lm_cache_memory_init(m, m->allocator, m->limit);
+  m->stamps = stamps;
 }
 
 static size_t bucket_of(const lm_cache_key *key, size_t bucket_count) {
@@ -96,6 +98,7 @@ lm_cache_entry *lm_cache_memory_put(lm_cache_memory *m, const lm_cache_key *key,
   entry->key = *key;
   entry->usd = usd;
   entry->row = 0;
+  entry->stamp = ++m->stamps;
   entry->size = size;
   memcpy(entry->text, text, size);
   entry->text[size] = '\0';

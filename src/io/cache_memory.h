@@ -19,9 +19,10 @@ struct lm_cache_entry {
   lm_cache_entry *next;          /* in its bucket */
   lm_cache_entry *newer, *older; /* in the order of use */
   lm_cache_key key;
-  double usd;    /* what it cost when it was made */
-  long long row; /* in the file, where its use has not been noted yet; 0: nothing is to be noted */
-  double used;   /* with a row: what the file says of its last use */
+  double usd;      /* what it cost when it was made */
+  long long stamp; /* of this text: no other one of this memory has had it, or is going to */
+  long long row;   /* in the file, where its use has not been noted yet; 0: nothing is to be noted */
+  double used;     /* with a row: what the file says of its last use */
   size_t size;
   char text[]; /* followed by a zero */
 };
@@ -31,6 +32,7 @@ typedef struct lm_cache_memory {
   lm_cache_entry **buckets;
   size_t bucket_count, count; /* bucket_count is a power of two, or 0 */
   size_t bytes, limit;
+  long long stamps; /* the last one */
   lm_cache_entry *newest, *oldest;
 } lm_cache_memory;
 

@@ -176,24 +176,63 @@ static int l_identity(lua_State *L) {
 
 /* --- replies --- */
 
-/* get(key, known) -> text or nil; where it is the same as the text `known`, that one, and nothing is copied */
-static int l_get(lua_State *L) {
-  lm_cache *cache = to_cache(L);
-  lm_cache_key key = to_key(L, 2);
+/* The reply of the key at `index`, from the cache at 1; NULL: there is none. */
+static const char *get_reply(lua_State *L, lm_cache *cache, int index, size_t *size, long long *stamp) {
+  const lm_cache_key key = to_key(L, index);
   const char *text;
-  size_t size;
-  luaL_checkstack(L, 2, NULL);
-  lm_cache_get(cache, &key, &text, &size);
-  if (!text) return 0;
+  lm_cache_get(cache, &key, &text, size, stamp);
   box *b = lua_touserdata(L, 1);
-  if (b->in_file) b->resource.tick = tick_cache; /* the use of it is going to be noted */
-  size_t known_size;
-  const char *known = lua_type(L, 3) == LUA_TSTRING ? lua_tolstring(L, 3, &known_size) : NULL;
-  if (known && known_size == size && memcmp(known, text, size) == 0)
-    lua_settop(L, 3);
-  else
-    lua_pushlstring(L, text, size);
+  if (text && b->in_file) b->resource.tick = tick_cache; /* the use of it is going to be noted */
+  return text;
+}
+
+/* get(key) -> text or nil */
+static int l_get(lua_State *L) {
+  size_t size;
+  long long stamp;
+  const char *text = get_reply(L, to_cache(L), 2, &size, &stamp);
+  if (!text) return 0;
+  luaL_checkstack(L, 1, NULL);
+  lua_pushlstring(L, text, size);
   return 1;
+}
+
+/*
+** recall(cache, entries, value) -> entry, identity, text, stamp
+**
+** The entry of `entries` under the identity of a value: { key, stamp, ... }. One
+** function for all of it, since every hit comes by here.
+*/
+static int l_recall(lua_State *L) {
+  lm_cache *cache = to_cache(L);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  lua_settop(L, 3);
+  if (!lm_identity_push(L, 3, to_digest(L))) return 0;
+  lua_pushvalue(L, 4);
+  bool known = lua_rawget(L, 2) == LUA_TTABLE;
+  size_t size;
+  long long stamp;
+  const char *text = NULL;
+  if (known) {
+    lua_rawgeti(L, 5, 1);
+    text = get_reply(L, cache, 6, &size, &stamp);
+    lua_pop(L, 1);
+  }
+  if (!text) {
+    lua_pushnil(L);
+    lua_replace(L, 5);
+  }
+  lua_insert(L, 4); /* the entry before its name */
+  if (!text) return 2;
+  lua_rawgeti(L, 4, 2);
+  if (stamp != 0 && lua_isinteger(L, 6) && lua_tointeger(L, 6) == stamp) {
+    lua_pop(L, 1);
+    return 2;
+  }
+  lua_pushlstring(L, text, size);
+  lua_pushinteger(L, (lua_Integer)stamp);
+  lua_remove(L, 6);
+  return 4;
 }
 
 /* put(key, model, usd, text) -> whether it waits to be written */
@@ -340,7 +379,7 @@ int lm_open_cache(lua_State *L) {
       {"can_wait", l_can_wait},
       {NULL, NULL},
   };
-  static const luaL_Reg hashing[] = {{"key", l_key}, {"identity", l_identity}, {NULL, NULL}};
+  static const luaL_Reg hashing[] = {{"key", l_key}, {"identity", l_identity}, {"recall", l_recall}, {NULL, NULL}};
   static const luaL_Reg methods[] = {
       {"open", l_open},   {"get", l_get},     {"put", l_put},     {"forget", l_forget}, {"commit", l_commit},
       {"stats", l_stats}, {"clear", l_clear}, {"close", l_close}, {NULL, NULL},

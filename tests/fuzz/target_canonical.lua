@@ -109,7 +109,7 @@ end
 
 -- --- keys ---
 
-local STORE = { get = function() end }
+local STORE = require("lmopt.core.cache").new {}
 local ROLLOUT = 1
 
 local function body_of(handle, provider, request)

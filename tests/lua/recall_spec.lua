@@ -112,4 +112,29 @@ describe("a reply that is found again", function()
     assert.is_false(model { temperature = 0.5 } "one".cached)
     assert.is_true(model() "one".cached)
   end)
+
+  it("is what the cache has now", function()
+    local store, entries = core.new {}, {}
+    local name, key = identity "asked", core.key "asked"
+    assert.same({ nil, name }, { core.recall(store, entries, "asked") })
+    entries[name] = { key, false }
+    assert.same({ nil, name }, { core.recall(store, entries, "asked") }) -- the cache has none
+    store:put(key, "model", 0, "first")
+    local entry, found, text, stamp = core.recall(store, entries, "asked")
+    assert.same({ entries[name], name, "first" }, { entry, found, text })
+    entry[2] = stamp
+    assert.same({ entry, name }, { core.recall(store, entries, "asked") })
+    store:put(key, "model", 0, "second")
+    assert.equal("second", (select(3, core.recall(store, entries, "asked"))))
+    assert.equal(0, select("#", core.recall(store, entries, print)))
+  end)
+
+  it("is of the cache that is in use", function()
+    local handle = model { name = "two caches" }
+    assert.is_false(handle "in which cache".cached)
+    assert.is_true(handle "in which cache".cached)
+    lmopt.configure { cache = "memory" } -- an empty one
+    assert.is_false(handle "in which cache".cached)
+    assert.is_true(handle "in which cache".cached)
+  end)
 end)

@@ -51,9 +51,19 @@ static const char *get(lm_cache *c, const char *name) {
   lm_cache_key key = key_of(name);
   const char *text;
   size_t size;
-  lm_cache_get(c, &key, &text, &size);
+  long long stamp;
+  lm_cache_get(c, &key, &text, &size, &stamp);
   if (text) assert_int_equal(strlen(text), size);
   return text;
+}
+
+static long long stamp_of(lm_cache *c, const char *name) {
+  lm_cache_key key = key_of(name);
+  const char *text;
+  size_t size;
+  long long stamp;
+  lm_cache_get(c, &key, &text, &size, &stamp);
+  return stamp;
 }
 
 static lm_cache_stats stats_of(bench *b, lm_cache *c) {
@@ -79,6 +89,28 @@ static void test_hash(void **state) {
   static const unsigned char first[4] = {0xce, 0x91, 0xdc, 0x5e};
   assert_true(hash(abc, 1, &b2));
   assert_memory_equal(b2.bytes, first, sizeof first);
+}
+
+static void test_stamps(void **state) {
+  bench *b = *state;
+  lm_cache_options options = {0};
+  lm_cache *c;
+  assert_ok(b, lm_cache_new(&b->allocator, &options, &c, &b->e));
+  assert_int_equal(stamp_of(c, "one"), 0);
+  put(c, "one", "first");
+  put(c, "two", "first");
+  const long long first = stamp_of(c, "one");
+  assert_int_not_equal(first, 0);
+  assert_int_equal(stamp_of(c, "one"), first);
+  assert_int_not_equal(stamp_of(c, "two"), first);
+  put(c, "one", "other");
+  assert_int_not_equal(stamp_of(c, "one"), first);
+  long long entries, bytes;
+  assert_ok(b, lm_cache_clear(c, 0, NULL, &entries, &bytes, &b->e));
+  assert_int_equal(stamp_of(c, "one"), 0);
+  put(c, "one", "third"); /* the first one of an empty memory */
+  assert_int_not_equal(stamp_of(c, "one"), first);
+  lm_cache_free(c);
 }
 
 /* Against the plainest model: a list in the order of use. */
@@ -734,15 +766,13 @@ static void test_no_memory(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_hash),   cmocka_unit_test(test_memory),
-      bench_test(test_without_file), bench_test(test_file),
-      bench_test(test_commits),      bench_test(test_first_files),
-      bench_test(test_read_ahead),   bench_test(test_read_no_more_than_wanted),
-      bench_test(test_eviction),     bench_test(test_processes),
-      bench_test(test_kill),         bench_test(test_fork),
-      bench_test(test_locked),       bench_test(test_full_disk),
-      bench_test(test_refused),      bench_test(test_damage),
-      bench_test(test_set_aside),    bench_test(test_no_memory),
+      bench_test(test_stamps),       cmocka_unit_test(test_hash), cmocka_unit_test(test_memory),
+      bench_test(test_without_file), bench_test(test_file),       bench_test(test_commits),
+      bench_test(test_first_files),  bench_test(test_read_ahead), bench_test(test_read_no_more_than_wanted),
+      bench_test(test_eviction),     bench_test(test_processes),  bench_test(test_kill),
+      bench_test(test_fork),         bench_test(test_locked),     bench_test(test_full_disk),
+      bench_test(test_refused),      bench_test(test_damage),     bench_test(test_set_aside),
+      bench_test(test_no_memory),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
