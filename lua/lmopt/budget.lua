@@ -67,7 +67,8 @@ end
 ---@return number
 function M.deadline(budgets)
   local deadline = math.huge
-  for _, budget in ipairs(budgets or {}) do
+  if not budgets then return deadline end
+  for _, budget in ipairs(budgets) do
     if budget.limit.seconds then deadline = math.min(deadline, budget.began + budget.limit.seconds) end
   end
   return deadline

@@ -85,11 +85,17 @@ end
 
 -- What a call is settled with. What the server does not say counts as the worst case: a budget is not cheated by silence.
 local function settled_cost(handle, reply, worst)
-  local cost = {}
-  for name, value in pairs(reply.usage or {}) do cost[name] = value end
-  cost.calls = 1
-  cost.prompt_tokens = cost.prompt_tokens or worst.prompt_tokens
-  cost.completion_tokens = cost.completion_tokens or worst.completion_tokens
+  local used = reply.usage or {}
+  local cost = {
+    calls = 1,
+    prompt_tokens = used.prompt_tokens or worst.prompt_tokens,
+    completion_tokens = used.completion_tokens or worst.completion_tokens,
+    cached_tokens = used.cached_tokens,
+    reasoning_tokens = used.reasoning_tokens,
+    cache_write_tokens = used.cache_write_tokens,
+    cache_write_1h_tokens = used.cache_write_1h_tokens,
+    usd = used.usd,
+  }
   cost.usd = replies.cost(handle, cost) or 0.0
   return cost
 end
@@ -207,7 +213,7 @@ local function read_response(call, response)
   error((call.provider.error or require("lmopt.providers.support").error)(call.handle, response), 0)
 end
 
--- What the attempts of a call have cost together, or may have.
+-- What the attempts of a call have cost together, or may have: for the recording.
 local function add_paid(call, cost)
   local paid = call.paid
   for name, amount in pairs(paid) do paid[name] = amount + (cost[name] or 0) end
@@ -251,20 +257,21 @@ end
 -- how long to wait before the next attempt.
 local function try(call, billing, again)
   local handle = call.handle
-  local reserve <close> = budget.reserve(call.ledgers, call.worst, handle.name)
-  local place <close> = call.gate:enter(call.tokens, again, call.deadline)
+  local worst = call.worst
+  local reserve <close> = budget.reserve(call.ledgers, worst, handle.name)
+  local place <close> = call.gate:enter(worst.prompt_tokens + worst.completion_tokens, again, call.deadline)
   if not place:wait() then too_late(call) end
   billing.cost = nil -- from here on nobody knows, until there is an answer
   if reserve then reserve.cost = nil end
   local response, read, reply = send_once(call)
   local cost
-  if read then
-    cost = settled_cost(handle, reply, call.worst)
-  elseif errors.is(reply) then
-    cost = failed_cost(response, reply)
+  if not read then
+    cost = errors.is(reply) and failed_cost(response, reply) or nil
+  elseif reserve or not call.alone then -- else nobody asks
+    cost = settled_cost(handle, reply, worst)
   end
   billing.cost = cost
-  add_paid(call, cost or call.worst)
+  if call.taped then add_paid(call, cost or worst) end
   if reserve then reserve.cost = cost end
   if not read then
     if call.sink then response = stream.blame(response, reply) end
@@ -284,7 +291,9 @@ local function exchange(call, billing)
   local again = false
   billing.cost = budget.NOTHING
   call.attempts, call.lost_usd = 0, 0.0
-  call.paid = { calls = 0, prompt_tokens = 0, completion_tokens = 0, cached_tokens = 0, reasoning_tokens = 0, usd = 0.0 }
+  if call.taped then
+    call.paid = { calls = 0, prompt_tokens = 0, completion_tokens = 0, cached_tokens = 0, reasoning_tokens = 0, usd = 0.0 }
+  end
   while true do
     call.attempts = call.attempts + 1
     local text, cost_or_wait, seconds = try(call, billing, again)
@@ -319,16 +328,17 @@ local function id_of(handle, provider, message, rollout, key)
   return cache.key(handle.provider, endpoint, provider.api_version or "", message.body, rollout), endpoint
 end
 
-local function new_call(handle, provider, request, message, sample, secret, own, sink)
+-- `alone`: nobody but the caller gets to know of it.
+local function new_call(handle, provider, request, message, sample, secret, own, sink, alone)
   local worst = client.worst_cost(handle, request, message)
   local now = task.now()
   local seconds = sample.deadline or handle.deadline
   local run_deadline = budget.deadline(own)
   return {
     handle = handle, provider = provider, request = request, message = message, key = secret.key, gate = secret.gate,
-    ledgers = own, worst = worst, tokens = worst.prompt_tokens + worst.completion_tokens, started = now,
-    run_deadline = run_deadline, deadline = math.min(run_deadline, seconds and now + seconds or math.huge),
-    attempts = 1, lost_usd = 0.0, sink = sink,
+    ledgers = own, worst = worst, started = now, run_deadline = run_deadline,
+    deadline = seconds and math.min(run_deadline, now + seconds) or run_deadline,
+    attempts = 1, lost_usd = 0.0, sink = sink, alone = alone, taped = tape and true,
   }
 end
 
@@ -338,6 +348,12 @@ local function read_kept(store, id, text)
   if ok then return reply end
   if store then store:forget(id) end
   error(reply, 0)
+end
+
+-- Sends where nobody keeps the reply.
+local function ask_alone(call)
+  local reply = redact.call(call.key, exchange, call, { cost = nil })
+  return replies.mark_sent(reply, call.attempts, call.lost_usd, task.now() - call.started)
 end
 
 -- Gets the reply to a call: from the journal, the cache, a call in flight, or by sending.
@@ -372,7 +388,7 @@ local function ask(call, id, store, journal)
   else
     text = send()
   end
-  local reply = call.alone and text or read_kept(store, id, text)
+  local reply = read_kept(store, id, text)
   local waited = task.now() - call.started
   if was_sent then return replies.mark_sent(reply, call.attempts, call.lost_usd, waited), text end
   return replies.mark_cached(reply, joined and waited or 0.0), text
@@ -388,7 +404,7 @@ end
 ---@param sink lmopt.Sink|nil gets the deltas, if the answer comes for this call and the provider can stream
 ---@return table reply
 ---@return string|nil id what the cache knows it by
----@return string|table text where nobody keeps it, the reply again
+---@return string|nil text where somebody keeps it
 function client.call(handle, provider, request, sample, secret, sink)
   local key = secret.key
   if not (provider.stream and provider.stream_end) then sink = nil end
@@ -398,15 +414,15 @@ function client.call(handle, provider, request, sample, secret, sink)
   limit_reply(handle, provider, request, own, journal)
   local message = redact.call(key, provider.request, handle, request, key)
   local rollout = sample.rollout or handle.rollout
-  local alone = not store and not journal and not tape -- nobody but the caller gets to know of it
+  local alone = not store and not journal and not tape
   local id, endpoint
   if not alone then id, endpoint = id_of(handle, provider, message, rollout, key) end
   if store and not journal and not tape then
     local text = cache.find(store, id, key or "")
     if text then return replies.mark_cached(read_kept(store, id, text), 0.0), id, text end
   end
-  local call = new_call(handle, provider, request, message, sample, secret, own, sink)
-  call.alone = alone
+  local call = new_call(handle, provider, request, message, sample, secret, own, sink, alone)
+  if alone then return ask_alone(call) end
   if not tape then
     local reply, text = ask(call, id, store, journal)
     return reply, store and id, text

@@ -42,8 +42,9 @@ local function keep_time(gate)
 end
 
 -- Lets in who may start now. To be called whenever something has changed.
-function admit(gate)
-  local now, limiter = task.now(), gate.limiter
+function admit(gate, now)
+  local limiter = gate.limiter
+  now = now or task.now()
   while true do
     local ticket, place, late = limiter:next(now)
     if not ticket then
@@ -74,7 +75,7 @@ end
 --- The call has ended; see lmopt.Ticket.
 function Place:finish(outcome, now, tokens, seconds, pause)
   self.ticket:finish(outcome, now, tokens, seconds, pause)
-  admit(self.gate)
+  admit(self.gate, now)
 end
 
 --- A place in the queue.
@@ -83,7 +84,7 @@ end
 ---@param deadline number when it must have ended
 ---@return lmopt.Place place to be closed
 function Gate:enter(tokens, again, deadline)
-  local place = setmetatable({ gate = self }, Place)
+  local place = setmetatable({ gate = self, ticket = nil, state = nil, task = nil }, Place) -- which all come
   place.ticket = self.limiter:join(place, tokens, again, deadline)
   admit(self)
   return place

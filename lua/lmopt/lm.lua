@@ -402,7 +402,8 @@ local function make_request(handle, input, provider)
   check_messages(input.messages)
   check_sample(input, "a request")
   check_number(input, "deadline", "a request")
-  local request, misplaced = {}, false
+  local request = { messages = input.messages, temperature = nil, max_tokens = nil, model = nil } -- room for what most have
+  local misplaced = false
   for name, value in pairs(handle.defaults) do request[name] = value end
   for name, value in pairs(input) do
     request[name] = value

@@ -82,13 +82,21 @@ function M.own(handle, made, response, key)
   if response.body == "" or not system.is_utf8(response.body) or key and #key >= 8 and mentions(made, key) then
     return M.read(M.write(handle, made, response.seconds, key))
   end
-  local reply, stored = {}, made.usage or {}
-  for name, value in pairs(made) do reply[name] = copy(value) end
+  local stored = made.usage or {}
   local used = usage.new(stored)
-  for _, name in ipairs(usage.DETAILS) do used[name] = stored[name] end
+  for i = 1, #DETAILS do
+    local name = DETAILS[i]
+    local value = stored[name]
+    if value then used[name] = value end
+  end
   used.usd, used.seconds = stored.usd, response.seconds
   used.usd = M.cost(handle, used) or 0.0
-  reply.cached, reply.model, reply.usage = nil, made.model or handle.model, used
+  -- With room for what mark_sent adds.
+  local reply = { text = made.text, finish_reason = made.finish_reason, model = made.model, usage = used, cached = nil, attempts = nil }
+  for name, value in pairs(made) do
+    if name ~= "usage" then reply[name] = type(value) == "table" and copy(value) or value end
+  end
+  reply.cached, reply.model = nil, made.model or handle.model
   return reply
 end
 

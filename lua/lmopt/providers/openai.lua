@@ -7,6 +7,8 @@ local support = require "lmopt.providers.support"
 
 local openai = {}
 
+local count, pairs, type = support.count, pairs, type
+
 -- What OpenAI, vLLM and llama.cpp know; anything else is passed on too.
 local OPTIONS = {
   "temperature", "max_tokens", "max_completion_tokens", "top_p", "top_k", "min_p", "min_tokens", "stop",
@@ -85,7 +87,9 @@ function openai.leave_out_sampling(lm, body, effort)
 end
 
 local function chat_request(lm, request, key, differences)
-  local body = support.copy(request)
+  -- A copy, made with room for what most requests have.
+  local body = { model = lm.model, messages = request.messages, temperature = request.temperature, max_tokens = request.max_tokens }
+  for name, value in pairs(request) do body[name] = value end
   body.model, body.api, body.messages = lm.model, nil, own_messages(request.messages, differences)
   if body.stream then
     body.stream = true
@@ -108,8 +112,9 @@ end
 
 -- Mistral's thinking stands among the parts of the content.
 local function thinking_parts(content)
+  if type(content) ~= "table" then return nil end
   local texts = {}
-  for _, part in ipairs(type(content) == "table" and content or {}) do
+  for _, part in ipairs(content) do
     if type(part) == "table" and part.type == "thinking" then texts[#texts + 1] = support.text(part.thinking) end
   end
   return #texts > 0 and table.concat(texts) or nil
@@ -125,14 +130,14 @@ local function read_choice(lm, response, choice)
   if LENGTH[reason] then reason = "length" end
   if support.string(message, "refusal") then support.refused(lm, response, message.refusal) end
   local text = support.text(message.content)
-  local calls = support.objects(message, "tool_calls")
-  if #calls == 0 then calls = nil end
+  local calls = message.tool_calls ~= nil and support.objects(message, "tool_calls") or nil
+  if calls and #calls == 0 then calls = nil end
   if reason == "content_filter" and (text or "") == "" then
     support.refused(lm, response, "its content filter stopped the answer")
   end
   if reason == "length" and (text or "") == "" and not calls then support.truncated(lm, response) end
   if not text and not calls then support.bad_response(lm, response, "a message without content") end
-  local logprobs = support.object(choice, "logprobs").content
+  local logprobs = choice.logprobs ~= nil and support.object(choice, "logprobs").content
   return {
     text = text or "", finish_reason = reason, tool_calls = calls,
     reasoning = reasoning_of(message) or thinking_parts(message.content),
@@ -140,15 +145,19 @@ local function read_choice(lm, response, choice)
   }
 end
 
+local NONE = {} -- details that an answer lacks
+
 -- Cached and reasoning tokens are parts of the prompt's and the completion's.
 local function read_usage(used)
-  local prompt, completion = support.object(used, "prompt_tokens_details"), support.object(used, "completion_tokens_details")
+  local prompt, completion = used.prompt_tokens_details, used.completion_tokens_details
+  if type(prompt) ~= "table" then prompt = NONE end
+  if type(completion) ~= "table" then completion = NONE end
   return {
-    prompt_tokens = support.count(used.prompt_tokens),
-    completion_tokens = support.count(used.completion_tokens),
-    cached_tokens = support.count(prompt.cached_tokens) or support.count(used.prompt_cache_hit_tokens),
-    cache_write_tokens = support.count(prompt.cache_write_tokens),
-    reasoning_tokens = support.count(completion.reasoning_tokens),
+    prompt_tokens = count(used.prompt_tokens),
+    completion_tokens = count(used.completion_tokens),
+    cached_tokens = count(prompt.cached_tokens) or count(used.prompt_cache_hit_tokens),
+    cache_write_tokens = count(prompt.cache_write_tokens),
+    reasoning_tokens = count(completion.reasoning_tokens),
   }
 end
 
@@ -166,8 +175,9 @@ local function read_completion(lm, response, value, differences)
   end
   if differences.gives_back_reasoning and reply.tool_calls then reply.native = { reasoning_content = reply.reasoning or "" } end
   reply.model = support.string(value, "model") or lm.model
-  reply.usage = read_usage(support.object(value, "usage"))
-  if differences.read_cost then reply.usage.usd = differences.read_cost(support.object(value, "usage")) end
+  local used = support.object(value, "usage")
+  reply.usage = read_usage(used)
+  if differences.read_cost then reply.usage.usd = differences.read_cost(used) end
   return reply
 end
 

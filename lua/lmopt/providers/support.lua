@@ -6,6 +6,8 @@ local task = require "lmopt.core.task"
 
 local support = {}
 
+local tointeger, type = math.tointeger, type
+
 -- --- requests ---
 
 --- A copy of a request, from which a provider takes what it translates; what is left passes through.
@@ -231,7 +233,8 @@ local MOST_TOKENS = 10^12 -- no answer has as many; sums and prices of so many s
 ---@param value any
 ---@return integer|nil
 function support.count(value)
-  return type(value) == "number" and value >= 0 and value <= MOST_TOKENS and math.tointeger(value) or nil
+  if value == nil then return nil end -- most often
+  return type(value) == "number" and value >= 0 and value <= MOST_TOKENS and tointeger(value) or nil
 end
 
 --- The sum of counts; nil when none is one.
@@ -288,7 +291,7 @@ end
 ---@return string|nil
 function support.string(object, name)
   local value = type(object) == "table" and object[name]
-  return type(value) == "string" and value ~= "" and value or nil
+  return value and type(value) == "string" and value ~= "" and value or nil
 end
 
 --- Raises an error of kind bad_response.
