@@ -61,13 +61,13 @@ local function fly(flight, send, drop)
     drop()
     return
   end
-  local results = table.pack(pcall(send))
-  if results[1] then
-    flight.text = results[2]
-    local stored, waits = pcall(flight.store.put, flight.store, flight.key, flight.model, results[3] or 0, flight.text)
+  local ok, text, usd = pcall(send)
+  if ok then
+    flight.text = text
+    local stored, waits = pcall(flight.store.put, flight.store, flight.key, flight.model, usd or 0, text)
     if stored and waits then task.sleep(0) end -- until it is written
   else
-    flight.problem = results[2]
+    flight.problem = text
   end
   flight.done = true
   if flights[flight.id] == flight then flights[flight.id] = nil end
@@ -173,7 +173,9 @@ function M.ask(store, key, model, who, pay, sink)
         return text
       end
     end
-    local flight = { id = id, key = key, store = store, model = model, seats = 0, sink = sink }
+    -- With room for what comes later: begun, text, done, billed.
+    local flight = { id = id, key = key, store = store, model = model, seats = 0, sink = sink, task = nil, begun = nil, text = nil,
+      done = nil, billed = nil }
     if sink then sink.relayed = true end
     flight.task = core.launch(task.context(), fly, flight, send, drop)
     flights[id] = flight

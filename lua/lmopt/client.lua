@@ -350,6 +350,8 @@ local function read_kept(store, id, text)
   error(reply, 0)
 end
 
+local function drop_nothing() end
+
 -- Sends where nobody keeps the reply.
 local function ask_alone(call)
   local reply = redact.call(call.key, exchange, call, { cost = nil })
@@ -362,7 +364,7 @@ local function ask(call, id, store, journal)
   local was_sent, joined = false, false
   local function send(billing)
     if not store then was_sent = true end
-    return redact.call(key, exchange, call, billing or {})
+    return redact.call(key, exchange, call, billing or { cost = nil })
   end
   local through
   if store then
@@ -383,7 +385,7 @@ local function ask(call, id, store, journal)
       return launch(function()
         local reply, cost = send()
         return reply, cost.usd
-      end, function() end)
+      end, drop_nothing)
     end)
   else
     text = send()

@@ -40,10 +40,12 @@ end
 ---@param key string|nil
 ---@return string
 function M.write(handle, made, seconds, key)
-  local used, kept = {}, {}
-  for name, value in pairs(made.usage or {}) do used[name] = value end
-  used.prompt_tokens, used.completion_tokens = used.prompt_tokens or 0, used.completion_tokens or 0
+  local stored = made.usage or {}
+  local used = { prompt_tokens = stored.prompt_tokens or 0, completion_tokens = stored.completion_tokens or 0, seconds = seconds,
+    usd = nil } -- and what else it has
+  for name, value in pairs(stored) do used[name] = value end
   used.usd, used.seconds = M.cost(handle, used) or 0.0, seconds
+  local kept = { text = made.text, finish_reason = made.finish_reason, model = made.model, usage = used }
   for name, value in pairs(made) do kept[name] = value end
   kept.cached, kept.model, kept.usage = nil, made.model or handle.model, used
   local ok, text = pcall(json.encode, kept)

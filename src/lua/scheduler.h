@@ -84,7 +84,7 @@ enum {
   LM_STORE_METATABLE  /* of tasks */
 };
 
-enum { LM_MOST_SPARES = 256 };
+enum { LM_MOST_SPARES = 1024 };
 
 /* --- coroutine.c --- */
 
