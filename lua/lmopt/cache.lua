@@ -141,19 +141,21 @@ end
 ---  and then calls `launch`; `send` returns the reply's text and what it cost in dollars, and may run in another task;
 ---  `drop` is called instead when nobody wants the reply any more
 ---@param sink lmopt.Sink|nil gets the deltas of a call that is sent for this caller (lmopt.stream), in the caller's task
+---@param looked boolean|nil has M.find just found nothing?
 ---@return string text
 ---@return boolean sent is this the caller who is billed?
 ---@return boolean waited did it come from another one's call?
-function M.ask(store, key, model, who, pay, sink)
+function M.ask(store, key, model, who, pay, sink, looked)
   local can_wait = core.can_wait()
   local id = key .. who
+  if flights[id] then looked = false end -- M.find left it to us
   while true do
     local flight = can_wait and flights[id]
     if flight then
       local text, billed = ride(flight, false)
       if text then return text, billed, true end
     else
-      local text = store:get(key)
+      local text = not looked and store:get(key)
       if text then return text, false, false end
       break
     end

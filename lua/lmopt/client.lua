@@ -358,8 +358,8 @@ local function ask_alone(call)
   return replies.mark_sent(reply, call.attempts, call.lost_usd, task.now() - call.started)
 end
 
--- Gets the reply to a call: from the journal, the cache, a call in flight, or by sending.
-local function ask(call, id, store, journal)
+-- Gets the reply to a call: from the journal, the cache, a call in flight, or by sending. `looked`: it is not in the cache.
+local function ask(call, id, store, journal, looked)
   local handle, provider, key, sink = call.handle, call.provider, call.key, call.sink
   local was_sent, joined = false, false
   local function send(billing)
@@ -373,7 +373,7 @@ local function ask(call, id, store, journal)
       text, was_sent, joined = cache.ask(store, id, handle.name, key or "", function(launch)
         require_key(handle, provider, key)
         return pay(launch)
-      end, sink)
+      end, sink, looked)
       return text, was_sent
     end
   end
@@ -419,14 +419,15 @@ function client.call(handle, provider, request, sample, secret, sink)
   local alone = not store and not journal and not tape
   local id, endpoint
   if not alone then id, endpoint = id_of(handle, provider, message, rollout, key) end
-  if store and not journal and not tape then
+  local looks = store and not journal and not tape
+  if looks then
     local text = cache.find(store, id, key or "")
     if text then return replies.mark_cached(read_kept(store, id, text), 0.0), id, text end
   end
   local call = new_call(handle, provider, request, message, sample, secret, own, sink, alone)
   if alone then return ask_alone(call) end
   if not tape then
-    local reply, text = ask(call, id, store, journal)
+    local reply, text = ask(call, id, store, journal, looks)
     return reply, store and id, text
   end
   local written = tape -- another one may be set meanwhile
