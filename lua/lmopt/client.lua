@@ -201,8 +201,9 @@ local function fail_attempt(call, place, response, problem)
 end
 
 local function seconds_left(call, now)
-  local most = call.handle.timeout or LONGEST_ATTEMPT
-  return math.max(math.min(most, call.deadline - now), 0.001)
+  local seconds, left = call.handle.timeout or LONGEST_ATTEMPT, call.deadline - now
+  if left < seconds then seconds = left end
+  return seconds > 0.001 and seconds or 0.001
 end
 
 -- What a response says: the provider's reply. Raises when there is none.
