@@ -8,6 +8,8 @@ local redact = require "lmopt.redact"
 
 local M = {}
 
+local type = type
+
 local MOST_CALLS, MOST_BYTES = 100, 16 * 1024 * 1024
 
 -- A ring: one list for each thing that is kept, since every call of a model comes by here, one that is cached too.
@@ -63,20 +65,23 @@ end
 ---@param problem any what was raised instead
 function M.note(handle, input, reply, problem)
   local size, length
-  local messages = reply and type(input) == "table" and input.messages
+  local messages = reply and input.messages -- what got a reply is a request, or a text, where this is nil
   local only = messages and #messages == 1 and messages[1].content
-  if type(only) == "string" then
+  if only and type(only) == "string" then
     size, length = #only, 1
   else
     size, length = measure(input)
   end
   if reply then size = size + #reply.text end
-  last = last % MOST_CALLS + 1
-  bytes = bytes - (sizes[last] or 0) + size
+  local place = last % MOST_CALLS + 1
+  last = place
+  handles[place], inputs[place], replies[place] = handle, input, reply
   -- A conversation may go on in the same list: this call saw so many of its messages.
-  handles[last], inputs[last], replies[last], sizes[last] = handle, input, reply, size
-  if lengths[last] ~= length then lengths[last] = length end
-  if problems[last] ~= problem then problems[last] = problem end
+  if lengths[place] ~= length then lengths[place] = length end
+  if problems[place] ~= problem then problems[place] = problem end
+  local before = sizes[place] or 0
+  if before == size then return end
+  sizes[place], bytes = size, bytes - before + size
   if bytes > MOST_BYTES then make_room() end
 end
 
