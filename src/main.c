@@ -82,26 +82,41 @@ static void free_pool(pool *p) {
   }
 }
 
-/* A lua_Alloc. Where a sanitizer looks after memory, each block is malloc's. */
+/* Where a sanitizer looks after memory, each block is malloc's. */
+#ifdef __SANITIZE_ADDRESS__
+static const size_t largest = 0;
+#else
+static const size_t largest = LARGEST;
+#endif
+
+static size_t grains_of(size_t size) { return (size + GRAIN - 1) / GRAIN; }
+
+static void *make(pool *p, size_t size) { return size <= largest ? take_block(p, grains_of(size)) : malloc(size); }
+
+static void drop(pool *p, void *memory, size_t size) {
+  if (size > largest)
+    free(memory);
+  else if (size > 0)
+    give_block(p, memory, grains_of(size));
+}
+
+static void *resize(pool *p, void *memory, size_t old_size, size_t size) {
+  if (old_size > largest && size > largest) return realloc(memory, size);
+  if (size <= largest && grains_of(size) == grains_of(old_size)) return memory;
+  void *made = make(p, size);
+  if (!made) return size <= old_size ? memory : NULL; /* one that only shrinks may stay where it is */
+  memcpy(made, memory, old_size < size ? old_size : size);
+  drop(p, memory, old_size);
+  return made;
+}
+
+/* A lua_Alloc. Without memory, `old_size` is the kind of what is to be made. */
 static void *allocate(void *userdata, void *memory, size_t old_size, size_t size) {
   pool *p = userdata;
-#ifdef __SANITIZE_ADDRESS__
-  size_t largest = 0;
-#else
-  size_t largest = LARGEST;
-#endif
-  if (!memory) old_size = 0; /* else it is the kind of what is to be made */
-  size_t old_grains = (old_size + GRAIN - 1) / GRAIN, grains = (size + GRAIN - 1) / GRAIN;
-  if (old_size > largest && size > largest) return realloc(memory, size);
-  if (memory && size > 0 && size <= largest && grains == old_grains) return memory;
-  void *made = size == 0 ? NULL : size <= largest ? take_block(p, grains) : malloc(size);
-  if (size > 0 && !made) return size <= old_size ? memory : NULL; /* one that only shrinks may stay where it is */
-  if (made && memory) memcpy(made, memory, old_size < size ? old_size : size);
-  if (memory && old_size > largest)
-    free(memory);
-  else if (memory && old_size > 0)
-    give_block(p, memory, old_grains);
-  return made;
+  if (!memory) return size > 0 ? make(p, size) : NULL;
+  if (size > 0) return resize(p, memory, old_size, size);
+  drop(p, memory, old_size);
+  return NULL;
 }
 
 /* The collector begins again when memory is so many percent of what it left: Lua's 200 cost a model call 7 % more time. */
