@@ -36,7 +36,7 @@ bool lm_buffer_add(lm_buffer *b, const void *bytes, size_t size) {
     b->status = LMOPT_LIMIT;
     return false;
   }
-  if (!lm_grow(b->allocator, &b->data, &b->capacity, b->size + size + 1, 1)) {
+  if (b->size + size >= b->capacity && !lm_grow(b->allocator, &b->data, &b->capacity, b->size + size + 1, 1)) {
     b->status = LMOPT_NO_MEMORY;
     return false;
   }
@@ -48,7 +48,12 @@ bool lm_buffer_add(lm_buffer *b, const void *bytes, size_t size) {
 
 bool lm_buffer_add_text(lm_buffer *b, const char *text) { return lm_buffer_add(b, text, strlen(text)); }
 
-bool lm_buffer_add_char(lm_buffer *b, char c) { return lm_buffer_add(b, &c, 1); }
+bool lm_buffer_add_char(lm_buffer *b, char c) {
+  if (b->status != LMOPT_OK || b->size >= b->limit || b->size + 1 >= b->capacity) return lm_buffer_add(b, &c, 1);
+  b->data[b->size++] = c;
+  b->data[b->size] = '\0';
+  return true;
+}
 
 lmopt_status lm_buffer_fail(const lm_buffer *b, const char *what, lm_error *e) {
   if (b->status != LMOPT_LIMIT) return lm_fail_memory(e);
@@ -153,7 +158,10 @@ bool lm_buffer_add_json_double(lm_buffer *b, double value) {
 }
 
 bool lm_buffer_add_json_integer(lm_buffer *b, long long value) {
-  char text[LM_NUMBER_SIZE];
-  snprintf(text, sizeof text, "%lld", value);
-  return lm_buffer_add_text(b, text);
+  char text[LM_NUMBER_SIZE], *end = text + sizeof text, *start = end;
+  unsigned long long rest = value < 0 ? 0 - (unsigned long long)value : (unsigned long long)value;
+  do *--start = (char)('0' + rest % 10);
+  while ((rest /= 10) > 0);
+  if (value < 0) *--start = '-';
+  return lm_buffer_add(b, start, (size_t)(end - start));
 }
