@@ -196,7 +196,7 @@ function M.text(number, keys)
   local text = table.concat(texts, "\n\n") .. "\n"
   table.sort(keys, function(a, b) return #a > #b end) -- one may be part of another
   for _, key in ipairs(keys) do
-    if #key >= 3 then text = redact.key(text, key) end
+    text = redact.key(text, key)
   end
   return redact.login(text)
 end

@@ -18,7 +18,6 @@ local task = require "lmopt.core.task"
 local M = {}
 
 local VERSION = 1
-local SHORTEST_KEY = 8 -- characters: a shorter one is no secret, and may stand in any text
 local BUFFER = 1024 * 1024 -- a line up to this long is one write
 local KEYS = {
   "recording", "lmopt", "random_seed", -- the first line
@@ -99,7 +98,7 @@ function M.place(counter, call, id, endpoint, rollout)
     provider = call.handle.provider, endpoint = endpoint, version = call.provider.api_version or "", rollout = rollout or 0,
     body = call.message.body,
   }
-  local key = call.key and #call.key >= SHORTEST_KEY and json.encode(call.key):sub(2, -2) or nil
+  local key = call.key and #call.key >= redact.SHORTEST_KEY and json.encode(call.key):sub(2, -2) or nil
   place.key = key
   if key and place.body:find(key, 1, true) then -- a prompt with a key in it
     place.body = redact.key(place.body, key)

@@ -5,6 +5,9 @@ local redact = {}
 
 local MESSAGE_LENGTH = 300
 
+--- Bytes. A shorter key ("none", "local", "ollama") is no secret, and may stand in any address and in any word.
+redact.SHORTEST_KEY = 8
+
 --- Takes "user:password@" out of addresses.
 ---@param text string
 ---@return string
@@ -13,12 +16,12 @@ function redact.login(text)
   return (text:gsub("//[^/@%s]*@", "//"))
 end
 
---- Replaces every occurrence of a key.
+--- Replaces every occurrence of a key that is long enough to be one.
 ---@param text string
 ---@param key string
 ---@return string
 function redact.key(text, key)
-  if not text:find(key, 1, true) then return text end
+  if #key < redact.SHORTEST_KEY or not text:find(key, 1, true) then return text end
   return (text:gsub(key:gsub("%p", "%%%0"), "[key]"))
 end
 
@@ -27,7 +30,7 @@ end
 ---@param key string|nil
 ---@return string
 function redact.line(text, key)
-  if key and #key >= 3 then text = redact.key(text, key) end
+  if key then text = redact.key(text, key) end
   text = redact.login(text):gsub("[%s%c]+", " "):match "^ ?(.-) ?$"
   if #text <= MESSAGE_LENGTH then return text end
   local stop = MESSAGE_LENGTH

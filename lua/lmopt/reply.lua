@@ -50,7 +50,7 @@ function M.write(handle, made, seconds, key)
   kept.cached, kept.model, kept.usage = nil, made.model or handle.model, used
   local ok, text = pcall(json.encode, kept)
   if not ok then errors.raise("bad_response", ("%s gave an answer that can't be kept: %s"):format(handle.name, text)) end
-  if key and #key >= 8 then text = redact.key(text, json.encode(key):sub(2, -2)) end
+  if key and #key >= redact.SHORTEST_KEY then text = redact.key(text, json.encode(key):sub(2, -2)) end
   return text
 end
 
@@ -81,7 +81,7 @@ end
 ---@return table reply
 function M.own(handle, made, response, key)
   -- Of a stream no body is left to tell by.
-  if response.body == "" or not system.is_utf8(response.body) or key and #key >= 8 and mentions(made, key) then
+  if response.body == "" or not system.is_utf8(response.body) or key and #key >= redact.SHORTEST_KEY and mentions(made, key) then
     return M.read(M.write(handle, made, response.seconds, key))
   end
   local stored = made.usage or {}

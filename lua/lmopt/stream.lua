@@ -14,7 +14,6 @@ local M = {}
 
 local MOST_WAITING = 64 -- deltas, before who sends has to wait
 local LONGEST_LINE = 16 * 1024 * 1024 -- bytes, as the events' (src/lua/policy.c)
-local SHORTEST_KEY = 8 -- characters: a shorter one is no secret, and may stand in any text
 
 ---@class lmopt.Sink
 ---@field fn fun(text: string, delta: table)
@@ -28,7 +27,7 @@ Sink.__index = Sink
 ---@param key string|nil what must not be shown
 ---@return lmopt.Sink
 function M.sink(fn, key)
-  if key and #key < SHORTEST_KEY then key = nil end
+  if key and #key < redact.SHORTEST_KEY then key = nil end
   return setmetatable({ fn = fn, key = key, given = 0, begun = false, held = {}, first = 1, last = 0 }, Sink)
 end
 
