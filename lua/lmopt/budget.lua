@@ -150,7 +150,7 @@ end
 ---@param model string
 function M.no_price(model)
   errors.raise("budget", ("the budget is in dollars, and the price of '%s' is not known: give price = { input =, output = } "
-    .. "(US dollars per million tokens) to lmopt.lm"):format(model))
+    .. "(US dollars per million tokens) to lmopt.lm"):format(model), { no_price = true })
 end
 
 return M

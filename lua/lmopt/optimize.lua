@@ -24,6 +24,8 @@ local FIRST = 3 -- when the first so many trials all fail, the objective is wron
 -- Kinds of errors that no other trial would fare better with.
 local FATAL = { auth = true, no_model = true, not_recorded = true, storage = true, memory = true }
 
+local function is_fatal(problem) return FATAL[problem.kind] or problem.no_price end
+
 local Run = {}
 Run.__index = Run
 
@@ -61,7 +63,7 @@ local function outcome(run, trial, results)
     local problem = results[2].problem
     if problem == trials.PRUNED then fate = fate or trials.PRUNED end
     if errors.is(problem, "cancelled") or errors.is(problem, "interrupted") then fate = fate or problem end
-    if errors.is(problem) and FATAL[problem.kind] then fate = fate or problem end
+    if errors.is(problem) and is_fatal(problem) then fate = fate or problem end
     if problem == "not enough memory" then fate = fate or errors.new("memory", problem) end -- Lua's own, not the objective's
   end
   if core.fate() ~= nil and not fate then fate = errors.new("cancelled", "the trial was cancelled") end
@@ -94,7 +96,7 @@ local function end_trial(run, trial, number, state, values, message, traceback, 
   if not ok then run:abort("failed", errors.new(kind, failure)) end
   if state == nil then
     local ended = errors.is(message) and message.kind or "cancelled"
-    if ended == "budget" then run:abort("limit", message) end
+    if ended == "budget" then run:abort(message.no_price and "failed" or "limit", message) end
     if ended == "interrupted" then run:abort("interrupted", message) end
     if FATAL[ended] then run:abort("failed", message) end
   end

@@ -397,6 +397,15 @@ describe("a trial's budget", function()
     assert.is_false(ok)
     assert.matches("price of 'some/model'", tostring(problem))
   end)
+
+  it("ends a run whose model has no price, and costs no trial", function()
+    local study = lmopt.create_study { seed = 1, budget = { usd = 1 } }
+    local handle = lmopt.lm("openai/unknown", { base_url = "http://127.0.0.1:9/v1" })
+    local ok, problem = pcall(study.optimize, study, function() return #handle("x").text end, { n_trials = 5 })
+    assert.is_false(ok)
+    assert.matches("price of 'openai/unknown' is not known", tostring(problem))
+    assert.same({ waiting = 1 }, states_of(study))
+  end)
 end)
 
 describe("a budget of everything", function()
