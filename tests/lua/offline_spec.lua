@@ -24,6 +24,12 @@ describe("the provider offline", function()
     assert.equal("billing", ask(nil, DEMOS, "I want a Refund!").text)
   end)
 
+  it("says its one answer as often as it is asked to", function()
+    local reply = ask(nil, DEMOS, "password please", { n = 3 })
+    assert.same({ "login", "login", "login" }, reply.texts)
+    assert.is_nil(ask(nil, DEMOS, "password please").texts)
+  end)
+
   it("answers with allowed values only", function()
     assert.equal("feature", ask("Answer with one of: feature, bug.", DEMOS, "the parcel is late").text)
   end)

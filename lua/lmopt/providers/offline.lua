@@ -290,8 +290,14 @@ function offline.answer(_, request)
     for _ = 1, limit do stop = text:match("^%s*%S+()", stop + 1) - 1 end
     text, finish_reason = text:sub(1, stop), "length"
   end
+  local count, texts = math.tointeger(request.n), nil
+  if count and count > 1 then -- it has one answer
+    texts = {}
+    for i = 1, count do texts[i] = text end
+  end
   return {
     text = text,
+    texts = texts,
     finish_reason = finish_reason,
     usage = { prompt_tokens = prompt_tokens, completion_tokens = count_words(text), seconds = 0.0 },
   }

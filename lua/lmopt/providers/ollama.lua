@@ -55,7 +55,9 @@ local function message_of(lm, message, names)
   local made = { role = message.role, content = support.text(message.content) or "" }
   if made.role == "developer" then made.role = "system" end
   for _, part in ipairs(type(message.content) == "table" and message.content or {}) do
-    if part.type == "image_url" then
+    if part.type ~= "image_url" and type(part) == "table" and type(part.text) ~= "string" then
+      errors.misuse(("%s takes parts of type text and image_url, not '%s'"):format(lm.name, tostring(part.type)))
+    elseif type(part) == "table" and part.type == "image_url" then
       made.images = made.images or {}
       made.images[#made.images + 1] = image_of(lm, part)
     end
