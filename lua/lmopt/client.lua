@@ -22,7 +22,9 @@ local UNKNOWN_COMPLETION_TOKENS = 4096
 local LONGEST_ATTEMPT = 600 -- seconds, as in src/io/transport.h
 local LONGEST_PAUSE = 601 -- seconds: the patience of src/io/retry.h and its jitter
 -- Failures before anything was sent, by the reason that the transport gives.
-local NOTHING_SENT = { refused = true, resolve = true, connect = true, certificate = true }
+local NOTHING_SENT = { refused = true, resolve = true, connect = true, tls = true, certificate = true }
+-- Nobody was ever there: more likely a wrong address than a server that is just being started.
+local WRONG_ADDRESS = { refused = true, resolve = true, tls = true }
 -- Refusals: the server did no work.
 local REFUSED = { [429] = true, [503] = true, [529] = true }
 -- A gateway that gave up waiting: what is behind it may have done the work.
@@ -150,7 +152,7 @@ end
 local function outcome_of(response, problem)
   if response then return policy.outcome(response.status) end
   if problem.reason == "certificate" then return "fault" end
-  if problem.reason == "connect" then return "transient" end -- in time or not, it has not been paid for
+  if problem.reason == "connect" or problem.reason == "tls" then return "transient" end -- it has not been paid for
   return policy.outcome(problem.kind)
 end
 
@@ -163,8 +165,7 @@ local function judge(call, outcome, response, problem, now)
   if outcome == "rate_limit" and response.body:find("insufficient_quota", 1, true) then again = false end
   if call.handle.max_retries == 0 or call.sink and call.sink.begun then again = false end -- what was given can't be taken back
   local state = call.gate.limiter:state()
-  -- Nobody was ever there: more likely a wrong address than a server that is just being started.
-  if not state.answered and (problem.reason == "refused" or problem.reason == "resolve") then again = false end
+  if not state.answered and WRONG_ADDRESS[problem.reason] then again = false end
   if not call.retry then
     calls_that_failed = calls_that_failed + 1
     local most = call.handle.max_retries
@@ -176,6 +177,22 @@ local function judge(call, outcome, response, problem, now)
   return wait, why, advised
 end
 
+-- Says what to do, where it is likely that the handle was not made as it was meant.
+local function explain(call, problem)
+  local handle, hint = call.handle, nil
+  if problem.reason == "refused" then
+    hint = (": no server listens at base_url '%s'; start it, or set base_url to where it is"):format(handle.base_url)
+  elseif problem.reason == "tls" and problem.message:find("wrong version number", 1, true) then
+    hint = ": no TLS is spoken there; does its address begin with http://?"
+  elseif problem.status == 401 and not call.key then
+    hint = handle.default_url and "; no key was sent"
+      or "; no key was sent: with base_url in the options of lmopt.lm, api_key belongs there too"
+  elseif problem.status == 404 and not handle.default_url then
+    hint = ("; asked was %s: is base_url right?"):format(redact.login(call.message.url))
+  end
+  if hint then problem.message = redact.line(problem.message, call.key) .. hint end
+end
+
 -- Ends an attempt without a reply: returns the seconds to wait before the next, or raises.
 local function fail_attempt(call, place, response, problem)
   local now, handle = task.now(), call.handle
@@ -183,10 +200,7 @@ local function fail_attempt(call, place, response, problem)
   if problem.kind == "limit" then problem.kind = "bad_response" end -- a reply too long can't be read; limits are a budget's
   if call.sink and call.sink.begun then problem.lost = call.sink.given end
   if not response and problem.kind ~= "network" and problem.kind ~= "timeout" then error(problem, 0) end
-  if problem.reason == "refused" then
-    problem.message = ("%s: no server listens at base_url '%s'; start it, or set base_url to where it is"):format(
-      problem.message, handle.base_url)
-  end
+  explain(call, problem)
   local outcome = outcome_of(response, problem)
   local wait, why, advised = judge(call, outcome, response, problem, now)
   local refused = outcome == "rate_limit"
@@ -206,10 +220,18 @@ local function seconds_left(call, now)
   return seconds > 0.001 and seconds or 0.001
 end
 
+-- A mistake in a provider that somebody has written.
+local function slip(handle, name, wanted, found)
+  errors.misuse(("the provider '%s': its function '%s' must return %s, not %s"):format(handle.provider, name, wanted,
+    type(found) == "table" and "a table without them" or "a " .. type(found)))
+end
+
 -- What a response says: the provider's reply. Raises when there is none.
 local function read_response(call, response)
   if response.status >= 200 and response.status <= 299 then
-    return call.provider.reply(call.handle, response, call.request)
+    local reply = call.provider.reply(call.handle, response, call.request)
+    if type(reply) ~= "table" then slip(call.handle, "reply", "a table with text and usage", reply) end
+    return reply
   end
   error((call.provider.error or require("lmopt.providers.support").error)(call.handle, response), 0)
 end
@@ -330,6 +352,14 @@ local function id_of(handle, provider, message, rollout, key)
 end
 
 -- `alone`: nobody but the caller gets to know of it.
+local function make_message(handle, provider, request, key)
+  local message = redact.call(key, provider.request, handle, request, key)
+  if type(message) ~= "table" or type(message.url) ~= "string" or type(message.body) ~= "string" then
+    slip(handle, "request", "a table with url and body (texts)", message)
+  end
+  return message
+end
+
 local function new_call(handle, provider, request, message, sample, secret, own, sink, alone)
   local worst = client.worst_cost(handle, request, message)
   local now = task.now()
@@ -415,7 +445,7 @@ function client.call(handle, provider, request, sample, secret, sink)
   if not store and not (tape and tape.replays) then require_key(handle, provider, key) end
   local own = budget.ledgers(secret.ledger)
   limit_reply(handle, provider, request, own, journal)
-  local message = redact.call(key, provider.request, handle, request, key)
+  local message = make_message(handle, provider, request, key)
   local rollout = sample.rollout or handle.rollout
   local alone = not store and not journal and not tape
   local id, endpoint

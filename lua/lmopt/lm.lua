@@ -58,6 +58,9 @@ lm.of_model = {}
 for _, name in ipairs(HANDLE_OPTIONS) do lm.of_model[name] = not OF_ONE_CALL[name] or nil end
 local IS_OF_MODEL = lm.of_model
 
+-- What other clients call it. A body with such a name in it would go, with the key, where nobody meant it to go.
+local MEANT = { api_base = "base_url", api_url = "base_url", endpoint = "base_url", host = "base_url", url = "base_url" }
+
 local EVERYBODYS, NO_PROVIDER = {}, {}
 local known_names = setmetatable({}, { __mode = "k" }) -- list of a provider's options -> own list -> names and set
 
@@ -93,6 +96,9 @@ local function check_option_names(options, provider, what, own)
   end
   table.sort(names)
   for _, name in ipairs(names) do
+    if MEANT[name] and not is_known[name] then
+      errors.misuse(("unknown option '%s' for %s (did you mean '%s'?)"):format(name, what, MEANT[name]), 4)
+    end
     if name == "model" then errors.misuse("the model is named by the first argument of lmopt.lm, not by 'model'", 4) end
     local near = not is_known[name] and #name >= 4 and errors.nearest(name, known)
     if near and lm.is_slip(name, near) then
@@ -490,7 +496,10 @@ end
 ---  this call; `stream = function(text, delta) end` gets the answer as it comes: `delta` is { text, reasoning, tool_calls }. It
 ---  runs in the caller's task and may wait; what it raises ends the call. The reply is the same as without it
 ---@return table reply { text, usage, cached, finish_reason, model }
-function Handle.__call(self, input)
+function Handle.__call(self, input, ...)
+  if ... ~= nil then
+    errors.misuse("a model takes one argument: a text, or { messages = ..., temperature = ..., stream = ... } with all options")
+  end
   local reply, sink
   local context = task.context()
   input, sink = take_stream(self, input)

@@ -27,7 +27,7 @@ local http = {}
 ---@param request lmopt.HttpRequest
 ---@return boolean ok
 ---@return lmopt.HttpReply|lmopt.Error reply or an error of kind "timeout", "network", "cancelled", "limit" (too long), "misuse" (URL, header), ...;
----  `reason` says more where there is more to say: nothing was sent with "refused", "resolve" (no such host), "connect" (no
+---  `reason` says more where there is more to say: nothing was sent with "refused", "resolve" (no such host), "tls" (none is spoken there), "connect" (no
 ---  connection, or not in time) and "certificate" (it does not verify); "first_byte" and "idle": the server was silent
 function http.request(request) end
 

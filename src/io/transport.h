@@ -53,7 +53,7 @@ typedef struct lm_http_reply {
   lm_error error; /* when status is not LMOPT_OK: one readable line with host and reason, never a header */
   /*
   ** Finer than the status, NULL where there is nothing to add. Nothing was sent: "refused", "resolve" (no such host),
-  ** "connect" (no connection, or not in time), "certificate" (it does not verify). Something was: "first_byte", "idle".
+  ** "connect" (no connection, or not in time), "tls" (none is spoken there), "certificate" (it does not verify). Something was: "first_byte", "idle".
   */
   const char *reason;
 } lm_http_reply;

@@ -183,7 +183,7 @@ static lmopt_status explain(lm_http_call *call, CURLcode code) {
     case CURLE_SSL_CERTPROBLEM:
     case CURLE_SSL_ISSUER_ERROR:
     case CURLE_SSL_CONNECT_ERROR:
-      call->reply.reason = code == CURLE_SSL_CONNECT_ERROR ? "connect" : "certificate";
+      call->reply.reason = code == CURLE_SSL_CONNECT_ERROR ? "tls" : "certificate";
       return lm_fail(e, LMOPT_NETWORK, "TLS with %s failed: %s", call->where, reason_of(call, code));
     default: return lm_fail(e, LMOPT_NETWORK, "the call to %s failed: %s", call->where, reason_of(call, code));
   }

@@ -63,6 +63,29 @@ describe("a function as a model", function()
     assert.same({ "inner seen", "inner seen", "inner seen" }, texts)
   end)
 
+  it("takes all options in its one argument", function()
+    local model = lmopt.lm(function() return "x" end)
+    assert.matches("takes one argument", message_of(model, "hello", { temperature = 0 }))
+    assert.equal("x", model("hello", nil).text)
+  end)
+
+  it("knows what other clients call the address", function()
+    for _, name in ipairs { "api_base", "host", "url" } do
+      assert.matches("did you mean 'base_url'", message_of(lmopt.lm, "openai/x", { [name] = "http://127.0.0.1:9" }))
+    end
+  end)
+
+  it("says what is wrong with a provider that somebody has written", function()
+    local made
+    lmopt.providers.register("crooked", { base_url = "http://127.0.0.1:9", api_key_optional = true,
+      request = function() return made end, reply = function() end })
+    for _, wrong in ipairs { false, {}, { url = "http://127.0.0.1:9" } } do
+      made = wrong
+      assert.matches("the provider 'crooked': its function 'request' must return a table with url and body",
+        message_of(lmopt.lm "crooked/x", "hello"))
+    end
+  end)
+
   it("counts in every sink of the task's context", function()
     local a, b = usage.new(), usage.new()
     local model = lmopt.lm(function() return { text = "x", usage = { prompt_tokens = 5 } } end)

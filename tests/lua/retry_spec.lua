@@ -260,6 +260,29 @@ describe("a queue", function()
     assert.is_true(task.now() - started >= 0.15)
   end)
 
+  it("says what may be wrong with a handle, where that is likely", function()
+    local function ask(options, place)
+      options.base_url = place or endpoint()
+      local ok, problem = pcall(lmopt.lm("openai/test", options), "hello")
+      assert.is_false(ok)
+      return problem
+    end
+    script { refusal(401), refusal(401), refusal(404) }
+    assert.matches("; no key was sent: with base_url in the options of lmopt.lm, api_key belongs there too$", ask({}).message)
+    assert.is_nil(ask({ api_key = KEY }).message:find("no key", 1, true))
+    assert.matches("; asked was http://127%.0%.0%.1:%d+/scripted/%d+/chat/completions: is base_url right%?$", ask({}).message)
+    local problem = ask({ api_key = KEY }, endpoint():gsub("^http:", "https:"))
+    assert.equal("tls", problem.reason)
+    assert.is_nil(problem.attempts)
+    assert.matches("does its address begin with http://%?$", problem.message)
+  end)
+
+  it("takes no short key out of words", function()
+    script { refusal(400, nil, "take one of these") }
+    local _, problem = pcall(model { api_key = "take" }, "hello")
+    assert.matches("take one of these", problem.message)
+  end)
+
   it("does not pause for longer than a call would wait", function()
     script { refusal(429, { ["Retry-After"] = "86400" }), good "2", refusal(503, { ["Retry-After"] = "86400" }), good "4" }
     local handle = model { deadline = 60 }
