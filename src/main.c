@@ -119,7 +119,7 @@ static void *allocate(void *userdata, void *memory, size_t old_size, size_t size
   return NULL;
 }
 
-/* The collector begins again when memory is so many percent of what it left: Lua's 200 cost a model call 7 % more time. */
+/* The collector begins again when memory is so many percent of what it left: with Lua's 200 it marks more often. */
 enum { GC_PAUSE = 250 };
 
 /* --- the host --- */
