@@ -223,7 +223,7 @@ local function announce(say, study, given)
   if study.seed then parts[#parts + 1] = "seed " .. tostring(study.seed) end
   local at_a_time = study._core:info().arrival and given.n_jobs or math.min(given.n_jobs, study.lag or given.n_jobs)
   if at_a_time > 1 then parts[#parts + 1] = ("%d at a time"):format(at_a_time) end
-  if model_name() == "offline" then parts[#parts + 1] = "the offline model: no real model is asked" end
+  if model_name() == "offline" then parts[#parts + 1] = "the offline model, where the script names none" end
   parts[#parts + 1] = given.storage or "in memory"
   say(table.concat(parts, ", "))
   tell_jobs(say, study, given.n_jobs)
