@@ -33,6 +33,24 @@ A named function is asked once for each prompt; the file is made in the user's c
   700
   600
 
+A word that is hardly meant to be a file makes none.
+
+  $ lmopt run ask.lua --cache no
+  lmopt: --cache: 'no' is no place to keep replies (did you mean off? a file of that name: ./no)
+  try 'lmopt run --help'
+  [2]
+  $ for word in 0 none false; do LMOPT_CACHE=$word lmopt run ask.lua 2>&1 | head -1; done
+  lmopt: LMOPT_CACHE: '0' is no place to keep replies (did you mean off? a file of that name: ./0)
+  lmopt: LMOPT_CACHE: 'none' is no place to keep replies (did you mean off? a file of that name: ./none)
+  lmopt: LMOPT_CACHE: 'false' is no place to keep replies (did you mean off? a file of that name: ./false)
+  $ lmopt cache stats no
+  lmopt: FILE: 'no' is no place to keep replies (did you mean off? a file of that name: ./no)
+  try 'lmopt cache --help'
+  [2]
+  $ lmopt run ask.lua -q --cache ./no > /dev/null 2>&1; ls
+  ask.lua
+  no
+
 What is kept can be looked at.
 
   $ lmopt cache stats | sed "s,$HOME,HOME,"

@@ -105,6 +105,20 @@ A study with complete, pruned and failed trials.
     step 1  0.* (glob)
     step 2  0.* (glob)
 
+Where the file has one study its name may be left out; the number may not.
+
+  $ echo 'return { trials = 2, seed = 1, objective = function(trial) return trial:suggest_float("x", 0, 1) end }' > single.lua
+  $ lmopt run single.lua -q --storage single.db > /dev/null
+  $ lmopt trial show single.db 1 | head -1
+  trial 1 of study 'single': complete
+  $ lmopt trial show single.db single
+  lmopt: NUMBER is missing
+  try 'lmopt trial show --help'
+  [2]
+  $ lmopt trial show single.db 7
+  lmopt: study 'single' has no trial 7; its trials are 0 to 1
+  [1]
+
 A failed trial shows its message and its traceback.
 
   $ lmopt trial show mixed.db mixed 5 | sed -n '/^error/,$p'

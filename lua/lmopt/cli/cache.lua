@@ -17,7 +17,7 @@ local UNITS = { s = 1, m = 60, min = 60, h = 3600, d = 86400, w = 7 * 86400 }
 
 -- The place of the file, or nil and why there is none.
 local function place_of(values)
-  local place = settings.cache_place(values.FILE)
+  local place = settings.cache_place(values.FILE, "cache", "FILE")
   if type(place) == "table" then return place end
   return nil, place == false and "the cache is off (LMOPT_CACHE)" or "the cache is in memory: there is no file"
 end

@@ -136,13 +136,27 @@ local function check_model(name)
   if not ok then errors.raise("usage", ("--lm: %s"):format(script.without_place(errors.text(err))), { command = "run" }) end
 end
 
+-- Words that are hardly meant to be files, and what they mean.
+local CACHE_WORDS = {
+  no = "off", none = "off", never = "off", ["false"] = "off", disable = "off", disabled = "off", ["0"] = "off", off = "off",
+  memory = "memory", mem = "memory", ram = "memory",
+}
+
 --- Where the replies of models are kept: what a flag or LMOPT_CACHE says, else a file of the user's own.
 ---@param word string? "off", "memory" or a path; nil: the environment decides
+---@param command string? the one that is given the word, default "run"
+---@param label string? of the word, default "--cache"
 ---@return false|"memory"|{ path: string, ours: boolean? }
-function settings.cache_place(word)
-  if word == nil then word = os.getenv "LMOPT_CACHE" end
+function settings.cache_place(word, command, label)
+  local source = label or "--cache"
+  if word == nil then word, source = os.getenv "LMOPT_CACHE", "LMOPT_CACHE" end
   if word == "off" then return false end
   if word == "memory" then return "memory" end
+  local meant = word and CACHE_WORDS[word:lower()]
+  if meant then
+    errors.raise("usage", ("%s: '%s' is no place to keep replies (did you mean %s? a file of that name: ./%s)"):format(source, word,
+      meant, word), { command = command or "run" })
+  end
   if word and word ~= "" then return { path = word } end
   local folder = system.user_cache_folder()
   return folder and { path = folder .. "/lm-cache.db", ours = true } or "memory"

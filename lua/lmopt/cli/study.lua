@@ -35,6 +35,16 @@ function study.open(command, values)
   return lmopt.load_study { name = name, storage = values.STORAGE, read_only = true }
 end
 
+--- "lmopt trial show study.db 17": what looks like NAME is NUMBER, where that is left out.
+---@param command table
+---@param values table changed
+function study.read_number(command, values)
+  if values.NUMBER then return end
+  local number = values.NAME:match "^%d+$" and math.tointeger(tonumber(values.NAME))
+  if not number then options.misuse(command, "NUMBER is missing") end
+  values.NAME, values.NUMBER = nil, number
+end
+
 --- The trial of that number, or an error that says which there are.
 ---@param opened lmopt.Study
 ---@param number integer

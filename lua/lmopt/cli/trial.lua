@@ -11,17 +11,18 @@ local trial = { order = { "show", "replay" }, replay = require "lmopt.cli.trial_
 trial.show = {
   command = {
     name = "trial show",
-    synopsis = "STORAGE NAME NUMBER [--json]",
+    synopsis = "STORAGE [NAME] NUMBER [--json]",
     summary = [[
 Shows one trial: parameters, values, attributes, constraints, reports, the
-error it ended with, and its model calls with the exact messages and replies.]],
+error it ended with, and its model calls with the exact messages and replies.
+NAME may be left out when the storage holds one study.]],
     positionals = {
       { name = "STORAGE", required = true, type = "storage" },
       { name = "NAME", required = true },
-      { name = "NUMBER", required = true, type = "integer", minimum = 0 },
+      { name = "NUMBER", type = "integer", minimum = 0 },
     },
     options = { { name = "json", help = "as JSON" } },
-    examples = { "lmopt trial show study.db qa 17" },
+    examples = { "lmopt trial show study.db 17", "lmopt trial show study.db qa 17" },
   },
 }
 
@@ -129,6 +130,7 @@ local function page_of(opened, found, calls)
 end
 
 function trial.show.main(values, _, host)
+  study.read_number(trial.show.command, values)
   local opened = study.open(trial.show.command, values)
   local found = study.trial(opened, values.NUMBER)
   local calls = opened:calls(values.NUMBER) or {}

@@ -48,14 +48,6 @@ Exit status: 0 the value is the same, 1 it is different or there was an error,
 
 local function say(text) io.stderr:write("lmopt: ", text, "\n") end
 
--- "lmopt trial replay study.db 17": what looks like the name is the number.
-local function read_names(values)
-  if values.NUMBER then return end
-  local number = values.NAME:match "^%d+$" and math.tointeger(tonumber(values.NAME))
-  if not number then options.misuse(command, "NUMBER is missing") end
-  values.NAME, values.NUMBER = nil, number
-end
-
 -- --- the script ---
 
 local function exists(path)
@@ -217,7 +209,7 @@ local function calls_text(source)
 end
 
 local function main(values, arguments, host)
-  read_names(values)
+  study.read_number(command, values)
   local opened <close> = study.open(command, values)
   local found = study.trial(opened, values.NUMBER)
   if found.state ~= "complete" and found.state ~= "pruned" and found.state ~= "failed" then
@@ -229,7 +221,7 @@ local function main(values, arguments, host)
   script.check(path)
   if #arguments == 0 and type(print) == "table" and type(print.arguments) == "table" then arguments = print.arguments end
   local lm = require "lmopt.lm"
-  lm.set_cache(settings.cache_place(values.cache or run and run.cache))
+  lm.set_cache(settings.cache_place(values.cache or run and run.cache, "trial replay"))
   local source = require("lmopt.replay").of_trial(opened, found.number)
   require("lmopt.client").set_tape(source)
   forbid_studies()
