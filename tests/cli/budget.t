@@ -20,6 +20,19 @@ A budget is dollars, or names its limits; what is wrong is said before the scrip
   try 'lmopt run --help'
   [2]
 
+A comma ends a limit, and a call has no half.
+
+  $ for budget in 10,000 calls=1,000,000,usd=4 1,5 calls=2.5 prompt_tokens=0.5; do
+  >   lmopt run free.lua -q --budget $budget 2>&1 | head -1
+  > done
+  lmopt: --budget has commas between limits, not in numbers: for '10,000' write 10000
+  lmopt: --budget has commas between limits, not in numbers: for '1,000,000' write 1000000
+  lmopt: --budget says usd twice: a comma ends a limit
+  lmopt: --budget needs a whole number of calls, not '2.5'
+  lmopt: --budget needs a whole number of prompt tokens, not '0.5'
+  $ lmopt run free.lua -q --budget 0.25,calls=1e3 | tail -1
+  budget: $0.0000 of $0.2500, 0 of 1000 calls spent
+
 The limits are shown with what is gone of them, and stay with the study.
 
   $ lmopt run free.lua -q --storage free.db --seed 1 --budget 4,calls=10000
@@ -70,6 +83,14 @@ Seconds are limited over all runs: when they are over, the status is 3, and stil
   [3]
   $ lmopt study show slow.db | grep 'budget:'
   budget: 0.2 s of 0.2 s spent
+
+In memory nothing is left for another run.
+
+  $ lmopt run slow.lua -q > /dev/null
+  lmopt: the study's budget is spent: its 0.2 seconds are over; without --storage nothing is kept
+  [3]
+  $ lmopt run slow.lua --budget off --timeout 0.1 2>&1 | grep -o 'trials; .*'
+  trials; without --storage nothing is kept
 
 A trial that costs too much is pruned, and said to be.
 

@@ -93,7 +93,6 @@ A last line that was cut off is left out, said, and cut off by the next that rec
   $ lmopt run nothing.lua --quiet --record torn.jsonl
   lmopt: warning: the last line of torn.jsonl was cut off while it was written; it is left out
   10
-  lmopt: warning: nothing.lua made no study and returned no objective; end it with 'return objective', or see 'lmopt help run'
   $ tail -c 2 torn.jsonl
   }
 

@@ -391,6 +391,24 @@ A script that neither returns an objective nor does anything of its own.
   $ lmopt run forgot.lua
   lmopt: warning: forgot.lua made no study and returned no objective; end it with 'return objective', or see 'lmopt help run'
 
+One that has called a model has done something; and --quiet is quiet.
+
+  $ cat > plain.lua <<'END'
+  > local lmopt = require "lmopt"
+  > print(lmopt.lm "offline" { messages = { { role = "user", content = "hello" } } }.text ~= "")
+  > END
+  $ lmopt run plain.lua
+  true
+  $ lmopt run forgot.lua --quiet
+
+The configured model is the one of the calls that name none.
+
+  $ cat > named.lua <<'END'
+  > return { trials = 1, seed = 1, objective = function(trial) return trial:suggest_float("x", 0, 1) end }
+  > END
+  $ lmopt run named.lua --lm offline 2>&1 >/dev/null
+  study 'named', minimize, tpe, seed 1, the offline model, where the script names none, in memory
+
 A misspelt function of the module, and a misspelt option in the script's own call.
 
   $ printf 'local lmopt = require "lmopt"\nlmopt.create_stduy {}\n' > bad.lua

@@ -151,6 +151,30 @@ Values of the wrong type, missing, out of range, given twice.
   try 'lmopt run --help'
   [2]
 
+An option is not the value of the one before it.
+
+  $ lmopt run objective.lua --budget --storage b.db
+  lmopt: --budget needs a value: --budget USD
+  try 'lmopt run --help'
+  [2]
+  $ lmopt run objective.lua --study -q
+  lmopt: --study needs a value: --study NAME
+  try 'lmopt run --help'
+  [2]
+  $ lmopt run objective.lua -q --trials 1 --study=-q | head -1
+  study '-q': 1 trial, 1 complete
+
+What others call the model.
+
+  $ lmopt run objective.lua --model openai/gpt-4o-mini
+  lmopt: unknown option --model (did you mean --lm?)
+  try 'lmopt run --help'
+  [2]
+  $ lmopt run objective.lua --base_url http://127.0.0.1:1/v1
+  lmopt: unknown option --base_url (the script says it: lmopt.lm(MODEL, { base_url = URL }))
+  try 'lmopt run --help'
+  [2]
+
 Names of directions, samplers and pruners, with the near miss.
 
   $ lmopt run objective.lua --direction maximise

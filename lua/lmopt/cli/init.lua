@@ -37,8 +37,8 @@ examples:
   lmopt study show study.db
   lmopt help run
 
-Exit status: 0 done, 1 the run failed, 2 bad usage, 3 stopped by a limit (run
-again to go on), 130 interrupted (run again to go on).
+Exit status: 0 done, 1 the run failed, 2 bad usage, 3 stopped by a limit, 130
+interrupted (with a storage, run again to go on after both).
 LMOPT_TRACEBACK=1 shows Lua tracebacks.
 ]]
   return table.concat(lines, "\n")

@@ -6,12 +6,25 @@ local money = {}
 
 local function names_of_limits() return table.concat(ledgers.LIMITS, ", ") end
 
+local COUNTS = { calls = true, tokens = true, prompt_tokens = true, completion_tokens = true }
+
+-- "10,000" is two limits to us, and one number to who wrote it: what to write instead, or nil.
+local function find_grouped(text)
+  for run in text:gmatch "%f[%d.][%d.,]+" do
+    local written = run:gsub(",$", "")
+    local number, commas = written:gsub(",(%d%d%d)%f[^%d]", "%1")
+    if commas > 0 and written:find "^%d%d?%d?," and number:find "^%d+%.?%d*$" then return written, number end
+  end
+end
+
 --- Reads "5", "usd=4,calls=10000" or "off".
 ---@param text string
 ---@return table|false|nil limits false: none
 ---@return string? problem
 function money.parse(text)
   if text == "off" then return false end
+  local written, meant = find_grouped(text)
+  if written then return nil, ("has commas between limits, not in numbers: for '%s' write %s"):format(written, meant) end
   local limits = {}
   for part in (text .. ","):gmatch "([^,]*)," do
     local name, value = part:match "^%s*([%a_]+)%s*=%s*(%S+)%s*$"
@@ -21,7 +34,10 @@ function money.parse(text)
     if not known then return nil, ("has no limit '%s': %s"):format(name, names_of_limits()) end
     local number = value and value:match "^%.?%d" and not value:find "[xX]" and tonumber(value)
     if not number then return nil, ("needs an amount, as in 5 or usd=4,calls=10000 (or off), not '%s'"):format(part) end
-    if limits[name] then return nil, ("says %s twice"):format(name) end
+    if COUNTS[name] and not math.tointeger(number) then
+      return nil, ("needs a whole number of %s, not '%s'"):format(name:gsub("_", " "), value)
+    end
+    if limits[name] then return nil, ("says %s twice%s"):format(name, text:find "%d,%d" and ": a comma ends a limit" or "") end
     limits[name] = number
   end
   return limits

@@ -19,6 +19,7 @@ local options = {}
 ---@field summary string
 ---@field positionals { name: string, required: boolean?, type: string? }[]
 ---@field options lmopt.cli.Option[]
+---@field elsewhere? table<string, string> what options that others have are called here
 ---@field rest? boolean may arguments follow `--`?
 ---@field details? string
 ---@field examples string[]
@@ -41,8 +42,10 @@ local function find(command, name)
   for _, option in ipairs(command.options) do
     if option.name == name then return option end
   end
-  local near = errors.nearest(name, names_of(command))
-  options.misuse(command, "unknown option --%s%s", name, near and (" (did you mean --%s?)"):format(near) or "")
+  local hint = command.elsewhere and command.elsewhere[name:gsub("_", "-")]
+  local near = not hint and errors.nearest(name, names_of(command))
+  if near then hint = ("did you mean --%s?"):format(near) end
+  options.misuse(command, "unknown option --%s%s", name, hint and (" (%s)"):format(hint) or "")
 end
 
 local function find_short(command, letter)
@@ -51,6 +54,17 @@ local function find_short(command, letter)
     if option.short == letter then return option end
   end
   options.misuse(command, "unknown option -%s", letter)
+end
+
+-- Is the word an option rather than the value of the one before it? A file --x is written --output=--x, or ./--x.
+local function is_option(command, word)
+  if word:sub(1, 2) == "--" then return true end
+  local letter = word:match "^%-(%a)$"
+  if letter == "h" then return true end
+  for _, option in ipairs(command.options) do
+    if letter and option.short == letter then return true end
+  end
+  return false
 end
 
 -- Decimal only: no hexadecimal, no "inf", no blanks.
@@ -128,7 +142,7 @@ function options.parse(command, arguments, first)
     if inline then return convert(command, label, option, inline) end
     i = i + 1
     local text = arguments[i]
-    if text == nil or text == "--" then options.misuse(command, "%s needs a value: %s %s", label, label, option.value) end
+    if text == nil or is_option(command, text) then options.misuse(command, "%s needs a value: %s %s", label, label, option.value) end
     return convert(command, label, option, text)
   end
   while i <= #arguments do

@@ -24,6 +24,11 @@ Runs a script. When it returns an objective (a function, or a table with
 `objective`), optimises it; when it returns nothing, it drove its own studies.]],
   positionals = { { name = "SCRIPT", required = true } },
   rest = true,
+  elsewhere = {
+    model = "did you mean --lm?", llm = "did you mean --lm?", provider = "--lm openai/gpt-4o-mini names both",
+    ["base-url"] = "the script says it: lmopt.lm(MODEL, { base_url = URL })",
+    ["api-key"] = "the environment has it: OPENAI_API_KEY, ANTHROPIC_API_KEY, ...",
+  },
   options = {
     { name = "trials", value = "N", type = "integer", minimum = 1, help = "the study's total of finished trials (100)" },
     { name = "timeout", value = "S", type = "number", help = "begin no trial after S seconds" },
@@ -58,8 +63,8 @@ have changed since the study was begun, run refuses with status 2 until --new
 or --same says what to do.
 
 Exit status: 0 done (at least one trial complete), 1 the run failed, 2 bad
-usage, 3 stopped by a limit (--timeout, --budget; run again to go on), 130
-interrupted.]],
+usage, 3 stopped by a limit (--timeout, --budget; with a storage, run again to
+go on), 130 interrupted.]],
   examples = {
     "lmopt run objective.lua",
     "lmopt run objective.lua --trials 200 --jobs 8 --storage study.db",
@@ -244,12 +249,12 @@ local function conclude(summary, study, counts, finished, given, say, host)
   end
   if reason == "limit" then
     io.stderr:write("lmopt: ", summary.message or "stopped by a limit",
-      given.storage and "; run again with a larger --budget to go on\n" or "\n")
+      given.storage and "; run again with a larger --budget to go on\n" or "; without --storage nothing is kept\n")
     return LIMIT
   end
   if reason == "timeout" then
     say(("stopped by %s after %s%s"):format(given.timeout_name, output.count(finished, "trial"),
-      given.storage and "; run again to go on" or ""))
+      given.storage and "; run again to go on" or "; without --storage nothing is kept"))
     return LIMIT
   end
   if reason == "exhausted" then say "every point of the search space has been tried" end
@@ -357,7 +362,7 @@ end
 -- What a script that returns nothing is expected to use.
 local OWN_WORK = { "create_study", "load_study", "copy_study", "delete_study", "list_studies", "fixed_trial" }
 
--- Has the script done any of its own work? Tells from now on; the tail calls keep errors at the script's line.
+-- Has the script done any of its own work? A call of a model is some. Tells from now on; the tail calls keep errors at the script's line.
 local function watch()
   local worked = false
   for _, name in ipairs(OWN_WORK) do
@@ -367,7 +372,7 @@ local function watch()
       return original(...)
     end
   end
-  return function() return worked end
+  return function() return worked or require("lmopt.history").text(1, {}) ~= require("lmopt.history").text(0, {}) end
 end
 
 -- Options that mean something to a script that drives its own studies.
@@ -408,7 +413,7 @@ local function main(flags, arguments, host)
       end
     end
     if flags["dry-run"] then return require("lmopt.cli.estimate").tell(flags, flags.budget and money.parse(flags.budget), nil, host) end
-    if not has_worked() then
+    if not flags.quiet and not has_worked() then
       io.stderr:write(("lmopt: warning: %s made no study and returned no objective; end it with 'return objective', "
         .. "or see 'lmopt help run'\n"):format(path))
     end
