@@ -119,11 +119,11 @@ end
 
 local KEY_ORDER = {
   "study", "storage", "directions", "seed", "trials", "best", "pareto", "usage", "budget", "seconds",
-  "complete", "pruned", "failed", "number", "value", "values",
+  "error", "kind", "message", "complete", "pruned", "failed", "number", "value", "values",
 }
 
 -- The object that --json promises (API.md, section 7).
-local function to_json(study, counts, usage, budget, seconds, storage)
+local function to_json(study, counts, usage, budget, seconds, storage, problem)
   local several = #study.directions > 1
   local object = {
     study = study.name,
@@ -134,6 +134,7 @@ local function to_json(study, counts, usage, budget, seconds, storage)
     usage = usage,
     budget = money.budget(budget) and budget or nil,
     seconds = seconds,
+    error = problem and { kind = problem.kind, message = problem.message },
   }
   if several then
     object.pareto = json.array {}
@@ -243,6 +244,13 @@ local function conclude(summary, study, counts, finished, given, say, host)
       or ("lmopt: interrupted after %s; without --storage nothing is kept\n"):format(trials))
     return INTERRUPTED
   end
+  if reason == "fatal" then
+    if finished > 0 then
+      io.stderr:write(("lmopt: stopped after %s%s\n"):format(output.count(finished, "finished trial"),
+        given.storage and ": the same command goes on with what is left" or "; without --storage nothing is kept"))
+    end
+    return FAILED
+  end
   if reason == "failed" then
     io.stderr:write("lmopt: ", summary.message or "the run failed", "\n")
     return FAILED
@@ -334,25 +342,37 @@ local function optimise(path, given, bare, flags, recorder, arguments, host)
       if errors.is(result, "interrupted") or host.interrupted() then
         result = { reason = "interrupted" }
       elseif errors.is(result, "failed") then
-        result = { reason = "failed", message = result.message }
+        result = { reason = "failed", message = result.message, error = result }
+      elseif errors.is(result) then -- a key that is refused, money that is gone: what is complete is worth seeing
+        result = { reason = "fatal", error = result }
       else
         error(script.blame(path, result, settings.names), 0)
       end
     end
     summary = result
     if summary.reason ~= "failed" then conclude_failures() end -- then the last line says it
-    counts, finished = counts_of(study)
+    local read, now, ended = pcall(counts_of, study)
+    if not read then error(summary.error or now, 0) end
+    counts, finished = now, ended
   end
 
-  local usage, budget = study.usage.calls > 0 and study.usage or nil, study.budget
-  for _, model in ipairs(money.unused(budget)) do say(("warning: the budget limits %s, which was never asked"):format(model)) end
-  local status = conclude(summary, study, counts, finished, given, say, host)
-  local seconds = lmopt.now() - started
-  if flags.json then
-    host.write(to_json(study, counts, usage, budget, seconds, given.storage))
-  elseif finished > 0 then
-    host.write(to_text(study, counts, usage, budget))
+  local function report()
+    local usage, budget = study.usage.calls > 0 and study.usage or nil, study.budget
+    for _, model in ipairs(money.unused(budget)) do say(("warning: the budget limits %s, which was never asked"):format(model)) end
+    local status = conclude(summary, study, counts, finished, given, say, host)
+    local seconds = lmopt.now() - started
+    if flags.json then
+      host.write(to_json(study, counts, usage, budget, seconds, given.storage, status == FAILED and summary and summary.error or nil))
+    elseif finished > 0 then
+      host.write(to_text(study, counts, usage, budget))
+    end
+    return status
   end
+  if summary and summary.reason == "fatal" then
+    pcall(report) -- where the storage is the trouble it can't be read either
+    error(summary.error, 0)
+  end
+  local status = report()
   if given.storage and not flags.json then
     say(("more: lmopt study show %s %s"):format(output.quote(given.storage), output.quote(study.name)))
   end
