@@ -134,6 +134,15 @@ A dry run asks no model and stores nothing; what it says is an estimate. Equal c
   $ lmopt run qa.lua --dry-run --budget 0.01,calls=100 | grep '^the budget'
   the budget of $0.0100 would do for what is expected, not for the worst case
   the budget of 100 calls is less than the least that it can cost: it would stop the run
+  $ lmopt run qa.lua --dry-run --budget 1,calls=480,tokens=5000,prompt_tokens=1e6,seconds=9 | grep '^the budget\|^how many'
+  the budget of $1.0000 would do for the worst case
+  the budget of 480 calls would do for the worst case
+  the budget of 5000 tokens is less than what is expected: it would stop the run
+  the budget of 1000000 prompt tokens would do for the worst case
+  how many seconds it takes is not estimated
+  $ sed 's/trials = 60,/trials = 60, budget = { models = { ["openai\/gpt-4o-mini"] = { calls = 479 } } },/' qa.lua > one.lua
+  $ lmopt run one.lua --dry-run | grep '^the budget'; rm one.lua
+  the budget of 479 calls for openai/gpt-4o-mini is less than the least that it can cost: it would stop the run
   $ lmopt run qa.lua --dry-run --json | grep -o '"dry_run":true.*"finished":0},"calls":480,"cached":60'
   "dry_run":true,"study":"qa","trials":{"to_go":60,"finished":0},"calls":480,"cached":60
   $ ls

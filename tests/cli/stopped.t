@@ -82,6 +82,22 @@ With a storage the same command goes on.
     x  * (glob)
   2 model calls (0 cached), * (glob)
 
+A budget is of all runs: a dry run counts what is spent, and reads the study's own limits.
+
+  $ sha256sum ask.db > before
+  $ lmopt run ask.lua --storage ask.db --trials 6 --dry-run --budget 0.01,calls=6 -- again | grep '^--budget\|^the budget'
+  --budget * would pay for the worst case, * for what is expected, with the $0.001* that the study has spent (glob)
+  the budget of $0.0100, of which $0.001* is spent, * (glob)
+  the budget of 6 calls, of which * is spent, * (glob)
+  $ sha256sum -c before
+  ask.db: OK
+  $ lmopt run ask.lua -q --storage ask.db --budget calls=7 -- again > /dev/null
+  $ lmopt run ask.lua --storage ask.db --trials 6 --dry-run -- again | grep '^the budget'
+  the budget of 7 calls* (glob)
+  $ lmopt run ask.lua --storage ask.db --trials 6 --dry-run --budget off -- again | grep -c '^the budget'
+  0
+  [1]
+
 The first call refused: there is nothing to show but the error, and with --json both.
 
   $ lmopt run ask.lua -q -- one

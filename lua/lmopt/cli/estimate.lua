@@ -5,6 +5,7 @@ local generation = require "lmopt.cli.generation"
 local json = require "lmopt.json"
 local lmopt = require "lmopt"
 local output = require "lmopt.cli.output"
+local studies = require "lmopt.studies"
 
 local estimate = {}
 
@@ -14,17 +15,13 @@ local recorder
 --- Before the script runs: from now on nothing is sent or stored.
 function estimate.begin() recorder = dry_run.begin(lmopt) end
 
--- How many trials the study's file has already; reading it changes nothing.
-local function finished_in(given)
-  if not given.storage then return 0 end
-  local name = generation.newest(given.storage, given.name)
+-- How many trials the study's file has already, and its budget; reading it changes nothing.
+local function read_study(given)
+  local name = given.storage and generation.newest(given.storage, given.name)
   if not name then return 0 end
-  local study <close> = lmopt.load_study { name = name, storage = given.storage }
-  local count = 0
-  for _, trial in ipairs(study.trials) do
-    if trial.state == "complete" or trial.state == "pruned" or trial.state == "failed" then count = count + 1 end
-  end
-  return count
+  local study <close> = studies.load { name = name, storage = given.storage, read_only = true }
+  local counts = study._core:counts()
+  return counts.complete + counts.pruned + counts.failed, study.budget
 end
 
 --- One trial of an objective.
@@ -32,9 +29,9 @@ end
 ---@param options table for create_study
 ---@return string? problem why the trial did not end well
 function estimate.run(given, options)
-  local finished = given.trials and finished_in(given) or 0
+  local finished, budget = read_study(given)
   local trials = given.n_trials or math.max(0, given.trials - finished)
-  recorder.asked = { trials = trials, finished = finished, name = given.name }
+  recorder.asked = { trials = trials, finished = finished, name = given.name, budget = budget }
   if trials == 0 then return nil end
   local study = lmopt.create_study(options)
   local ok, result = pcall(study.optimize, study, given.objective, { n_trials = trials, callbacks = given.callbacks })
@@ -80,30 +77,54 @@ local function heading(problem)
   return lines
 end
 
--- What to give --budget, and whether what was given is enough.
+local function sum(a, b)
+  return { least = a.least + b.least, expected = a.expected + b.expected, most = a.most + b.most }
+end
+
+-- Lines that say of each limit whether it would do for `account`, when `spent` is gone of it already.
+local function compare(lines, whose, limits, account, spent)
+  local function counted(noun) return function(value) return ("%.14g %s"):format(value, noun) end end
+  local function say(name, range, shown)
+    local limit, gone = limits[name], spent[name] or 0
+    if not limit then return end
+    local left = limit - gone
+    lines[#lines + 1] = ("the budget of %s%s%s %s\n"):format(shown(limit), whose,
+      gone > 0 and (", of which %s is spent,"):format(name == "usd" and output.dollars(gone) or ("%d"):format(gone)) or "",
+      range.least > left and "is less than the least that it can cost: it would stop the run"
+      or range.expected > left and "is less than what is expected: it would stop the run"
+      or range.most > left and "would do for what is expected, not for the worst case"
+      or "would do for the worst case")
+  end
+  local usd, sent = account.usd, account.calls - account.cached
+  -- The last call is sent only when its worst case can be paid.
+  say("usd", { least = usd.least, expected = math.min(usd.expected + recorder.dearest, usd.most), most = usd.most }, output.dollars)
+  say("calls", { least = sent, expected = sent, most = sent }, counted "calls")
+  say("tokens", sum(account.prompt_tokens, account.completion_tokens), counted "tokens")
+  say("prompt_tokens", account.prompt_tokens, counted "prompt tokens")
+  say("completion_tokens", account.completion_tokens, counted "completion tokens")
+end
+
+-- What to give --budget, and whether what was given is enough. A budget is of all runs: what is spent counts.
 local function budget_lines(total, given)
+  local stored = recorder.asked and recorder.asked.budget
+  local spent = stored and stored.spent or { usd = 0, models = {} }
   local lines, most, expected = {}, total.usd.most, total.usd.expected + recorder.dearest
   if most > 0 then
-    lines[#lines + 1] = ("--budget %s would pay for the worst case, %s for what is expected%s\n"):format(rounded_up(most),
-      rounded_up(math.min(expected, most)), #total.unpriced > 0 and ", of the models whose price is known" or "")
+    lines[#lines + 1] = ("--budget %s would pay for the worst case, %s for what is expected%s%s\n"):format(rounded_up(spent.usd + most),
+      rounded_up(spent.usd + math.min(expected, most)),
+      spent.usd > 0 and (", with the %s that the study has spent"):format(output.dollars(spent.usd)) or "",
+      #total.unpriced > 0 and ", of the models whose price is known" or "")
   end
-  local limit = type(given) == "table" and given or {}
-  local function compare(name, range, shown)
-    if not limit[name] or range.most <= limit[name] then return end
-    lines[#lines + 1] = ("the budget of %s %s\n"):format(shown(limit[name]),
-      range.least > limit[name] and "is less than the least that it can cost: it would stop the run"
-      or range.expected > limit[name] and "is less than what is expected: it would stop the run"
-      or "would do for what is expected, not for the worst case")
+  if given == nil then given = stored end -- a study keeps its limits
+  local limits = type(given) == "table" and given or {}
+  compare(lines, "", limits, total, spent)
+  for _, account in ipairs(recorder.models) do
+    local own = limits.models and limits.models[account.model]
+    if own and not account.in_process then
+      compare(lines, (" for %s"):format(account.model), own, account, spent.models[account.model] or {})
+    end
   end
-  local function counted(noun) return function(value) return ("%.14g %s"):format(value, noun) end end
-  compare("usd", total.usd, output.dollars)
-  local sent = total.calls - total.cached
-  compare("calls", { least = sent, expected = sent, most = sent }, counted "calls")
-  local tokens = {}
-  for name in pairs(total.prompt_tokens) do tokens[name] = total.prompt_tokens[name] + total.completion_tokens[name] end
-  compare("tokens", tokens, counted "tokens")
-  compare("prompt_tokens", total.prompt_tokens, counted "prompt tokens")
-  compare("completion_tokens", total.completion_tokens, counted "completion tokens")
+  if limits.seconds then lines[#lines + 1] = "how many seconds it takes is not estimated\n" end
   return lines
 end
 
