@@ -98,6 +98,12 @@ A budget is of all runs: a dry run counts what is spent, and reads the study's o
   0
   [1]
 
+What a model costs that has no price is not known.
+
+  $ sed '3s/price = .*/})/' ask.lua > free.lua
+  $ lmopt run free.lua -q -- four 2>/dev/null | grep calls
+  3 model calls (0 cached), 30 prompt and 15 completion tokens, $0.0000 billed (the price of openai/tiny is unknown or 0)
+
 The first call refused: there is nothing to show but the error, and with --json both.
 
   $ lmopt run ask.lua -q -- one

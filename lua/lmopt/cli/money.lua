@@ -1,6 +1,7 @@
 --- What the command line reads and says of budgets and of what was spent.
 local ledgers = require "lmopt.ledger"
 local output = require "lmopt.cli.output"
+local prices = require "lmopt.providers.prices"
 
 local money = {}
 
@@ -55,13 +56,25 @@ local function tokens_of(counts)
   return tokens(prompt, "prompt", cached, "cached") .. ", " .. tokens(completion, "completion", reasoning, "reasoning")
 end
 
+-- " (the price of openai/x is unknown or 0)": models that were sent tokens for nothing, though their provider isn't free.
+local function unpriced(usage, budget)
+  local names = {}
+  if usage.calls == (usage.cached or 0) then return "" end
+  for _, name in ipairs(output.sorted_keys(budget.spent.models)) do
+    local spent, provider = budget.spent.models[name], name:match "^([^/]+)/"
+    if spent.tokens > 0 and spent.usd == 0 and not (provider and prices.find(provider, "")) then names[#names + 1] = name end
+  end
+  return #names > 0 and (" (the price of %s is unknown or 0)"):format(table.concat(names, ", ")) or ""
+end
+
 --- One line of what a run's calls amount to.
 ---@param usage lmopt.Usage
+---@param budget table study.budget: what of it has no price
 ---@return string
-function money.usage(usage)
+function money.usage(usage, budget)
   local saved = usage.saved_usd or 0
-  return ("%s (%d cached), %s, %s billed%s"):format(output.count(usage.calls, "model call"), usage.cached or 0, tokens_of(usage),
-    output.dollars(usage.billed_usd or 0), saved > 0 and (", %s saved by the cache"):format(output.dollars(saved)) or "")
+  return ("%s (%d cached), %s, %s billed%s%s"):format(output.count(usage.calls, "model call"), usage.cached or 0, tokens_of(usage),
+    output.dollars(usage.billed_usd or 0), unpriced(usage, budget), saved > 0 and (", %s saved by the cache"):format(output.dollars(saved)) or "")
 end
 
 -- "$0.0412 of $5.0000", "12 of 100 calls"

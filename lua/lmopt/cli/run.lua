@@ -171,7 +171,7 @@ local function to_text(study, counts, usage, budget)
     lines[#lines + 1] = ("best value %s, trial %d\n"):format(output.value(best.value), best.number)
     lines[#lines + 1] = output.map(best.params)
   end
-  if usage then lines[#lines + 1] = money.usage(usage) .. "\n" end
+  if usage then lines[#lines + 1] = money.usage(usage, budget) .. "\n" end
   local limits = money.budget(budget)
   if limits then lines[#lines + 1] = limits .. "\n" end
   return table.concat(lines)
