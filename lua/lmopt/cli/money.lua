@@ -74,7 +74,8 @@ end
 function money.usage(usage, budget)
   local saved = usage.saved_usd or 0
   return ("%s (%d cached), %s, %s billed%s%s"):format(output.count(usage.calls, "model call"), usage.cached or 0, tokens_of(usage),
-    output.dollars(usage.billed_usd or 0), unpriced(usage, budget), saved > 0 and (", %s saved by the cache"):format(output.dollars(saved)) or "")
+    output.dollars(usage.billed_usd or 0), unpriced(usage, budget),
+    saved > 0 and (", %s saved by the cache"):format(output.dollars(saved)) or "")
 end
 
 -- "$0.0412 of $5.0000", "12 of 100 calls"
