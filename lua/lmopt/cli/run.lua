@@ -235,6 +235,9 @@ local function announce(say, study, given)
   tell_jobs(say, study, given.n_jobs)
 end
 
+-- Kinds of errors after which there may be nothing to show, and whose line says what became of the file.
+local OF_THE_MACHINE = { storage = true, memory = true, busy = true }
+
 -- How the run ended, as an exit status; says why when it is not plain.
 local function conclude(summary, study, counts, finished, given, say, host)
   local reason = summary and summary.reason or "done"
@@ -343,7 +346,7 @@ local function optimise(path, given, bare, flags, recorder, arguments, host)
         result = { reason = "interrupted" }
       elseif errors.is(result, "failed") then
         result = { reason = "failed", message = result.message, error = result }
-      elseif errors.is(result) then -- a key that is refused, money that is gone: what is complete is worth seeing
+      elseif errors.is(result) and not OF_THE_MACHINE[result.kind] then -- a key that is refused, money that is gone: what is complete is worth seeing
         result = { reason = "fatal", error = result }
       else
         error(script.blame(path, result, settings.names), 0)
@@ -369,7 +372,7 @@ local function optimise(path, given, bare, flags, recorder, arguments, host)
     return status
   end
   if summary and summary.reason == "fatal" then
-    pcall(report) -- where the storage is the trouble it can't be read either
+    pcall(report) -- the error is what matters
     error(summary.error, 0)
   end
   local status = report()
