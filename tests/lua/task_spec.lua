@@ -247,16 +247,16 @@ describe("cancel", function()
 
   it("reaches descendants, those of finished tasks included, and nobody else", function()
     local seen = {}
-    local function leaf(name)
+    local function leaf(name, seconds)
       return function()
-        local ok = pcall(lmopt.sleep, 0.005)
+        local ok = pcall(lmopt.sleep, seconds)
         seen[name] = ok and "slept" or "cancelled"
       end
     end
-    local other = lmopt.spawn(leaf "other")
+    local other = lmopt.spawn(leaf("other", 0.005))
     local root = lmopt.spawn(function()
-      lmopt.spawn(leaf "child")
-      lmopt.spawn(function() lmopt.spawn(leaf "grandchild") end)
+      lmopt.spawn(leaf("child", 100))
+      lmopt.spawn(function() lmopt.spawn(leaf("grandchild", 100)) end)
       lmopt.sleep(100)
     end)
     lmopt.sleep(0)
