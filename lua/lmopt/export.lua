@@ -2,6 +2,7 @@
 local core = require "lmopt.core.json"
 local errors = require "lmopt.error"
 local json = require "lmopt.json"
+local sorted = require "lmopt.sorted"
 
 local export = {}
 
@@ -9,13 +10,6 @@ local export = {}
 
 local FORMATS = { "csv", "json", "jsonl" }
 export.formats = FORMATS
-
-local function sorted_keys(map)
-  local keys = {}
-  for key in pairs(map) do keys[#keys + 1] = key end
-  table.sort(keys)
-  return keys
-end
 
 --- The format that a path's ending names; nil for any other.
 ---@param path string
@@ -51,7 +45,7 @@ local function collect_names(trials, field)
   for _, trial in ipairs(trials) do
     for name in pairs(trial[field] or {}) do names[name] = true end
   end
-  return sorted_keys(names)
+  return sorted.keys(names)
 end
 
 local function to_csv(study)
@@ -97,7 +91,7 @@ local KEYS = {
 local function reports(values)
   if values == nil or next(values) == nil then return nil end
   local list = {}
-  for _, step in ipairs(sorted_keys(values)) do list[#list + 1] = { step = step, value = values[step] } end
+  for _, step in ipairs(sorted.keys(values)) do list[#list + 1] = { step = step, value = values[step] } end
   return list
 end
 

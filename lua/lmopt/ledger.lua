@@ -2,6 +2,7 @@
 -- nothing is sent: budget.lua and journal.lua do that, and a study with a storage keeps the same in its file
 -- (src/io/storage_budget.c).
 local errors = require "lmopt.error"
+local sorted = require "lmopt.sorted"
 
 local M = {}
 
@@ -80,20 +81,13 @@ local function copy_limits(limit)
   return made
 end
 
-local function sorted_keys(map)
-  local keys = {}
-  for key in pairs(map) do keys[#keys + 1] = key end
-  table.sort(keys)
-  return keys
-end
-
 --- Limits as a list of { model =, calls =, ... }: all calls first, then the models by their names.
 ---@param limit table|false checked; false: none
 ---@return table[]
 function M.list(limit)
   local made = { copy_limits(limit or {}) }
   made[1].model = ""
-  for _, model in ipairs(sorted_keys(limit and limit.models or {})) do
+  for _, model in ipairs(sorted.keys(limit and limit.models or {})) do
     local own = copy_limits(limit.models[model])
     own.model = model
     made[#made + 1] = own

@@ -73,6 +73,17 @@ local function mentions(value, key)
   return false
 end
 
+-- The usage of a reply, with what only some of them say.
+local function with_details(stored)
+  local used = usage.new(stored)
+  for i = 1, #DETAILS do
+    local name = DETAILS[i]
+    local value = stored[name]
+    if value then used[name] = value end
+  end
+  return used
+end
+
 --- What `read` gives of what `write` writes, for a reply that is not kept: without the text where it is plain already.
 ---@param handle table
 ---@param made table the provider's reply
@@ -85,12 +96,7 @@ function M.own(handle, made, response, key)
     return M.read(M.write(handle, made, response.seconds, key))
   end
   local stored = made.usage or {}
-  local used = usage.new(stored)
-  for i = 1, #DETAILS do
-    local name = DETAILS[i]
-    local value = stored[name]
-    if value then used[name] = value end
-  end
+  local used = with_details(stored)
   used.usd, used.seconds = stored.usd, response.seconds
   used.usd = M.cost(handle, used) or 0.0
   -- With room for what mark_sent adds.
@@ -111,12 +117,7 @@ function M.read(text)
   if type(stored) ~= "table" then
     errors.raise("bad_response", "a stored reply cannot be read" .. (problem and ": " .. problem or ""))
   end
-  local used = usage.new(stored)
-  for i = 1, #DETAILS do
-    local name = DETAILS[i]
-    local value = stored[name]
-    if value then used[name] = value end
-  end
+  local used = with_details(stored)
   reply.usage = used
   return reply
 end

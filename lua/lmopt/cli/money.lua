@@ -2,6 +2,7 @@
 local ledgers = require "lmopt.ledger"
 local output = require "lmopt.cli.output"
 local prices = require "lmopt.providers.prices"
+local sorted = require "lmopt.sorted"
 
 local money = {}
 
@@ -60,7 +61,7 @@ end
 local function unpriced(usage, budget)
   local names = {}
   if usage.calls == (usage.cached or 0) then return "" end
-  for _, name in ipairs(output.sorted_keys(budget.spent.models)) do
+  for _, name in ipairs(sorted.keys(budget.spent.models)) do
     local spent, provider = budget.spent.models[name], name:match "^([^/]+)/"
     if spent.tokens > 0 and spent.usd == 0 and not (provider and prices.find(provider, "")) then names[#names + 1] = name end
   end
@@ -99,7 +100,7 @@ end
 function money.budget(budget)
   local whole = of_limits(budget, budget.spent)
   local parts = { #whole > 0 and table.concat(whole, ", ") or nil }
-  for _, model in ipairs(output.sorted_keys(budget.models or {})) do
+  for _, model in ipairs(sorted.keys(budget.models or {})) do
     local spent = budget.spent.models[model] or { calls = 0, tokens = 0, prompt_tokens = 0, completion_tokens = 0, usd = 0 }
     parts[#parts + 1] = ("%s %s"):format(model, table.concat(of_limits(budget.models[model], spent), ", "))
   end
@@ -112,7 +113,7 @@ end
 function money.unused(budget)
   local names = {}
   if budget.spent.calls == 0 then return names end
-  for _, model in ipairs(output.sorted_keys(budget.models or {})) do
+  for _, model in ipairs(sorted.keys(budget.models or {})) do
     if not budget.spent.models[model] then names[#names + 1] = model end
   end
   return names
@@ -125,7 +126,7 @@ function money.account(budget)
   local spent, lines = budget.spent, {}
   if spent.calls > 0 then
     lines[1] = ("all runs: %s, %s, %s\n"):format(output.count(spent.calls, "model call"), tokens_of(spent), output.dollars(spent.usd))
-    local models = output.sorted_keys(spent.models)
+    local models = sorted.keys(spent.models)
     if #models > 1 then
       local rows = {}
       for i, model in ipairs(models) do

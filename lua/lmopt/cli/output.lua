@@ -1,5 +1,6 @@
 --- What the command line shows: numbers, tables and a small plot, as text.
 local json = require "lmopt.json"
+local sorted = require "lmopt.sorted"
 
 local output = {}
 
@@ -126,21 +127,10 @@ function output.table(rows, align, widest)
   return table.concat(lines, "\n") .. "\n"
 end
 
---- Sorted keys of a table, as strings first: the order is the same in every run.
-function output.sorted_keys(map)
-  local keys = {}
-  for key in pairs(map) do keys[#keys + 1] = key end
-  table.sort(keys, function(a, b)
-    if type(a) == type(b) then return a < b end
-    return type(a) < type(b)
-  end)
-  return keys
-end
-
 --- "name  value" lines of a map, indented by two.
 function output.map(map)
   local rows = {}
-  for _, key in ipairs(output.sorted_keys(map)) do
+  for _, key in ipairs(sorted.keys(map)) do
     rows[#rows + 1] = { "  " .. output.value(key), output.value(map[key]) }
   end
   return #rows > 0 and output.table(rows, nil, 100) or ""

@@ -10,6 +10,7 @@ local output = require "lmopt.cli.output"
 local progress = require "lmopt.progress"
 local script = require "lmopt.cli.script"
 local settings = require "lmopt.cli.settings"
+local sorted = require "lmopt.sorted"
 local task = require "lmopt.task"
 local terminal = require "lmopt.cli.terminal"
 
@@ -160,7 +161,7 @@ local function to_text(study, counts, usage, budget)
         break
       end
       local parameters = {}
-      for _, name in ipairs(output.sorted_keys(trial.params)) do
+      for _, name in ipairs(sorted.keys(trial.params)) do
         parameters[#parameters + 1] = name .. "=" .. output.value(trial.params[name])
       end
       rows[#rows + 1] = { "  " .. trial.number, output.values(trial), table.concat(parameters, " ") }

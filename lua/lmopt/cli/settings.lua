@@ -2,8 +2,8 @@
 local errors = require "lmopt.error"
 local money = require "lmopt.cli.money"
 local options = require "lmopt.cli.options"
-local output = require "lmopt.cli.output"
 local script = require "lmopt.cli.script"
+local sorted = require "lmopt.sorted"
 local system = require "lmopt.core.system"
 
 local settings = {}
@@ -16,7 +16,7 @@ local KEYS = {
   n_trials = "positive integer", timeout = "positive number", n_jobs = "positive integer", callbacks = "table",
   catch = "any", progress = "any", -- of optimize
 }
-local NAMES = output.sorted_keys(KEYS)
+local NAMES = sorted.keys(KEYS)
 settings.names = NAMES
 
 local DIRECTIONS = { "minimize", "maximize" }
@@ -61,7 +61,7 @@ local checks = {
 }
 
 local function check_table(path, given)
-  for _, key in ipairs(output.sorted_keys(given)) do
+  for _, key in ipairs(sorted.keys(given)) do
     if type(key) ~= "string" then
       errors.raise("script", ("%s: the table that is returned has an element [%s], and only named ones mean something")
         :format(path, tostring(key)))
@@ -107,7 +107,7 @@ function settings.read(path, count, returned)
   if returned.objective == nil and callable(returned) then return { objective = returned }, true end
   if returned.objective == nil then
     -- objectve = ..., say
-    for _, key in ipairs(output.sorted_keys(returned)) do
+    for _, key in ipairs(sorted.keys(returned)) do
       if type(key) == "string" and not KEYS[key] then
         script.complain(path, key, "unknown key '%s'%s", key, errors.hint(key, NAMES))
       end

@@ -6,6 +6,7 @@ local money = require "lmopt.cli.money"
 local lmopt = require "lmopt"
 local options = require "lmopt.cli.options"
 local output = require "lmopt.cli.output"
+local sorted = require "lmopt.sorted"
 
 local DONE, FAILED = 0, 1
 
@@ -123,7 +124,7 @@ NAME may be left out when the storage holds one study.]],
 
 local function parameters_text(trial)
   local parts = {}
-  for _, name in ipairs(output.sorted_keys(trial.params)) do
+  for _, name in ipairs(sorted.keys(trial.params)) do
     parts[#parts + 1] = name .. "=" .. output.shorten(output.value(trial.params[name]), 30)
   end
   return table.concat(parts, " ")
@@ -140,16 +141,16 @@ local function trial_table(trials, several)
 end
 
 local function by_value(trials, maximize)
-  local sorted = {}
+  local ranked = {}
   for _, trial in ipairs(trials) do
-    if trial.state == "complete" and trial.value == trial.value then sorted[#sorted + 1] = trial end
+    if trial.state == "complete" and trial.value == trial.value then ranked[#ranked + 1] = trial end
   end
-  table.sort(sorted, function(a, b)
+  table.sort(ranked, function(a, b)
     if a.value == b.value then return a.number < b.number end
     if maximize then return a.value > b.value end
     return a.value < b.value
   end)
-  return sorted
+  return ranked
 end
 
 local function first(list, count)

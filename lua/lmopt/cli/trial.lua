@@ -2,6 +2,7 @@
 local export = require "lmopt.export"
 local json = require "lmopt.json"
 local output = require "lmopt.cli.output"
+local sorted = require "lmopt.sorted"
 local study = require "lmopt.cli.study"
 
 local DONE = 0
@@ -52,7 +53,7 @@ end
 
 local function parameters(found)
   local rows = {}
-  for _, name in ipairs(output.sorted_keys(found.params)) do
+  for _, name in ipairs(sorted.keys(found.params)) do
     rows[#rows + 1] = { "  " .. name, output.value(found.params[name]), range((found.distributions or {})[name]) }
   end
   return #rows > 0 and output.table(rows, nil, 100) or ""
@@ -109,7 +110,7 @@ local function page_of(opened, found, calls)
   section(page, "constraints (feasible at 0 and below)", output.map(found.constraints or {}))
   section(page, "user attributes", output.map(found.user_attrs or {}))
   local rows = {}
-  for _, step in ipairs(output.sorted_keys(found.intermediate_values or {})) do
+  for _, step in ipairs(sorted.keys(found.intermediate_values or {})) do
     rows[#rows + 1] = { "  step " .. tostring(step), output.value(found.intermediate_values[step]) }
   end
   section(page, "reports", #rows > 0 and output.table(rows) or "")
