@@ -7,7 +7,6 @@ killed, or begun again, goes on with what is left; four processes on one study s
 import collections
 import concurrent.futures
 import hashlib
-import http.server
 import json
 import os
 import signal
@@ -19,16 +18,14 @@ import threading
 import time
 
 import common
+import loopback
 
 REFUSALS = (429, 503)  # no work was done for these
 FAULTS = (429, 500, "reset", "cut", 503, "late cut")
 PRICE = {"prompt": 100e-6, "completion": 400e-6}  # dollars a token, as in budgets.lua
 
 
-class Server(http.server.ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128
-
+class Server(loopback.Server):
     def __init__(self, seed, latency=0.003, one_in=6):
         super().__init__(("127.0.0.1", 0), Answer)
         self.lock = threading.Lock()
@@ -42,9 +39,6 @@ class Server(http.server.ThreadingHTTPServer):
     @property
     def url(self):
         return "http://127.0.0.1:%d/v1" % self.server_address[1]
-
-    def handle_error(self, request, client_address):
-        pass  # clients that are killed are what this is about
 
     def count(self, model, trial, prompt, completion):
         usd = prompt * PRICE["prompt"] + completion * PRICE["completion"]
@@ -66,14 +60,7 @@ class Server(http.server.ThreadingHTTPServer):
         self.server_close()
 
 
-class Answer(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    wbufsize = -1
-
-    def log_message(self, *_arguments):
-        pass
-
+class Answer(loopback.Handler):
     def do_POST(self):
         server = self.server
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

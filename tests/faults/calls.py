@@ -5,7 +5,6 @@ Every call ends answered, no trial fails, and the study's ledger has at least wh
 
 import collections
 import hashlib
-import http.server
 import json
 import os
 import socket
@@ -15,16 +14,14 @@ import threading
 import time
 
 import common
+import loopback
 
 TRIALS, KILLS, JOBS = 40, 3, 8
 REFUSALS = (429, 503, 529)  # no work was done for these
 FAULTS = (429, 500, 502, 503, 529, "reset", "cut", 429)
 
 
-class Server(http.server.ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 64
-
+class Server(loopback.Server):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Answer)
         self.lock = threading.Lock()
@@ -33,18 +30,8 @@ class Server(http.server.ThreadingHTTPServer):
         self.faults = 0
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
-    def handle_error(self, request, client_address):
-        pass  # clients that are killed are what this is about
 
-
-class Answer(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    wbufsize = -1
-
-    def log_message(self, *_arguments):
-        pass
-
+class Answer(loopback.Handler):
     def do_POST(self):
         prompt = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["messages"][-1]["content"]
         server = self.server

@@ -5,7 +5,6 @@
 
 import collections
 import hashlib
-import http.server
 import json
 import os
 import random
@@ -16,6 +15,7 @@ import time
 
 sys.dont_write_bytecode = True
 import common
+import loopback
 
 KILLS = int(os.environ.get("FAULTS_KILLS", "20" if common.SANITIZED else "100"))
 TRIALS = 200
@@ -113,11 +113,8 @@ def killed_at_random_moments(folder):
 # --- model calls ---
 
 
-class Model(http.server.ThreadingHTTPServer):
+class Model(loopback.Server):
     """Answers each prompt with a number made of it, after a moment, and remembers who asked what."""
-
-    daemon_threads = True
-    request_queue_size = 64
 
     def __init__(self, pause):
         super().__init__(("127.0.0.1", 0), Answer)
@@ -127,22 +124,12 @@ class Model(http.server.ThreadingHTTPServer):
         self.run = 0
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
-    def handle_error(self, request, client_address):
-        pass  # clients that are killed are what this is about
-
     @property
     def url(self):
         return "http://127.0.0.1:%d/v1" % self.server_address[1]
 
 
-class Answer(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    wbufsize = -1
-
-    def log_message(self, *_arguments):
-        pass
-
+class Answer(loopback.Handler):
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         prompt = body["messages"][-1]["content"]

@@ -11,13 +11,14 @@ What it does with a request is said by a function: `answer(asked)` gives a step,
 """
 
 import collections
-import http.server
 import json
 import socket
 import ssl
 import struct
 import threading
 import time
+
+import loopback
 
 REFUSALS = (429, 503, 529)  # no work was done for these
 
@@ -43,14 +44,7 @@ def request_size(body):
     return len(json.dumps(request, separators=(",", ":"), ensure_ascii=False).encode())
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    wbufsize = -1
-
-    def log_message(self, *_arguments):
-        pass
-
+class Handler(loopback.Handler):
     def setup(self):
         if self.server.context:
             self.request.settimeout(10)
@@ -115,10 +109,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.wfile.flush()
 
 
-class Server(http.server.ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 256
-
+class Server(loopback.Server):
     def __init__(self, answer=echo, context=None, port=0):
         super().__init__(("127.0.0.1", port), Handler)
         self.answer = answer
@@ -142,9 +133,6 @@ class Server(http.server.ThreadingHTTPServer):
     def requests(self):
         with self.lock:
             return sum(self.asked.values())
-
-    def handle_error(self, request, client_address):
-        pass  # clients that go away are what this is about
 
     def close(self):
         self.over.set()

@@ -2,7 +2,6 @@
 replays the study that came out, with no server there.
 """
 
-import http.server
 import json
 import os
 import sys
@@ -10,6 +9,7 @@ import threading
 import time
 
 import common
+import loopback
 
 TRIALS, KILLS, JOBS = 60, 4, 8
 
@@ -27,28 +27,15 @@ end }
 """ % TRIALS
 
 
-class Server(http.server.ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 64
-
+class Server(loopback.Server):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Answer)
         self.lock = threading.Lock()
         self.answered = 0
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
-    def handle_error(self, request, client_address):
-        pass  # clients that are killed are what this is about
 
-
-class Answer(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    wbufsize = -1
-
-    def log_message(self, *_arguments):
-        pass
-
+class Answer(loopback.Handler):
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         time.sleep(0.003)
