@@ -496,8 +496,8 @@ end
 ---  this call; `stream = function(text, delta) end` gets the answer as it comes: `delta` is { text, reasoning, tool_calls }. It
 ---  runs in the caller's task and may wait; what it raises ends the call. The reply is the same as without it
 ---@return table reply { text, usage, cached, finish_reason, model }
-function Handle.__call(self, input, ...)
-  if ... ~= nil then
+function Handle.__call(self, input, another)
+  if another ~= nil then
     errors.misuse("a model takes one argument: a text, or { messages = ..., temperature = ..., stream = ... } with all options")
   end
   local reply, sink

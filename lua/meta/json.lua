@@ -18,6 +18,11 @@ local json = {}
 ---@return string text
 function json.encode(value, options) end
 
+--- A function that writes values as encode does, with options that are read once.
+---@param options lmopt.json.options
+---@return fun(value: any): string
+function json.encoder(options) end
+
 --- Reads plain JSON, to the same values as lmopt.json.decode.
 ---@param text string
 ---@return any value nil where only lua-cjson can tell what it is, or what is wrong with it

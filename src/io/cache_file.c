@@ -204,7 +204,10 @@ long long lm_cache_seal(const lm_cache_key *key, const char *text, size_t size) 
   uint64_t h = key_word(key) ^ (uint64_t)size * odd;
   size_t i = 0;
   for (; size - i >= 8; i += 8) {
-    h = (h ^ word_of(bytes + i, 8)) * odd;
+    const unsigned char *b = bytes + i; /* written out, compilers know it for one load */
+    uint64_t low = b[0] | (uint64_t)b[1] << 8 | (uint64_t)b[2] << 16 | (uint64_t)b[3] << 24;
+    uint64_t high = b[4] | (uint64_t)b[5] << 8 | (uint64_t)b[6] << 16 | (uint64_t)b[7] << 24;
+    h = (h ^ (low | high << 32)) * odd;
     h ^= h >> 32;
   }
   return (long long)lm_mix((h ^ word_of(bytes + i, size - i)) * odd);

@@ -28,6 +28,9 @@ enum {
 /* A text larger than this is a mistake, not a request. */
 static const size_t text_limit = (size_t)1 << 30;
 
+/* Upvalues of the functions that write. */
+enum { WRITER = 1, OPTIONS, RANKS };
+
 static const char array_mark[] = "lmopt.array";
 static const char writer_mark[] = "lmopt.json.writer";
 
@@ -177,16 +180,22 @@ static void write_members(lua_State *L, writer *w, int table, const sort_key *ke
   lm_buffer_add_char(&w->text, '}');
 }
 
-/* Writes the table at `table`, all of whose `count` keys are strings: few, so that nothing is allocated. */
-static void write_small_object(lua_State *L, writer *w, int table, size_t count) {
+/*
+** Writes the table at `table` when all its keys are strings, and few: then nothing is allocated. False: nothing is written.
+*/
+static bool write_small_object(lua_State *L, writer *w, int table) {
   sort_key keys[FEW_KEYS];
   int top = lua_gettop(L);
   if (!lua_checkstack(L, 2 * FEW_KEYS + 8)) fail(L, w, "tables too deep for the stack");
   size_t found = 0;
   lua_pushnil(L);
-  while (found < count && lua_next(L, table)) {
+  while (lua_next(L, table)) {
     sort_key key;
     key.place = lua_gettop(L) - 1;
+    if (found == FEW_KEYS || lua_type(L, key.place) != LUA_TSTRING) {
+      lua_settop(L, top);
+      return false;
+    }
     key.text = lua_tolstring(L, key.place, &key.size);
     key.rank = rank_of(L, w, key.place);
     size_t i = found++;
@@ -194,8 +203,9 @@ static void write_small_object(lua_State *L, writer *w, int table, size_t count)
     keys[i] = key;
     lua_pushvalue(L, key.place);
   }
-  write_members(L, w, table, keys, found);
+  if (found > 0) write_members(L, w, table, keys, found);
   lua_settop(L, top);
+  return found > 0;
 }
 
 /* The same, for any number of keys. */
@@ -277,6 +287,7 @@ static void write_table(lua_State *L, writer *w) {
   const void *identity = lua_topointer(L, table);
   for (int i = 0; i < w->depth; i++)
     if (w->path[i].table == identity) fail(L, w, "a cycle");
+  if (w->depth < DEPTH_MAX && !is_marked_array(L, table) && write_small_object(L, w, table)) return;
   bool is_array;
   lua_Integer count = survey_table(L, w, table, &is_array);
   if (count == 0)
@@ -285,8 +296,6 @@ static void write_table(lua_State *L, writer *w) {
     fail(L, w, "more than 128 levels of tables");
   else if (is_array)
     write_array(L, w, table, count);
-  else if (count <= FEW_KEYS)
-    write_small_object(L, w, table, (size_t)count);
   else
     write_large_object(L, w, table, (size_t)count);
 }
@@ -386,14 +395,11 @@ static void read_options(lua_State *L, options *o) {
   lua_settop(L, 3);
 }
 
-/* encode(value, options) -> text */
-static int encode(lua_State *L) {
-  luaL_checkany(L, 1);
-  options given = {0};
-  read_options(L, &given);
-  writer *w = lua_touserdata(L, lua_upvalueindex(1));
+/* Pushes the text of the value at index 1. */
+static int write_given(lua_State *L, const options *given) {
+  writer *w = lua_touserdata(L, lua_upvalueindex(WRITER));
   if (w->busy) w = push_writer(L);
-  w->options = given;
+  w->options = *given;
   w->depth = 0;
   w->busy = true;
   lm_buffer_clear(&w->text);
@@ -402,6 +408,37 @@ static int encode(lua_State *L) {
   w->busy = false;
   lua_pushlstring(L, lm_buffer_text(&w->text), w->text.size); /* copied before the collector steps */
   if (w->text.capacity > KEPT_BYTES) lm_buffer_free(&w->text);
+  return 1;
+}
+
+/* encode(value, options) -> text */
+static int encode(lua_State *L) {
+  luaL_checkany(L, 1);
+  options given = {0};
+  read_options(L, &given);
+  return write_given(L, &given);
+}
+
+/* What encoder() makes: (value) -> text */
+static int encode_as_said(lua_State *L) {
+  luaL_checkany(L, 1);
+  lua_settop(L, 1);
+  options given = *(const options *)lua_touserdata(L, lua_upvalueindex(OPTIONS));
+  if (given.ranks) given.ranks = lua_upvalueindex(RANKS);
+  return write_given(L, &given);
+}
+
+/* encoder(options) -> function(value) -> text: the options are read once */
+static int encoder(lua_State *L) {
+  options given = {0};
+  lua_settop(L, 1);
+  lua_pushnil(L);
+  lua_insert(L, 1); /* where encode has its value */
+  read_options(L, &given);
+  lua_pushvalue(L, lua_upvalueindex(WRITER));
+  memcpy(lua_newuserdatauv(L, sizeof given, 0), &given, sizeof given);
+  lua_pushvalue(L, 3);
+  lua_pushcclosure(L, encode_as_said, RANKS);
   return 1;
 }
 
@@ -446,7 +483,7 @@ int lm_open_json(lua_State *L) {
   luaL_newmetatable(L, array_mark);
   lua_pop(L, 2);
   luaL_newlib(L, functions);
-  static const luaL_Reg writing[] = {{"encode", encode}, {"read", l_read}, {NULL, NULL}};
+  static const luaL_Reg writing[] = {{"encode", encode}, {"encoder", encoder}, {"read", l_read}, {NULL, NULL}};
   push_writer(L);
   luaL_setfuncs(L, writing, 1);
   lua_pushlightuserdata(L, NULL); /* what lua-cjson calls null */

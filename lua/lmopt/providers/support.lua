@@ -1,6 +1,7 @@
 --- What the providers of language models share: bodies, errors, counts, the parts of messages. Each of these is for one
 -- who writes a provider too: `require "lmopt.providers.support"`.
 local errors = require "lmopt.error"
+local encoder = require("lmopt.core.json").encoder
 local json = require "lmopt.json"
 local task = require "lmopt.core.task"
 
@@ -29,7 +30,7 @@ function support.take(rest, name)
   return value
 end
 
-local writing = setmetatable({}, { __mode = "k" }) -- list of keys -> options of json.encode
+local writing = setmetatable({}, { __mode = "k" }) -- list of keys -> what writes bodies with these first
 
 --- The HTTP request that posts a body as JSON: keys sorted, but for the ones that are named, which come first.
 ---@param lm table the handle: `base_url`
@@ -39,12 +40,12 @@ local writing = setmetatable({}, { __mode = "k" }) -- list of keys -> options of
 ---@param keys string[]|nil
 ---@return table http { url, headers, body }
 function support.post(lm, path, body, headers, keys)
-  local options = keys and writing[keys]
-  if keys and not options then
-    options = { keys = keys }
-    writing[keys] = options
+  local write = keys and writing[keys] or not keys and json.encode
+  if not write then
+    write = encoder { keys = keys }
+    writing[keys] = write
   end
-  local ok, text = pcall(json.encode, body, options)
+  local ok, text = pcall(write, body)
   if not ok then errors.misuse("the request cannot be sent: " .. text) end
   local all = { "Content-Type: application/json", "Accept: application/json", headers and headers[1] }
   for i = 2, headers and #headers or 0 do all[i + 2] = headers[i] end
