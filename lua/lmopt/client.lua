@@ -303,7 +303,7 @@ local function try(call, billing, again)
   local used = reply.usage or {}
   place:finish("good", task.now(), used.prompt_tokens and used.completion_tokens and used.prompt_tokens + used.completion_tokens,
     response.seconds)
-  local kept = call.alone and replies.own(handle, reply, response, call.key)
+  local kept = call.alone and replies.own(call, reply, response, task.now() - call.started)
     or replies.write(handle, reply, response.seconds, call.key)
   return kept, cost, response.seconds
 end
@@ -385,8 +385,7 @@ local function drop_nothing() end
 
 -- Sends where nobody keeps the reply.
 local function ask_alone(call)
-  local reply = redact.call(call.key, exchange, call, { cost = nil })
-  return replies.mark_sent(reply, call.attempts, call.lost_usd, task.now() - call.started)
+  return (redact.call(call.key, exchange, call, { cost = nil }))
 end
 
 -- Gets the reply to a call: from the journal, the cache, a call in flight, or by sending. `looked`: it is not in the cache.

@@ -27,22 +27,22 @@ local function size_of(value, depth)
   return size
 end
 
--- Most messages are a role and a text, and the text is what counts.
-local function size_of_item(item)
-  if type(item) ~= "table" then return size_of(item, 2) end
-  local content = item.content
-  if type(content) == "string" and not item.tool_calls and not item.native then return #content end
-  return size_of(item, 2)
-end
-
 local function measure(input)
   if type(input) == "string" then return #input, 0 end
   local list = type(input) == "table" and (input.messages or input.texts)
   if type(list) ~= "table" then return size_of(input, 4), 0 end
   local size, length = 0, #list
-  for i = 1, length do size = size + size_of_item(list[i]) end
+  for i = 1, length do
+    local item = list[i]
+    local content = type(item) == "table" and item.content
+    if content and type(content) == "string" and not item.tool_calls and not item.native then
+      size = size + #content -- most messages are a role and a text, and the text is what counts
+    else
+      size = size + size_of(item, 2)
+    end
+  end
   for _, value in next, input do
-    if value ~= list then size = size + size_of(value, 3) end
+    if value ~= list then size = size + (type(value) == "string" and #value or size_of(value, 3)) end
   end
   return size, length
 end

@@ -85,7 +85,7 @@ end
 local function check_option_names(options, provider, what, own)
   local known, is_known = known_of(provider, own)
   local plain = true
-  for name in pairs(options) do plain = plain and is_known[name] end
+  for name in next, options do plain = plain and is_known[name] end
   if plain then return end
   local names = {}
   for name in pairs(options) do
@@ -142,6 +142,7 @@ end
 
 -- What says whether and under which number an answer is kept.
 local function check_sample(options, what)
+  if options.cache == nil and options.rollout == nil then return end -- most often
   if options.cache ~= nil and type(options.cache) ~= "boolean" then
     errors.misuse("'cache' of " .. what .. " can only be false (ask anew) or true; lmopt.configure{ cache = } says where", 4)
   end
@@ -378,7 +379,8 @@ local function check_messages(messages)
   if type(messages) ~= "table" or #messages == 0 then
     errors.misuse("a request needs 'messages', a list of { role =, content = }", 4)
   end
-  for i, message in ipairs(messages) do
+  for i = 1, #messages do
+    local message = messages[i]
     if type(message) ~= "table" or type(message.role) ~= "string" then
       local text = "messages[%d] must be a table with a role (\"system\", \"user\", \"assistant\") and content"
       errors.misuse(text:format(i), 4)
@@ -410,13 +412,15 @@ local function make_request(handle, input, provider)
   check_number(input, "deadline", "a request")
   local request = { messages = input.messages, temperature = nil, max_tokens = nil, model = nil } -- room for what most have
   local misplaced = false
-  for name, value in pairs(handle.defaults) do request[name] = value end
-  for name, value in pairs(input) do
-    request[name] = value
-    misplaced = misplaced or IS_OF_MODEL[name]
+  for name, value in next, handle.defaults do request[name] = value end
+  for name, value in next, input do
+    if IS_HANDLE_OPTION[name] then
+      misplaced = misplaced or IS_OF_MODEL[name]
+    else
+      request[name] = value
+    end
   end
   if misplaced then refuse_options_of_model(input) end
-  request.cache, request.rollout, request.deadline = nil, nil, nil
   return request
 end
 

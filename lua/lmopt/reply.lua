@@ -7,6 +7,8 @@ local usage = require "lmopt.usage"
 
 local M = {}
 
+local NOTHING = {}
+
 local DETAILS = usage.DETAILS
 local decode, type = json.decode, type
 
@@ -73,9 +75,8 @@ local function mentions(value, key)
   return false
 end
 
--- The usage of a reply, with what only some of them say.
-local function with_details(stored)
-  local used = usage.new(stored)
+-- Adds what only some usages say.
+local function add_details(used, stored)
   for i = 1, #DETAILS do
     local name = DETAILS[i]
     local value = stored[name]
@@ -84,27 +85,35 @@ local function with_details(stored)
   return used
 end
 
---- What `read` gives of what `write` writes, for a reply that is not kept: without the text where it is plain already.
----@param handle table
+--- What mark_sent gives of what `read` gives of what `write` writes, for a reply that is not kept: without the text where it
+--- is plain already.
+---@param call table handle, key, attempts, lost_usd
 ---@param made table the provider's reply
 ---@param response table what it was read from
----@param key string|nil
+---@param waited number
 ---@return table reply
-function M.own(handle, made, response, key)
+function M.own(call, made, response, waited)
+  local handle, key = call.handle, call.key
   -- Of a stream no body is left to tell by.
   if response.body == "" or not system.is_utf8(response.body) or key and #key >= redact.SHORTEST_KEY and mentions(made, key) then
-    return M.read(M.write(handle, made, response.seconds, key))
+    local reply = M.read(M.write(handle, made, response.seconds, key))
+    return M.mark_sent(reply, call.attempts, call.lost_usd, waited)
   end
-  local stored = made.usage or {}
-  local used = with_details(stored)
-  used.usd, used.seconds = stored.usd, response.seconds
+  local stored = made.usage or NOTHING
+  local used = {
+    calls = 1, cached = 0,
+    prompt_tokens = stored.prompt_tokens or 0, completion_tokens = stored.completion_tokens or 0,
+    cached_tokens = stored.cached_tokens or stored.cached_prompt_tokens or 0, reasoning_tokens = stored.reasoning_tokens or 0,
+    usd = stored.usd, seconds = response.seconds, billed_usd = 0.0, waited_seconds = waited, saved_usd = 0.0,
+  }
+  add_details(used, stored)
   used.usd = M.cost(handle, used) or 0.0
-  -- With room for what mark_sent adds.
-  local reply = { text = made.text, finish_reason = made.finish_reason, model = made.model, usage = used, cached = nil, attempts = nil }
-  for name, value in pairs(made) do
-    if name ~= "usage" then reply[name] = type(value) == "table" and copy(value) or value end
+  used.billed_usd = used.usd + call.lost_usd
+  local reply = { text = made.text, finish_reason = made.finish_reason, model = made.model or handle.model, usage = used,
+    cached = false, attempts = call.attempts }
+  for name, value in next, made do
+    if reply[name] == nil then reply[name] = type(value) == "table" and copy(value) or value end
   end
-  reply.cached, reply.model = nil, made.model or handle.model
   return reply
 end
 
@@ -117,8 +126,7 @@ function M.read(text)
   if type(stored) ~= "table" then
     errors.raise("bad_response", "a stored reply cannot be read" .. (problem and ": " .. problem or ""))
   end
-  local used = with_details(stored)
-  reply.usage = used
+  reply.usage = add_details(usage.new(stored), stored)
   return reply
 end
 

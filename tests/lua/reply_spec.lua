@@ -8,8 +8,8 @@ describe("a reply that nobody keeps", function()
   -- What a provider made of a body, which only matters for its bytes.
   local function same_as_kept(made, body)
     local response = { status = 200, body = body or "{}", seconds = 0.125 }
-    local kept = replies.read(replies.write(handle, made, response.seconds, KEY))
-    local own = replies.own(handle, made, response, KEY)
+    local kept = replies.mark_sent(replies.read(replies.write(handle, made, response.seconds, KEY)), 2, 0.5, 0.25)
+    local own = replies.own({ handle = handle, key = KEY, attempts = 2, lost_usd = 0.5 }, made, response, 0.25)
     assert.same(kept, own)
     return own
   end
@@ -33,7 +33,7 @@ describe("a reply that nobody keeps", function()
 
   it("is the caller's own", function()
     local made = { text = "a", tool_calls = { { id = "1" } }, usage = { prompt_tokens = 1 } }
-    local own = replies.own(handle, made, { body = "{}", seconds = 0 }, nil)
+    local own = replies.own({ handle = handle, attempts = 1, lost_usd = 0.0 }, made, { body = "{}", seconds = 0 }, 0.0)
     own.tool_calls[1].id, own.usage.prompt_tokens = "2", 5
     assert.equal("1", made.tool_calls[1].id)
     assert.equal(1, made.usage.prompt_tokens)

@@ -7,7 +7,7 @@ local support = require "lmopt.providers.support"
 
 local openai = {}
 
-local count, pairs, type = support.count, pairs, type
+local count, math_type, next, type = support.count, math.type, next, type
 
 -- What OpenAI, vLLM and llama.cpp know; anything else is passed on too.
 local OPTIONS = {
@@ -32,7 +32,8 @@ function openai.authorization(key) return key and { "Authorization: Bearer " .. 
 -- What other vendors want back of their own answers means nothing here; what this one wants is put in its place.
 local function own_messages(messages, differences)
   local own
-  for i, message in ipairs(messages) do
+  for i = 1, #messages do
+    local message = messages[i]
     local native, calls = message.native, differences.gives_back_reasoning and message.tool_calls
     if native ~= nil or calls then
       own = own or support.copy(messages)
@@ -61,10 +62,16 @@ function openai.reasons(model, effort)
   return major ~= "5" or minor < 1 or minor > 4
 end
 
+local may_reason = setmetatable({}, { __mode = "k" }) -- handle -> boolean
+
 -- OpenAI's reasoning models know max_completion_tokens only; while they reason they sample as they will.
 local function adapt(lm, body)
-  local model = lm.model
-  if not model:match "^o%d" and not model:match "^gpt%-[5-9]" then return end
+  local may = may_reason[lm]
+  if may == nil then
+    may = (lm.model:match "^o%d" or lm.model:match "^gpt%-[5-9]") ~= nil
+    may_reason[lm] = may
+  end
+  if not may then return end
   if body.max_tokens ~= nil then
     if body.max_completion_tokens == nil then body.max_completion_tokens = body.max_tokens end
     body.max_tokens = nil
@@ -86,10 +93,28 @@ function openai.leave_out_sampling(lm, body, effort)
   end
 end
 
+local authorizations = setmetatable({}, { __mode = "k" }) -- handle -> the header with its key; false: it has none
+
+local function authorization_of(lm, key)
+  local headers = authorizations[lm]
+  if headers == nil then
+    headers = openai.authorization(key) or false
+    authorizations[lm] = headers
+  end
+  return headers or nil
+end
+
+-- The most tokens that a body asks for.
+local function limit_of(body)
+  local tokens = body.max_tokens
+  if body.max_completion_tokens == nil and math_type(tokens) then return tokens end
+  return tonumber(body.max_completion_tokens) or tonumber(tokens)
+end
+
 local function chat_request(lm, request, key, differences)
   -- A copy, made with room for what most requests have.
   local body = { model = lm.model, messages = request.messages, temperature = request.temperature, max_tokens = request.max_tokens }
-  for name, value in pairs(request) do body[name] = value end
+  for name, value in next, request do body[name] = value end
   body.model, body.api, body.messages = lm.model, nil, own_messages(request.messages, differences)
   if body.stream then
     body.stream = true
@@ -98,8 +123,8 @@ local function chat_request(lm, request, key, differences)
     body.stream = nil
   end
   differences.adapt(lm, body)
-  local message = support.post(lm, "/chat/completions", body, openai.authorization(key), KEYS)
-  message.max_tokens = tonumber(body.max_completion_tokens) or tonumber(body.max_tokens)
+  local message = support.post(lm, "/chat/completions", body, authorization_of(lm, key), KEYS)
+  message.max_tokens = limit_of(body)
   return message
 end
 
@@ -107,6 +132,7 @@ end
 
 -- The text of a reasoning model's thinking, as vLLM, DeepSeek, Groq and OpenRouter give it.
 local function reasoning_of(message)
+  if message.reasoning_content == nil and message.reasoning == nil then return nil end -- most often
   return support.string(message, "reasoning_content") or support.string(message, "reasoning")
 end
 
@@ -125,11 +151,12 @@ local LENGTH = { length = true, model_length = true }
 local function read_choice(lm, response, choice)
   local message = type(choice) == "table" and choice.message
   if type(message) ~= "table" then support.bad_response(lm, response, "a choice without a message") end
-  if type(choice.error) == "table" then support.raise_inner(lm, response, choice) end
-  local reason = type(choice.finish_reason) == "string" and choice.finish_reason or nil
+  if choice.error ~= nil and type(choice.error) == "table" then support.raise_inner(lm, response, choice) end
+  local reason, content = choice.finish_reason, message.content
+  if type(reason) ~= "string" then reason = nil end
   if LENGTH[reason] then reason = "length" end
-  if support.string(message, "refusal") then support.refused(lm, response, message.refusal) end
-  local text = support.text(message.content)
+  if message.refusal ~= nil and support.string(message, "refusal") then support.refused(lm, response, message.refusal) end
+  local text = type(content) == "string" and content or support.text(content)
   local calls = message.tool_calls ~= nil and support.objects(message, "tool_calls") or nil
   if calls and #calls == 0 then calls = nil end
   if reason == "content_filter" and (text or "") == "" then
@@ -140,25 +167,22 @@ local function read_choice(lm, response, choice)
   local logprobs = choice.logprobs ~= nil and support.object(choice, "logprobs").content
   return {
     text = text or "", finish_reason = reason, tool_calls = calls,
-    reasoning = reasoning_of(message) or thinking_parts(message.content),
-    logprobs = type(logprobs) == "table" and logprobs or nil,
+    reasoning = reasoning_of(message) or text ~= content and thinking_parts(content) or nil,
+    logprobs = logprobs and type(logprobs) == "table" and logprobs or nil,
   }
 end
-
-local NONE = {} -- details that an answer lacks
 
 -- Cached and reasoning tokens are parts of the prompt's and the completion's.
 local function read_usage(used)
   local prompt, completion = used.prompt_tokens_details, used.completion_tokens_details
-  if type(prompt) ~= "table" then prompt = NONE end
-  if type(completion) ~= "table" then completion = NONE end
-  return {
-    prompt_tokens = count(used.prompt_tokens),
-    completion_tokens = count(used.completion_tokens),
-    cached_tokens = count(prompt.cached_tokens) or count(used.prompt_cache_hit_tokens),
-    cache_write_tokens = count(prompt.cache_write_tokens),
-    reasoning_tokens = count(completion.reasoning_tokens),
-  }
+  local read = { prompt_tokens = count(used.prompt_tokens), completion_tokens = count(used.completion_tokens), cached_tokens = nil,
+    cache_write_tokens = nil, reasoning_tokens = nil } -- with room for what the details say
+  if prompt ~= nil and type(prompt) == "table" then
+    read.cached_tokens, read.cache_write_tokens = count(prompt.cached_tokens), count(prompt.cache_write_tokens)
+  end
+  if read.cached_tokens == nil then read.cached_tokens = count(used.prompt_cache_hit_tokens) end
+  if completion ~= nil and type(completion) == "table" then read.reasoning_tokens = count(completion.reasoning_tokens) end
+  return read
 end
 
 local function read_completion(lm, response, value, differences)
@@ -274,6 +298,7 @@ end
 -- Which of the two ways to ask. OpenAI answers its largest and its coding models through responses only.
 local function uses_responses(lm, request, by_model)
   local api = request.api
+  if api == nil and not lm.default_url then return false end
   if api ~= nil and api ~= "chat" and api ~= "responses" then
     errors.misuse(("'api' must be \"chat\" or \"responses\", not '%s'"):format(tostring(api)))
   end

@@ -32,6 +32,16 @@ end
 
 local writing = setmetatable({}, { __mode = "k" }) -- list of keys -> what writes bodies with these first
 
+local addresses = setmetatable({}, { __mode = "k" }) -- handle -> the path it had last, and the URL
+
+local function url_of(lm, path)
+  local last = addresses[lm]
+  if last and last.path == path and last.base == lm.base_url then return last.url end
+  local base = lm.base_url
+  addresses[lm] = { base = base, path = path, url = base:match "^(.-)/*$" .. path }
+  return addresses[lm].url
+end
+
 --- The HTTP request that posts a body as JSON: keys sorted, but for the ones that are named, which come first.
 ---@param lm table the handle: `base_url`
 ---@param path string what follows the address
@@ -49,9 +59,7 @@ function support.post(lm, path, body, headers, keys)
   if not ok then errors.misuse("the request cannot be sent: " .. text) end
   local all = { "Content-Type: application/json", "Accept: application/json", headers and headers[1] }
   for i = 2, headers and #headers or 0 do all[i + 2] = headers[i] end
-  local base = lm.base_url
-  if base:sub(-1) == "/" then base = base:match "^(.-)/*$" end
-  return { url = base .. path, headers = all, body = text }
+  return { url = url_of(lm, path), headers = all, body = text, max_tokens = nil } -- which many say
 end
 
 --- Raises where an option is given that the provider has nothing for: it would be refused, or ignored. nil and the values
