@@ -437,6 +437,7 @@ end
 ---@return table reply
 ---@return string|nil id what the cache knows it by
 ---@return string|nil text where somebody keeps it
+---@return integer|nil sent how many bytes the request has, where it was made
 function client.call(handle, provider, request, sample, secret, sink)
   local key = secret.key
   if not (provider.stream and provider.stream_end) then sink = nil end
@@ -455,10 +456,10 @@ function client.call(handle, provider, request, sample, secret, sink)
     if text then return replies.mark_cached(read_kept(store, id, text), 0.0), id, text end
   end
   local call = new_call(handle, provider, request, message, sample, secret, own, sink, alone)
-  if alone then return ask_alone(call) end
+  if alone then return ask_alone(call), nil, nil, #message.body end
   if not tape then
     local reply, text = ask(call, id, store, journal, looks)
-    return reply, store and id, text
+    return reply, store and id, text, #message.body
   end
   local written = tape -- another one may be set meanwhile
   local place = written:enter(call, id, endpoint, rollout)

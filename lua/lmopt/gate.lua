@@ -46,12 +46,16 @@ function admit(gate, now)
   local limiter = gate.limiter
   now = now or task.now()
   while true do
-    local ticket, place, late = limiter:next(now)
-    if not ticket then
-      gate.when = place
+    local ticket, place, late, when = limiter:next(now)
+    if ticket then
+      waiting.wake(place, late and "late" or "granted")
+    else
+      when = place
+    end
+    if when then
+      gate.when = when
       break
     end
-    waiting.wake(place, late and "late" or "granted")
   end
   if gate.keeper or gate.when < math.huge then keep_time(gate) end
 end

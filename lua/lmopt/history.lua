@@ -63,14 +63,18 @@ end
 ---@param input string|table what it was called with
 ---@param reply table|nil
 ---@param problem any what was raised instead
-function M.note(handle, input, reply, problem)
-  local size, length
-  local messages = reply and input.messages -- what got a reply is a request, or a text, where this is nil
-  local only = messages and #messages == 1 and messages[1].content
-  if only and type(only) == "string" then
-    size, length = #only, 1
-  else
-    size, length = measure(input)
+---@param size integer|nil how many bytes were sent, where that is known
+function M.note(handle, input, reply, problem, size)
+  local length
+  local messages = reply and type(input) == "table" and input.messages -- what got a reply is a text or a request
+  if messages then length = #messages end
+  local only = length == 1 and messages[1].content
+  if not (size and length) then
+    if only and type(only) == "string" then
+      size = #only
+    else
+      size, length = measure(input)
+    end
   end
   if reply then size = size + #reply.text end
   local place = last % MOST_CALLS + 1

@@ -431,8 +431,8 @@ function Attempt.__close(attempt, problem)
 end
 
 -- Notes a reply, and counts it where the calls of this task are counted.
-local function counted(reply, context, handle, input)
-  history.note(handle, input, reply)
+local function counted(reply, context, handle, input, sent)
+  history.note(handle, input, reply, nil, sent)
   local sinks = context.usage_sinks
   if sinks then
     for _, sink in ipairs(sinks) do usage.add(sink, reply.usage) end
@@ -457,7 +457,7 @@ function lm.ask(handle, provider, request)
   return counted(reply, task.context(), handle, request)
 end
 
--- Over the network, or from the cache by the short way.
+-- Over the network, or from the cache by the short way. Returns how many bytes were sent, too, where that is known.
 local function call_over_network(handle, secret, input, context, sink)
   local provider = providers.get(handle.provider)
   local sample = type(input) == "table" and input or NO_PROVIDER
@@ -472,9 +472,9 @@ local function call_over_network(handle, secret, input, context, sink)
     end
   end
   local attempt <close> = setmetatable({ handle = handle, input = input }, Attempt) -- luacheck: ignore
-  local reply, id, text = client.call(handle, provider, make_request(handle, input, provider), sample, secret, sink)
+  local reply, id, text, sent = client.call(handle, provider, make_request(handle, input, provider), sample, secret, sink)
   if name and id then recall.note(entries, name, id, #text) end
-  return reply
+  return reply, sent
 end
 
 -- The input without its stream function, which is no part of what is asked, and what goes to that function.
@@ -504,7 +504,7 @@ function Handle.__call(self, input, another)
   if another ~= nil then
     errors.misuse("a model takes one argument: a text, or { messages = ..., temperature = ..., stream = ... } with all options")
   end
-  local reply, sink
+  local reply, sink, sent
   local context = task.context()
   input, sink = take_stream(self, input)
   local secret = secrets[self]
@@ -514,7 +514,7 @@ function Handle.__call(self, input, another)
     local function answer(asked) return stand_in(self, provider, asked, sample) end
     reply = call_in_process(self, answer, make_request(self, input, provider))
   elseif secret then
-    reply = call_over_network(self, secret, input, context, sink)
+    reply, sent = call_over_network(self, secret, input, context, sink)
   else
     local provider = not self.answer and providers.get(self.provider) or NO_PROVIDER
     local attempt <close> = setmetatable({ handle = self, input = input }, Attempt) -- luacheck: ignore
@@ -525,7 +525,7 @@ function Handle.__call(self, input, another)
       reply = call_in_process(self, function(asked) return provider.answer(self, asked) end, request)
     end
   end
-  counted(reply, context, self, input)
+  counted(reply, context, self, input, sent)
   if sink then sink:whole(reply) end
   return reply
 end

@@ -87,6 +87,7 @@ function Limiter:join(owner, tokens, again, deadline) end
 ---@return lmopt.Ticket? ticket nil: nobody before `when`
 ---@return any owner_or_when its owner; or a time, math.huge when only the end of a call can change it
 ---@return boolean? late true: it does not start, it could not end before its deadline; it is out of the queue
+---@return number? when nobody else waits, so that asking again would say this
 function Limiter:next(now) end
 
 ---Nobody starts for so many seconds from `now`; an earlier pause that ends later stands.

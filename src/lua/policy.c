@@ -219,7 +219,9 @@ static int l_next(lua_State *L) {
   release(L, 1, t);
   lua_getiuservalue(L, -1, TICKET_OWNER);
   lua_pushboolean(L, admission == LM_ADMISSION_LATE);
-  return 3;
+  if (l->waiting > 0) return 3;
+  lua_pushnumber(L, INFINITY);
+  return 4;
 }
 
 static int l_pause(lua_State *L) {

@@ -172,6 +172,8 @@ local function read_choice(lm, response, choice)
   }
 end
 
+local NOTHING = {} -- a usage that an answer lacks
+
 -- Cached and reasoning tokens are parts of the prompt's and the completion's.
 local function read_usage(used)
   local prompt, completion = used.prompt_tokens_details, used.completion_tokens_details
@@ -186,8 +188,8 @@ local function read_usage(used)
 end
 
 local function read_completion(lm, response, value, differences)
-  local choices = support.object(value, "choices")
-  if choices[1] == nil then
+  local choices, used = value.choices, value.usage
+  if type(choices) ~= "table" or choices[1] == nil then
     local found = support.read_error(value) -- some gateways report failures with status 200
     if found and found.message then support.raise_inner(lm, response, value) end
     support.bad_response(lm, response, "an answer without choices")
@@ -199,7 +201,7 @@ local function read_completion(lm, response, value, differences)
   end
   if differences.gives_back_reasoning and reply.tool_calls then reply.native = { reasoning_content = reply.reasoning or "" } end
   reply.model = support.string(value, "model") or lm.model
-  local used = support.object(value, "usage")
+  if used == nil or type(used) ~= "table" then used = NOTHING end
   reply.usage = read_usage(used)
   if differences.read_cost then reply.usage.usd = differences.read_cost(used) end
   return reply
