@@ -303,9 +303,9 @@ local function try(call, billing, again)
   local used = reply.usage or {}
   place:finish("good", task.now(), used.prompt_tokens and used.completion_tokens and used.prompt_tokens + used.completion_tokens,
     response.seconds)
-  local kept = call.alone and replies.own(call, reply, response, task.now() - call.started)
-    or replies.write(handle, reply, response.seconds, call.key)
-  return kept, cost, response.seconds
+  if call.alone then return replies.own(call, reply, response, task.now() - call.started), cost, response.seconds end
+  call.made, call.response = reply, response
+  return replies.write(handle, reply, response.seconds, call.key), cost, response.seconds
 end
 
 -- Sends until there is an answer, or no sense in going on. `billing` is the journal's: `cost`, what an attempt has to be
@@ -420,8 +420,10 @@ local function ask(call, id, store, journal, looked)
   else
     text = send()
   end
-  local reply = read_kept(store, id, text)
   local waited = task.now() - call.started
+  -- What was made of the answer to this very call need not be read from its text.
+  if was_sent and call.made then return replies.own(call, call.made, call.response, waited), text end
+  local reply = read_kept(store, id, text)
   if was_sent then return replies.mark_sent(reply, call.attempts, call.lost_usd, waited), text end
   return replies.mark_cached(reply, joined and waited or 0.0), text
 end

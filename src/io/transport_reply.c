@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <math.h>
 #include <strings.h>
 
 #include "base/clock.h"
@@ -195,5 +196,6 @@ void lm_transport_conclude(lm_http_call *call, CURLcode code) {
   call->reply.status = well ? LMOPT_OK : explain(call, code);
   call->reply.code = lm_transport_code(call);
   call->reply.in_pieces = call->received && call->begun;
-  call->reply.seconds = lm_clock_monotonic() - call->submitted;
+  /* Whole microseconds: it is written with every reply that is kept, and the digits below are noise. */
+  call->reply.seconds = round((lm_clock_monotonic() - call->submitted) * 1e6) / 1e6;
 }
