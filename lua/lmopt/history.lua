@@ -9,42 +9,19 @@ local redact = require "lmopt.redact"
 local M = {}
 
 local type = type
+local text_size = require("lmopt.core.system").text_size
 
 local MOST_CALLS, MOST_BYTES = 100, 16 * 1024 * 1024
+local DEPTH = 6 -- of tables in a request that have texts worth counting
 
 -- A ring: one list for each thing that is kept, since every call of a model comes by here, one that is cached too.
 local handles, inputs, lengths, replies, problems, sizes = {}, {}, {}, {}, {}, {}
 local last, bytes = MOST_CALLS, 0
 
--- About how many bytes the texts of a request have.
-local function size_of(value, depth)
-  if type(value) == "string" then return #value end
-  if type(value) ~= "table" or depth == 0 then return 0 end
-  local size = 0
-  for _, item in next, value do
-    size = size + (type(item) == "string" and #item or size_of(item, depth - 1))
-  end
-  return size
-end
-
+-- About how many bytes the texts of a request have, and how many messages or texts there are.
 local function measure(input)
-  if type(input) == "string" then return #input, 0 end
   local list = type(input) == "table" and (input.messages or input.texts)
-  if type(list) ~= "table" then return size_of(input, 4), 0 end
-  local size, length = 0, #list
-  for i = 1, length do
-    local item = list[i]
-    local content = type(item) == "table" and item.content
-    if content and type(content) == "string" and not item.tool_calls and not item.native then
-      size = size + #content -- most messages are a role and a text, and the text is what counts
-    else
-      size = size + size_of(item, 2)
-    end
-  end
-  for _, value in next, input do
-    if value ~= list then size = size + (type(value) == "string" and #value or size_of(value, 3)) end
-  end
-  return size, length
+  return text_size(input, DEPTH), type(list) == "table" and #list or 0
 end
 
 -- Forgets calls, the oldest first, until the texts of the others are not too long. Of the newest its name stays.
@@ -69,12 +46,10 @@ function M.note(handle, input, reply, problem, size)
   local messages = reply and type(input) == "table" and input.messages -- what got a reply is a text or a request
   if messages then length = #messages end
   local only = length == 1 and messages[1].content
-  if not (size and length) then
-    if only and type(only) == "string" then
-      size = #only
-    else
-      size, length = measure(input)
-    end
+  if only and type(only) == "string" then
+    size = #only
+  elseif not (size and length) then
+    size, length = measure(input)
   end
   if reply then size = size + #reply.text end
   local place = last % MOST_CALLS + 1

@@ -326,7 +326,16 @@ function lm.is_handle(value) return getmetatable(value) == Handle end
 local function call_in_process(handle, answer, request)
   local started = task.now()
   local reply = answer(request)
-  if type(reply) == "string" then reply = { text = reply } end
+  if type(reply) == "string" then
+    local seconds = task.now() - started
+    return {
+      text = reply, cached = false, model = handle.model,
+      usage = {
+        calls = 1, cached = 0, prompt_tokens = 0, completion_tokens = 0, cached_tokens = 0, reasoning_tokens = 0, usd = 0.0,
+        seconds = seconds, billed_usd = 0.0, waited_seconds = seconds, saved_usd = 0.0,
+      },
+    }
+  end
   if type(reply) ~= "table" or type(reply.text) ~= "string" then
     local text = "the model '%s' must return a text, or a table with text; it returned %s"
     errors.raise("bad_response", text:format(handle.name, described(reply)))

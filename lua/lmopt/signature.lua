@@ -435,6 +435,12 @@ end
 
 -- --- checks ---
 
+local is_plain = setmetatable({}, { __mode = "k" }) -- field -> whether any text will do
+
+local function any_text(field)
+  return field.type.kind == "string" and field.max_length == nil and field.pattern == nil
+end
+
 ---What is wrong with a table of values for some fields, or nil: a missing one, a type, a constraint, a name that is no field.
 ---@param fields lmopt.Field[]
 ---@param given table
@@ -446,7 +452,8 @@ function signature.problem(fields, given, partial)
     local field = fields[i]
     local value = given[field.name]
     if value ~= nil then count = count + 1 end
-    if value ~= nil or not partial then
+    if is_plain[field] == nil then is_plain[field] = any_text(field) end
+    if not (is_plain[field] and type(value) == "string") and (value ~= nil or not partial) then
       local path = "'" .. field.name .. "'"
       local problem = values.check(value, field.type, path) or values.violates(value, field, path)
       if problem then return problem end

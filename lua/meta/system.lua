@@ -32,6 +32,12 @@ function system.process_id() end
 ---@return boolean
 function system.is_utf8(text) end
 
+---How many bytes a text has, or all texts in a table together; its keys do not count.
+---@param value any
+---@param depth integer how many levels of tables are looked into; at most 16
+---@return integer
+function system.text_size(value, depth) end
+
 ---@param text string
 ---@return string hexadecimal
 function system.sha256(text) end

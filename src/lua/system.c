@@ -47,6 +47,29 @@ static int l_write_error(lua_State *L) {
   return 0;
 }
 
+/* --- texts --- */
+
+/* Bytes of the text on top, or of all that the table on top has in it. */
+static size_t text_size(lua_State *L, lua_Integer depth) {
+  size_t size = 0;
+  int type = lua_type(L, -1);
+  if (type == LUA_TSTRING) return (size_t)lua_rawlen(L, -1);
+  if (type != LUA_TTABLE || depth <= 0 || !lua_checkstack(L, 3)) return 0;
+  lua_pushnil(L);
+  while (lua_next(L, -2)) {
+    size += text_size(L, depth - 1);
+    lua_pop(L, 1);
+  }
+  return size;
+}
+
+static int l_text_size(lua_State *L) {
+  lua_Integer depth = luaL_checkinteger(L, 2);
+  lua_settop(L, 1);
+  lua_pushinteger(L, (lua_Integer)text_size(L, depth < 16 ? depth : 16));
+  return 1;
+}
+
 /* --- clocks and the process --- */
 
 static int l_monotonic(lua_State *L) {
@@ -213,6 +236,7 @@ int lm_open_system(lua_State *L) {
       {"utc", l_utc},
       {"process_id", l_process_id},
       {"is_utf8", l_is_utf8},
+      {"text_size", l_text_size},
       {"sha256", l_sha256},
       {"sha256_file", l_sha256_file},
       {"cut_file", l_cut_file},
