@@ -1,11 +1,8 @@
---- The chat adapter: every field stands under a line with its name, `[[ ## name ## ]]`.
---
--- A prompt is one system message (fields, layout, instructions), a user and an assistant message for each demonstration
--- and each turn of the history, and the user message with the inputs. Demonstrations that lack a field go first and say
--- so, so that what the model saw last is a whole one.
+--- The chat adapter: every field stands under a line with its name, `[[ ## name ## ]]`. layout.lua has the order of messages.
 --
 -- Text that itself has such a line in it gets a backslash before the brackets, and loses it when it is read: no value can
 -- pass for a field.
+local layout = require "lmopt.adapters.layout"
 local types = require "lmopt.types"
 local values = require "lmopt.values"
 
@@ -14,10 +11,6 @@ local concat, trim = table.concat, values.trim
 local chat = { name = "chat" }
 
 local COMPLETED = "[[ ## completed ## ]]"
-local NOT_GIVEN = "(not given in this example)"
-local INCOMPLETE = "In this example some fields are not given.\n\n"
-local EXCERPT_LENGTH, RETRY_LENGTH = 160, 4000
-local CANDIDATES_MAX = 64 -- a reply that says a field again and again is read no longer
 
 -- A line that names a field. Models indent it, quote it, or set it in bold.
 local DECORATION = "[ \t*>#_`]*"
@@ -40,35 +33,16 @@ end
 
 -- --- messages ---
 
-local function field_line(field)
-  local parts = { "- `", field.name, "` (", types.text(field.type), ")" }
-  local about = {}
-  if field.desc then about[#about + 1] = field.desc end
-  about[#about + 1] = values.constraints_text(field)
-  if #about > 0 then parts[#parts + 1] = ": " .. concat(about, "; ") end
-  return concat(parts)
-end
-
--- "one plain number": how to write the outputs that are not plain text.
-local function layout_note(field)
-  local note = types.note(field.type)
-  return note and ("{%s: %s}"):format(field.name, note) or ("{%s}"):format(field.name)
-end
-
 local function make_system(signature)
-  local lines = { "The input fields are:" }
-  for _, field in ipairs(signature.inputs) do lines[#lines + 1] = field_line(field) end
-  lines[#lines + 1] = "The output fields are:"
-  for _, field in ipairs(signature.outputs) do lines[#lines + 1] = field_line(field) end
-  lines[#lines + 1] = "\nEvery field stands under a line with its name, in this order:\n"
+  local lines = { "\nEvery field stands under a line with its name, in this order:\n" }
   for _, field in ipairs(signature.inputs) do
     lines[#lines + 1] = ("%s\n{%s}\n"):format(header(field.name), field.name)
   end
   for _, field in ipairs(signature.outputs) do
-    lines[#lines + 1] = ("%s\n%s\n"):format(header(field.name), layout_note(field))
+    lines[#lines + 1] = ("%s\n%s\n"):format(header(field.name), layout.placeholder(field))
   end
-  lines[#lines + 1] = COMPLETED .. "\n\nYour task:\n" .. signature.instructions
-  return concat(lines, "\n")
+  lines[#lines + 1] = COMPLETED
+  return layout.system(signature, lines)
 end
 
 -- What the last user message ends with.
@@ -81,20 +55,7 @@ local function make_reminder(signature)
   return "Now write " .. concat(parts, ", then ") .. ", and end with " .. COMPLETED .. "."
 end
 
--- Signatures never change, so their texts are made once.
-local fixed_texts = setmetatable({}, { __mode = "k" })
-
-local function texts_of(signature)
-  local made = fixed_texts[signature]
-  if not made then
-    made = { system = make_system(signature), reminder = make_reminder(signature), headers = {} }
-    for name in pairs(signature.fields) do made.headers[name] = header(name) .. "\n" end
-    fixed_texts[signature] = made
-  end
-  return made
-end
-
--- The sections of some fields, each followed by an empty line.
+-- The sections of some fields, an empty line between them.
 local function write_fields(fields, given, headers, missing)
   local parts = {}
   for i, field in ipairs(fields) do
@@ -107,27 +68,28 @@ local function write_fields(fields, given, headers, missing)
       text = values.write(value, field.type)
       if kind == "string" or kind == "literal" then text = escape(text) end
     end
-    parts[i] = headers[field.name] .. text .. "\n\n"
+    parts[i] = headers[field.name] .. text
   end
-  return concat(parts)
+  return concat(parts, "\n\n")
 end
 
-local function lacks_field(signature, demo)
-  for _, side in ipairs { signature.inputs, signature.outputs } do
-    for _, field in ipairs(side) do
-      if demo[field.name] == nil and not field.type.optional then return true end
-    end
-  end
-  return false
+local function asked(signature, texts, given, missing) return write_fields(signature.inputs, given, texts.headers, missing) end
+
+local function answered(signature, texts, given, missing)
+  return write_fields(signature.outputs, given, texts.headers, missing) .. "\n\n" .. COMPLETED
 end
 
--- A demonstration or a turn: what was asked, and what was answered.
-local function add_pair(messages, signature, headers, pair, incomplete)
-  local asked = write_fields(signature.inputs, pair, headers, NOT_GIVEN)
-  messages[#messages + 1] = { role = "user", content = (incomplete and INCOMPLETE or "") .. asked:sub(1, -3) }
-  messages[#messages + 1] = {
-    role = "assistant", content = write_fields(signature.outputs, pair, headers, NOT_GIVEN) .. COMPLETED,
-  }
+-- Signatures never change, so their texts are made once.
+local fixed_texts = setmetatable({}, { __mode = "k" })
+
+local function texts_of(signature)
+  local made = fixed_texts[signature]
+  if not made then
+    made = { system = make_system(signature), reminder = make_reminder(signature), headers = {}, asked = asked, answered = answered }
+    for name in pairs(signature.fields) do made.headers[name] = header(name) .. "\n" end
+    fixed_texts[signature] = made
+  end
+  return made
 end
 
 ---The messages of one call.
@@ -137,24 +99,7 @@ end
 ---@param input table<string, any>
 ---@return { role: string, content: string }[]
 function chat.messages(signature, demos, history, input)
-  local fixed = texts_of(signature)
-  local messages = { { role = "system", content = fixed.system } }
-  local whole
-  for _, demo in ipairs(demos) do
-    if lacks_field(signature, demo) then
-      add_pair(messages, signature, fixed.headers, demo, true)
-    else
-      whole = whole or {}
-      whole[#whole + 1] = demo
-    end
-  end
-  for _, demo in ipairs(whole or {}) do add_pair(messages, signature, fixed.headers, demo, false) end
-  for _, turn in ipairs(history) do
-    add_pair(messages, signature, fixed.headers, turn, lacks_field(signature, turn))
-  end
-  local content = write_fields(signature.inputs, input, fixed.headers) .. fixed.reminder
-  messages[#messages + 1] = { role = "user", content = content }
-  return messages
+  return layout.messages(texts_of(signature), signature, demos, history, input)
 end
 
 -- --- replies ---
@@ -202,7 +147,7 @@ local function candidates_of(signature, sections)
       end
     elseif list then
       local text = trim(section.text)
-      if text ~= layout_note(signature.fields[name]) and #list < CANDIDATES_MAX then
+      if text ~= layout.placeholder(signature.fields[name]) and #list < layout.CANDIDATES_MAX then
         list[#list + 1] = unescape(text)
         some = true
       end
@@ -211,39 +156,11 @@ local function candidates_of(signature, sections)
   return found, completed
 end
 
--- The first candidate that can be read as the field's type.
-local function read_field(field, candidates)
-  local path = "'" .. field.name .. "'"
-  local problem, cut
-  local empty
-  for i, text in ipairs(candidates) do
-    if text == "" and i < #candidates then
-      empty = true -- said again later, perhaps with something in it
-    else
-      local ok, value, flag = values.read(text, field.type, path, field.name)
-      local broken = ok and values.violates(value, field, path)
-      if ok and not broken then return true, value, flag or i > 1 or empty end
-      if not problem then problem, cut = broken or value, not ok and flag end
-    end
-  end
-  return false, problem, cut
-end
-
 local function some_candidate(candidates)
   for _, list in pairs(candidates) do
     if #list > 0 then return true end
   end
   return false
-end
-
--- One line of at most so many bytes, for messages.
-local function excerpt(text)
-  text = trim(text:sub(1, 8 * EXCERPT_LENGTH):gsub("[%s%c]+", " "))
-  if text == "" then return "(empty)" end
-  if #text <= EXCERPT_LENGTH then return text end
-  local stop = EXCERPT_LENGTH
-  while stop > 0 and (text:byte(stop + 1) or 0) & 0xC0 == 0x80 do stop = stop - 1 end
-  return text:sub(1, stop) .. "..."
 end
 
 -- A reply without a single marker: an object with the outputs in it, or the bare value of the only output when that is
@@ -261,19 +178,12 @@ local function read_unmarked(signature, text)
       if next(found) ~= nil then return found end
     end
   end
-  local only = #signature.outputs == 1 and signature.outputs[1]
-  if not only or only.type.kind == "string" or only.type.optional then return nil end
-  local ok, value = values.read(trimmed, only.type, "the reply", only.name)
-  if ok and not values.violates(value, only, "the reply") then return { [only.name] = value } end
+  return layout.read_bare(signature, trimmed)
 end
 
 local function truncated(text, sections)
   local last = sections[#sections]
-  local where = last and last.name ~= "completed" and ("inside '%s'"):format(last.name) or "before its first field"
-  return {
-    kind = "truncated", missing = {},
-    message = ("the reply was cut off %s; raise max_tokens: %s"):format(where, excerpt(text)),
-  }
+  return layout.truncated(text, last and last.name ~= "completed" and last.name or nil)
 end
 
 ---Reads a reply.
@@ -303,7 +213,7 @@ function chat.parse(signature, text, reply)
         problems[#problems + 1] = ("'%s' is missing"):format(name)
       end
     else
-      local ok, value, flag = read_field(field, candidates[name])
+      local ok, value, flag = layout.read_field(field, candidates[name])
       if ok then
         found[name] = value
         if flag then repairs[#repairs + 1] = ("'%s' was repaired"):format(name) end
@@ -318,8 +228,7 @@ function chat.parse(signature, text, reply)
     problems[1] = "there is no marked field"
   end
   if #problems == 0 then return found, repairs end
-  return nil, { kind = "parse", missing = missing, what = concat(problems, "; "),
-    message = ("%s; the reply: %s"):format(concat(problems, "; "), excerpt(text)) }
+  return nil, layout.unreadable(text, missing, problems)
 end
 
 ---What is sent after a reply that can't be read: all that was said, and what is wrong with it.
@@ -329,19 +238,8 @@ end
 ---@param problem { message: string, what: string? }
 ---@return table[] messages
 function chat.retry(signature, messages, text, problem)
-  local again = table.move(messages, 1, #messages, 1, {})
-  local said = text:find "%S" and text or "(empty)"
-  if #said > RETRY_LENGTH then said = said:sub(1, utf8.offset(said, 0, RETRY_LENGTH + 1) - 1) .. "\n..." end
-  again[#again + 1] = { role = "assistant", content = said }
-  local text_again = "That reply can't be read: %s. Write every output field again, each under its line. %s"
-  again[#again + 1] = { role = "user", content = text_again:format(problem.what or problem.message, texts_of(signature).reminder) }
-  return again
+  return layout.retry(messages, text, problem, "Write every output field again, each under its line. " .. texts_of(signature).reminder)
 end
-
----Whether a reply in a demonstration's place is this layout's way of saying that a field is not given.
----@param text string
----@return boolean
-function chat.is_not_given(text) return trim(text) == NOT_GIVEN end
 
 chat.read_sections = read_sections
 chat.unescape = unescape

@@ -4,6 +4,7 @@ local offline_fields = {}
 
 -- Loaded when there is such a prompt: most have none.
 local function chat() return require "lmopt.adapters.chat" end
+local function layout() return require "lmopt.adapters.layout" end
 local function types() return require "lmopt.types" end
 
 -- A message's fields by name, their order, and the text before the first.
@@ -94,7 +95,7 @@ local function answer_field(name, one, prompt, tools)
   local demos, seen = {}, {}
   for _, demo in ipairs(prompt.demos) do
     local value = demo.outputs[name]
-    if value and not chat().is_not_given(value) then
+    if value and not layout().is_not_given(value) then
       demos[#demos + 1] = { input = demo.input, output = value }
       if not closed and not seen[value] then
         seen[value] = true
