@@ -2,13 +2,15 @@
 --
 -- A call: inputs are checked, the adapter turns signature, demonstrations, history and inputs into messages, the model
 -- answers, the adapter reads the reply. A reply that can't be read is asked for once more, with what was wrong with it
--- (on_parse_error = "retry"), unless it was cut off: then more of the same would be cut off again.
+-- (on_parse_error = "retry"), with the json adapter when so told ("json"), unless it was cut off: then more of the same would
+-- be cut off again.
 local adapters = require "lmopt.adapters"
 local errors = require "lmopt.error"
 local example = require "lmopt.example"
 local json = require "lmopt.json"
 local lm = require "lmopt.lm"
 local program = require "lmopt.program"
+local providers = require "lmopt.providers"
 local signature = require "lmopt.signature"
 local task = require "lmopt.core.task"
 local usage = require "lmopt.usage"
@@ -20,8 +22,8 @@ local predict = {}
 ---@field instructions string
 ---@field demos table[] fields by name
 ---@field lm table? a model handle; nil: that of lmopt.with or lmopt.configure
----@field adapter string|table "chat", or an adapter of your own
----@field on_parse_error "retry"|"fail"
+---@field adapter string|table "chat", "json", "xml", or an adapter of your own
+---@field on_parse_error "retry"|"json"|"fail"
 ---@field options table<string, any> what goes into every request: temperature, max_tokens, ...
 ---@field frozen boolean true: instructions and demos are not to be tuned
 
@@ -33,7 +35,7 @@ local REQUEST_NAMES = {
   "temperature", "max_tokens", "max_completion_tokens", "top_p", "top_k", "seed", "stop", "presence_penalty",
   "frequency_penalty", "reasoning_effort",
 }
-local POLICIES = { retry = 1, fail = 0 } -- how many more calls
+local POLICIES = { retry = 1, json = 1, fail = 0 } -- how many more calls
 
 local Predictor = { __name = "lmopt.predictor" }
 
@@ -45,11 +47,8 @@ function predict.is(value) return getmetatable(value) == Predictor end
 -- --- what a predictor is made of ---
 
 local function check_policy(value, what)
-  if value == "json" then
-    errors.misuse(("on_parse_error = \"json\" of %s does not exist in this version; there is \"retry\" and \"fail\""):format(what))
-  end
   if type(value) ~= "string" or not POLICIES[value] then
-    errors.misuse(("'on_parse_error' of %s must be \"retry\" or \"fail\", not %s"):format(what, tostring(value)))
+    errors.misuse(("'on_parse_error' of %s must be \"retry\", \"json\" or \"fail\", not %s"):format(what, tostring(value)))
   end
   return value
 end
@@ -295,9 +294,31 @@ local function raise_unreadable(self, problem, text, retries)
   })
 end
 
+-- What the adapter wants in the request, where neither the program nor the model's options say otherwise.
+local function add_adapter_options(adapter, call, handle, request)
+  if not adapter.options or request.tools ~= nil then return end -- a reply that calls a tool is none in JSON
+  for name, value in next, adapter.options(call.signature, providers.json_output(handle)) or NOTHING do
+    if request[name] == nil and handle.defaults[name] == nil then request[name] = value end
+  end
+end
+
+-- The adapter that the next reply is read with, nil when nothing is asked again.
+local function ask_again(call, adapter, handle, request, text, problem)
+  local messages = request.messages
+  if call.policy == "json" and adapter.name ~= "json" then
+    adapter = adapters.get("json", "")
+    messages = adapter.messages(call.signature, call.demos, call.history, call.input)
+    add_adapter_options(adapter, call, handle, request)
+  end
+  if not adapter.retry then return nil end
+  request.messages = adapter.retry(call.signature, messages, text, problem)
+  return adapter
+end
+
 -- Asks until a reply can be read, or may be asked no more.
 local function ask(self, call, handle, request)
   local adapter, spent, retries = call.adapter, nil, 0
+  add_adapter_options(adapter, call, handle, request)
   while true do
     local reply = handle(request)
     spent = spent and usage.add(spent, reply.usage) or reply.usage
@@ -309,11 +330,10 @@ local function ask(self, call, handle, request)
       }
       return prediction
     end
-    if more.kind == "truncated" or retries >= POLICIES[call.policy] or not adapter.retry then
-      raise_unreadable(self, more, reply.text, retries)
-    end
-    retries = retries + 1
-    request.messages = adapter.retry(call.signature, request.messages, reply.text, more)
+    local may_ask = more.kind ~= "truncated" and retries < POLICIES[call.policy]
+    local next_adapter = may_ask and ask_again(call, adapter, handle, request, reply.text, more)
+    if not next_adapter then raise_unreadable(self, more, reply.text, retries) end
+    adapter, retries = next_adapter, retries + 1
   end
 end
 

@@ -313,6 +313,11 @@ local function shape(one)
   return one.optional and text .. " or null" or text
 end
 
+---How a value of the type looks in JSON: `["text", ...]`.
+---@param one lmopt.Type
+---@return string
+function types.shape(one) return shape(one) end
+
 local NOTES = {
   number = "one plain number", integer = "one whole number", boolean = "true or false", json = "JSON",
 }

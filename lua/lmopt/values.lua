@@ -132,6 +132,7 @@ function values.marked(value, one) return marked(value, one) end
 
 -- The names of records in the order they are declared in, outer ones first.
 local function key_order(one, keys, seen)
+  keys, seen = keys or {}, seen or {}
   if one.item then key_order(one.item, keys, seen) end
   for _, field in ipairs(one.fields or {}) do
     if not seen[field.name] then
@@ -142,6 +143,11 @@ local function key_order(one, keys, seen)
   for _, field in ipairs(one.fields or {}) do key_order(field.type, keys, seen) end
   return keys
 end
+
+---The names of records in a type, in the order in which JSON is to have them.
+---@param one lmopt.Type
+---@return string[]
+function values.keys(one) return key_order(one) end
 
 -- Types never change, so each one's order is made once.
 local orders = setmetatable({}, { __mode = "k" })
@@ -174,7 +180,7 @@ function values.write(value, one)
   end
   local keys = orders[one]
   if not keys then
-    keys = key_order(one, {}, {})
+    keys = key_order(one)
     orders[one] = keys
   end
   return encode(marked(value, one), { keys = keys })
@@ -384,6 +390,36 @@ local function read_structure(text, one, path, name)
   end
   local fits, result = coerce(value, one, path)
   return fits, result, fits and repaired or false
+end
+
+-- Where a value that JSON has may be wrapped: {"answer": {"answer": 42}}, or a list as text.
+local function convert_wrapped(value, one, path, name)
+  if type(value) == "string" and (one.kind == "list" or one.kind == "record") then
+    return values.read(value, one, path, name)
+  end
+  if type(value) == "table" and value[name] ~= nil and next(value, next(value)) == nil then
+    return coerce(value[name], one, path)
+  end
+  return false
+end
+
+---A value that was read as JSON, as a value of the type.
+---@param value any
+---@param one lmopt.Type
+---@param path string how to call it in messages: "'answer'"
+---@param name string the field's name
+---@return boolean ok
+---@return any value or what is wrong
+---@return boolean? repaired when ok
+function values.convert(value, one, path, name)
+  local kind = type(value)
+  if kind == "string" and one.kind == "string" then return true, trim(value), false end
+  if kind == "string" and one.optional and one.kind ~= "json" and types.is_none(trim(value)) then return true, nil, true end
+  local ok, result = coerce(value, one, path)
+  if ok then return true, result, kind ~= "table" and value ~= null and result ~= value end
+  local found, inner = convert_wrapped(value, one, path, name)
+  if found then return true, inner, true end
+  return false, result
 end
 
 local SCALARS = { number = number_of, integer = integer_of, boolean = boolean_of }

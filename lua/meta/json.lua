@@ -33,6 +33,13 @@ function json.read(text) end
 ---@return table list
 function json.array(list) end
 
+--- Gives an object without a metatable an order of its own: encode writes these keys first, others after them, sorted.
+--- The order is no part of the contents: identities of requests do not see it.
+---@param object table
+---@param keys string[]
+---@return table object
+function json.ordered(object, keys) end
+
 --- True when array() marked the value.
 ---@param value any
 ---@return boolean

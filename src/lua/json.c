@@ -2,7 +2,7 @@
 ** lmopt.core.json: writes Lua values as JSON (reading is in json_read.c).
 **
 ** The text depends on the value alone: object keys are sorted by their bytes
-** (or follow a declared order), never the order of `pairs`; numbers are the
+** (or follow a declared order: of all objects, or of one), never the order of `pairs`; numbers are the
 ** shortest text that reads back the same, integers stay integers and floats
 ** keep a fraction. Tables are read raw: no metamethod runs while we write.
 **
@@ -32,6 +32,7 @@ static const size_t text_limit = (size_t)1 << 30;
 enum { WRITER = 1, OPTIONS, RANKS };
 
 static const char array_mark[] = "lmopt.array";
+static const char order_mark[] = "lmopt.order"; /* in the metatable of an ordered object: key -> place */
 static const char writer_mark[] = "lmopt.json.writer";
 
 /* One step of the way from the value given to the one being written. */
@@ -155,6 +156,21 @@ static lua_Integer rank_of(lua_State *L, const writer *w, int key) {
   return rank;
 }
 
+/* Has the keys of the table at `table` ranked by an order of its own, if it has one, which is pushed then. Returns what
+** ranked them before. */
+static int use_own_order(lua_State *L, writer *w, int table) {
+  int before = w->options.ranks;
+  if (!lua_getmetatable(L, table)) return before;
+  lua_pushstring(L, order_mark);
+  lua_rawget(L, -2);
+  lua_remove(L, -2);
+  if (lua_istable(L, -1))
+    w->options.ranks = lua_gettop(L);
+  else
+    lua_pop(L, 1);
+  return before;
+}
+
 /* Writes the members in the order of `keys`. */
 static void write_members(lua_State *L, writer *w, int table, const sort_key *keys, size_t count) {
   step *place = &w->path[w->depth++];
@@ -186,13 +202,15 @@ static void write_members(lua_State *L, writer *w, int table, const sort_key *ke
 static bool write_small_object(lua_State *L, writer *w, int table) {
   sort_key keys[FEW_KEYS];
   int top = lua_gettop(L);
-  if (!lua_checkstack(L, 2 * FEW_KEYS + 8)) fail(L, w, "tables too deep for the stack");
+  if (!lua_checkstack(L, 2 * FEW_KEYS + 10)) fail(L, w, "tables too deep for the stack");
+  int ranks = use_own_order(L, w, table);
   size_t found = 0;
   lua_pushnil(L);
   while (lua_next(L, table)) {
     sort_key key;
     key.place = lua_gettop(L) - 1;
     if (found == FEW_KEYS || lua_type(L, key.place) != LUA_TSTRING) {
+      w->options.ranks = ranks;
       lua_settop(L, top);
       return false;
     }
@@ -203,6 +221,7 @@ static bool write_small_object(lua_State *L, writer *w, int table) {
     keys[i] = key;
     lua_pushvalue(L, key.place);
   }
+  w->options.ranks = ranks; /* what is inside has an order of its own, or that */
   if (found > 0) write_members(L, w, table, keys, found);
   lua_settop(L, top);
   return found > 0;
@@ -213,6 +232,7 @@ static void write_large_object(lua_State *L, writer *w, int table, size_t count)
   lua_createtable(L, count < 1024 ? (int)count : 1024, 0);
   int anchor = lua_gettop(L);
   sort_key *keys = lua_newuserdatauv(L, count * sizeof *keys, 0);
+  int ranks = use_own_order(L, w, table);
   size_t found = 0;
   lua_pushnil(L);
   while (found < count && lua_next(L, table)) {
@@ -224,6 +244,7 @@ static void write_large_object(lua_State *L, writer *w, int table, size_t count)
     keys[found++].place = 0;
   }
   lua_settop(L, anchor + 1);
+  w->options.ranks = ranks;
   qsort(keys, found, sizeof *keys, compare_keys);
   write_members(L, w, table, keys, found);
   lua_settop(L, anchor - 1);
@@ -467,6 +488,19 @@ static int mark_array(lua_State *L) {
   return 1;
 }
 
+/* ordered(object, keys) -> object, whose members are written in the order of `keys`, and others after them. */
+static int mark_order(lua_State *L) {
+  lua_settop(L, 2);
+  luaL_checktype(L, 1, LUA_TTABLE);
+  luaL_argcheck(L, !lua_getmetatable(L, 1), 1, "the table has a metatable of its own");
+  lua_createtable(L, 0, 1);
+  push_ranks(L, 2);
+  lua_setfield(L, 3, order_mark);
+  lua_setmetatable(L, 1);
+  lua_settop(L, 1);
+  return 1;
+}
+
 /* is_array(value) -> boolean: marked by array() */
 static int is_array_value(lua_State *L) {
   luaL_checkany(L, 1);
@@ -475,7 +509,8 @@ static int is_array_value(lua_State *L) {
 }
 
 int lm_open_json(lua_State *L) {
-  static const luaL_Reg functions[] = {{"array", mark_array}, {"is_array", is_array_value}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"array", mark_array}, {"ordered", mark_order}, {"is_array", is_array_value}, {NULL, NULL}};
   if (luaL_newmetatable(L, writer_mark)) {
     lua_pushcfunction(L, free_writer);
     lua_setfield(L, -2, "__gc");

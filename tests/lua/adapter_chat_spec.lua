@@ -1,10 +1,9 @@
 local lmopt = require "lmopt"
+local support = require "adapter_support"
 local chat = require "lmopt.adapters.chat"
 local values = require "lmopt.values"
 
-local null = lmopt.null
--- A hook (tests/aggressive_gc.lua) makes everything some hundred times slower.
-local slow = debug.gethook() ~= nil
+local null, slow = lmopt.null, support.slow
 
 -- Reads a reply; `finish_reason` as a server says it.
 local function parse(signature, text, finish_reason)
@@ -269,81 +268,6 @@ describe("a reply that can't be read", function()
   end)
 end)
 
--- --- properties, over random signatures and values ---
-
-local random_state
-
-local function random(low, high)
-  random_state = (random_state * 6364136223846793005 + 1442695040888963407)
-  return low + (random_state >> 33) % (high - low + 1)
-end
-
-local PIECES = { "a", "B c", "ä", "😀", "\n", "[[ ## f1 ## ]]", "\n[[ ## completed ## ]]\n", "\\", '"', "'", "“q”",
-  "{x}", "null", "1", ",", "]", "```", "\t", "- x", "\r\n", "\n  \\[[ ## a", "\0" }
-
-local function random_text()
-  local parts = {}
-  for i = 1, random(0, 6) do parts[i] = PIECES[random(1, #PIECES)] end
-  return (table.concat(parts):match "^%s*(.*%S)" or "")
-end
-
-local PLAIN = { "string", "number", "integer", "boolean", "json" }
-local MEMBERS = { "yes", "no, sir", 'it"s', "]", "null", "A", "[[ ## f1 ## ]]", "b c", "-" }
-
-local function quoted(text) return '"' .. text:gsub('[\\"]', "\\%0") .. '"' end
-
-local function random_type(depth)
-  local optional = random(1, 4) == 1 and "?" or ""
-  local choice = random(1, depth > 0 and 8 or 6)
-  if choice <= 5 then return PLAIN[choice] .. optional end
-  if choice == 6 then
-    local members, first = {}, random(1, 5)
-    for i = 1, random(1, 4) do
-      local member = MEMBERS[first + i - 1]
-      if member == "null" then optional = "" end -- refused beside "?"
-      members[i] = quoted(member)
-    end
-    return "literal[" .. table.concat(members, ", ") .. "]" .. optional
-  elseif choice == 7 then
-    return "list[" .. random_type(depth - 1) .. "]" .. optional
-  end
-  local fields = {}
-  for i = 1, random(1, 3) do fields[i] = ("f%d: %s"):format(i, random_type(depth - 1)) end
-  return "{" .. table.concat(fields, ", ") .. "}" .. optional
-end
-
-local random_value
-
-local VALUES = {
-  string = random_text,
-  number = function() return random(1, 2) == 1 and random(-5, 5) or (random(-1000, 1000) / 7) * 10.0 ^ random(-30, 30) end,
-  integer = function() return random(1, 3) == 1 and random_state or random(-9, 9) end,
-  boolean = function() return random(1, 2) == 1 end,
-  json = function()
-    local all = { random_text(), 1.0, random(-9, 9), true, lmopt.array {}, { a = { 1, { b = random_text() } } }, { "x", false } }
-    return all[random(1, #all)]
-  end,
-  literal = function(one) return one.members[random(1, #one.members)] end,
-  list = function(one)
-    local list = {}
-    for i = 1, random(0, 3) do
-      list[i] = random_value(one.item)
-      if list[i] == nil then list[i] = null end
-    end
-    return list
-  end,
-  record = function(one)
-    local record = {}
-    for _, field in ipairs(one.fields) do record[field.name] = random_value(field.type) end
-    return record
-  end,
-}
-
-function random_value(one)
-  if one.optional and random(1, 3) == 1 then return nil end
-  return VALUES[one.kind](one)
-end
-
 describe("a reply that is too much", function()
   it("has more JSON in a field than is read", function()
     for _, kind in ipairs { "json", "list[integer]", "{x: integer}" } do
@@ -389,30 +313,12 @@ describe("a reply that is too much", function()
 end)
 
 describe("for random signatures and values", function()
-  it("what is written is read back the same, types included", function()
-    random_state = 20240501
-    for _ = 1, slow and 50 or 1500 do
-      local texts = {}
-      for i = 1, random(1, 3) do texts[i] = ("f%d: %s"):format(i, random_type(3)) end
-      local signature = lmopt.signature("q -> " .. table.concat(texts, ", "))
-      local given = { q = "?" }
-      for _, field in ipairs(signature.outputs) do given[field.name] = random_value(field.type) end
-      local demo = chat.messages(signature, { given }, {}, { q = "" })[3].content
-      local found, problem = chat.parse(signature, demo, { finish_reason = "stop" })
-      assert(found, not found and tostring(signature) .. "\n" .. demo .. "\n" .. problem.message)
-      assert.equal(0, #problem)
-      given.q = nil
-      assert.same(given, found)
-      -- 1 and 1.0 are equal to Lua, and different here; only found lists are marked as arrays.
-      local function text_of(value) return (lmopt.json.encode(value):gsub("%[%]", "{}")) end
-      assert.equal(text_of(given), text_of(found))
-    end
-  end)
+  it("what is written is read back the same, types included", function() support.round_trips(chat, 20240501) end)
 
   it("the text of a signature makes the same signature", function()
-    random_state = 7
+    support.seed(7)
     for _ = 1, slow and 50 or 500 do
-      local text = tostring(lmopt.signature(("a: %s -> b: %s"):format(random_type(4), random_type(4))))
+      local text = tostring(lmopt.signature(("a: %s -> b: %s"):format(support.random_type(4), support.random_type(4))))
       assert.equal(text, tostring(lmopt.signature(text)))
     end
   end)

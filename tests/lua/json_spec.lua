@@ -26,6 +26,23 @@ describe("json.encode", function()
       json.encode({ content = "x", role = "user", a = { b = 2, role = 1 } }, { keys = { "role", "content" } }))
   end)
 
+  it("has objects with an order of their own", function()
+    local core = require "lmopt.core.json"
+    local inner = core.ordered({ a = 1, b = { z = 1, y = 2, b = 3 }, z = 3 }, { "z", "b", "missing" })
+    assert.equal('{"a":[{"z":3,"b":{"b":3,"y":2,"z":1},"a":1}],"b":1,"z":2}', json.encode { b = 1, z = 2, a = { inner } })
+    assert.equal('{"y":1,"x":{"z":3,"b":{"y":2,"b":3,"z":1},"a":1}}', json.encode({ x = inner, y = 1 }, { keys = { "y", "a" } }))
+    local many, names = {}, {}
+    for i = 1, 50 do
+      names[i] = ("k%02d"):format(51 - i)
+      many[names[i]] = { b = i, a = i }
+    end
+    assert.equal('{"k50":{"b":1,"a":1},"k49"', json.encode(core.ordered(many, names), { keys = { "b" } }):sub(1, 26))
+    assert.equal("{}", json.encode(core.ordered({}, { "a" })))
+    assert.matches("metatable of its own", message_of(core.ordered, inner, { "a" }))
+    assert.matches("must be a list of strings", message_of(core.ordered, {}, { 1 }))
+    assert.is_false(core.is_array(inner))
+  end)
+
   it("keeps integers and floats apart and every digit", function()
     assert.equal("[1,1.0,0.1,-0.0,1e+300]", json.encode { 1, 1.0, 0.1, -0.0, 1e300 })
     assert.equal("-9223372036854775808", json.encode(math.mininteger))

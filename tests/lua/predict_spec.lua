@@ -155,8 +155,7 @@ describe("a predictor", function()
       ["not with nothing"] = function() qa() end,
       ["did you mean 'temperature'"] = function() qa({ question = "?" }, { temprature = 1 }) end,
       ["'messages' is no option"] = function() qa({ question = "?" }, { messages = {} }) end,
-      ["must be \"retry\" or \"fail\""] = function() qa({ question = "?" }, { on_parse_error = "ignore" }) end,
-      ["\"json\" of .* does not exist in this version"] = function() qa({ question = "?" }, { on_parse_error = "json" }) end,
+      ["must be \"retry\", \"json\" or \"fail\", not ignore"] = function() qa({ question = "?" }, { on_parse_error = "ignore" }) end,
       ["history%[1%] of .*needs an input and an output"] = function() qa({ question = "?" }, { history = { { question = "a" } } }) end,
     } do
       local message = message_of(call)
@@ -170,7 +169,9 @@ describe("a predictor", function()
       ["did you mean 'instructions'"] = function() lmopt.predict("a -> b", { instuctions = "x" }) end,
       ["demos%[2%].*did you mean 'b'"] = function() lmopt.predict("a -> b", { demos = { { a = "", b = "" }, { a = "", bb = "" } } }) end,
       ["needs an input and an output"] = function() lmopt.predict("a -> b", { demos = { { a = "x" } } }) end,
-      ["adapter 'json' does not exist in this version"] = function() lmopt.predict("a -> b", { adapter = "json" }) end,
+      ["'adapter.options' of .*must be a function"] = function()
+        lmopt.predict("a -> b", { adapter = { name = "x", messages = print, parse = print, options = {} } })
+      end,
       ["no adapter 'caht' %(did you mean 'chat'"] = function() lmopt.predict("a -> b", { adapter = "caht" }) end,
       ["no provider"] = function() lmopt.predict("a -> b", { lm = "gpt-4" }) end,
       ["a predictor has no 'instruction' %(did you mean 'instructions'"] = function() lmopt.predict("a -> b").instruction = "x" end,
@@ -210,6 +211,127 @@ describe("a predictor", function()
     local mute = lmopt.lm(function() return "?" end)
     local _, problem = pcall(lmopt.predict("q -> a", { adapter = plain, lm = mute }), { q = "x" })
     assert.matches("nothing there", problem.message)
+  end)
+end)
+
+describe("an adapter", function()
+  it("chat, json or xml: what messages gives is what is sent, and what comes is read", function()
+    for name, reply in pairs { chat = GOOD, json = '{"answer": 42}', xml = "<answer>42</answer>" } do
+      local model, seen = scripted { reply }
+      local qa = lmopt.predict("question, notes: list[string]? -> answer: int", { lm = model, adapter = name,
+        demos = { { question = "1+1", answer = 2 } } })
+      assert.equal(name, qa.adapter)
+      local options = { history = { { question = "hm", answer = 3 } } }
+      assert.equal(42, qa({ question = "x </question>" }, options).answer)
+      assert.same(qa:messages({ question = "x </question>" }, options), seen[1].messages)
+      assert.is_nil(seen[1].response_format)
+      assert.equal(42, qa({ question = "?" }).answer)
+      assert.equal(42, lmopt.predict("question -> answer: int", { lm = model })({ question = "?" }, { adapter = name }).answer)
+      local answer = qa({ question = "7 x 6" }, { lm = "offline" }).answer
+      assert.equal(2, answer) -- that of the demonstration
+    end
+  end)
+
+  it("may be another one for the second call", function()
+    local model, seen = scripted { BAD, '{"answer": 42}' }
+    local qa = lmopt.predict("question -> answer: int", { lm = model, on_parse_error = "json",
+      demos = { { question = "1+1", answer = 2 } } })
+    local out = qa { question = "?" }
+    assert.equal(42, out.answer)
+    assert.same({ 1, 2 }, { lmopt.details(out).retries, lmopt.details(out).usage.calls })
+    assert.equal('{"answer": 42}', lmopt.details(out).text)
+    local messages = seen[2].messages
+    assert.same(qa:messages({ question = "?" }, { adapter = "json" }), table.move(messages, 1, #messages - 2, 1, {}))
+    assert.equal(BAD, messages[#messages - 1].content)
+    assert.matches("can't be read: 'answer' must be one whole number, not the string 'many'. Now answer with one JSON object",
+      messages[#messages].content, 1, true)
+    assert.equal("json", qa.on_parse_error)
+    assert.equal("json", lmopt.predict("question -> answer: int"):restore(qa:dump()).on_parse_error)
+  end)
+
+  it("json asks once more too, and only once", function()
+    for name, bad in pairs { chat = BAD, json = '{"answer": "many"}', xml = "<answer>many</answer>" } do
+      local model, seen = scripted { bad }
+      local qa = lmopt.predict("question -> answer: int", { lm = model, on_parse_error = "json", adapter = name })
+      local _, problem = pcall(qa, { question = "?" })
+      assert.is_true(errors.is(problem, "parse"))
+      assert.matches("(asked 2 times)", problem.message, 1, true)
+      assert.equal(2, #seen)
+    end
+  end)
+
+  it("never asks again for what was cut off", function()
+    for name, cut in pairs { chat = "[[ ## answer ## ]]\n4", json = '{"answer": 4', xml = "<answer>4" } do
+      local model, seen = scripted { { text = cut, finish_reason = "length" } }
+      for _, policy in ipairs { "retry", "json" } do
+        local _, problem = pcall(lmopt.predict("question -> answer: int", { lm = model, on_parse_error = policy, adapter = name }),
+          { question = "?" })
+        assert.is_true(errors.is(problem, "truncated"))
+      end
+      assert.equal(2, #seen)
+    end
+    -- Nor when the second reply is.
+    local model, seen = scripted { BAD, { text = '{"answer": 4', finish_reason = "length" } }
+    local _, problem = pcall(lmopt.predict("question -> answer: int", { lm = model, on_parse_error = "json" }), { question = "?" })
+    assert.is_true(errors.is(problem, "truncated"))
+    assert.equal(1, problem.retries)
+    assert.equal(2, #seen)
+  end)
+
+  it("of one's own may have the second call in JSON", function()
+    local bare = {
+      name = "bare",
+      messages = function(_, _, _, input) return { { role = "user", content = input.question } } end,
+      parse = function() return nil, { kind = "parse", message = "nothing there" } end,
+    }
+    local model, seen = scripted { "?", '{"answer": 42}' }
+    local qa = lmopt.predict("question -> answer: int", { lm = model, adapter = bare, on_parse_error = "json" })
+    assert.equal(42, qa { question = "?" }.answer)
+    assert.matches("can't be read: nothing there", seen[2].messages[4].content)
+  end)
+end)
+
+describe("what JSON a model is asked for", function()
+  local providers = require "lmopt.providers"
+
+  it("follows from what its provider is known to take", function()
+    for spec, expected in pairs {
+      ["openai/gpt-4o-mini"] = "schema", ["openai/gpt-5.6"] = "schema", ["openai/o3"] = "schema", ["openai/ft:gpt-4.1:me::x"] = "schema",
+      ["openai/gpt-3.5-turbo"] = "object", ["openai/gpt-4o-2024-05-13"] = "object", ["openai/gpt-4"] = "none",
+      ["openai/o1-mini"] = "none", ["openai/gpt-4o-audio-preview"] = "none", ["openai/unheard-of"] = "none",
+      ["anthropic/claude-sonnet-4-5"] = "schema", ["anthropic/claude-opus-5-5"] = "schema", ["anthropic/claude-3-5-haiku-latest"] = "none",
+      ["gemini/gemini-2.5-flash"] = "schema", ["gemini/gemini-3.6-pro"] = "schema", ["gemini/gemini-2.0-flash"] = "object",
+      ["gemini/gemma-3-27b-it"] = "none", ["ollama/llama3"] = "schema", ["vllm/any"] = "schema", ["llamacpp/any"] = "schema",
+      ["mistral/mistral-small-latest"] = "schema", ["mistral/codestral-mamba-latest"] = "none", ["deepseek/deepseek-chat"] = "object",
+      ["groq/llama-3.3-70b-versatile"] = "object", ["openrouter/x/y"] = "none", offline = "none",
+    } do
+      assert.equal(expected, providers.json_output(lmopt.lm(spec)) or "none", spec)
+    end
+    local own = { base_url = "http://127.0.0.1:9/v1" } -- nobody knows what is there
+    assert.is_nil(providers.json_output(lmopt.lm("openai/gpt-4o", own)))
+    assert.equal("schema", providers.json_output(lmopt.lm("vllm/x", own)))
+    assert.is_nil(providers.json_output(lmopt.lm(function() end, { name = "x" })))
+  end)
+
+  it("is sent, unless the program or the model's options say otherwise", function()
+    local asked
+    providers.register("asked", { json_output = "schema", answer = function(_, request)
+      asked = request
+      return { text = '{"answer": 42}' }
+    end })
+    local function format_of(options, call, model)
+      lmopt.predict("question -> answer: int", options)({ question = "?" }, call or { lm = model or "asked" })
+      return asked.response_format
+    end
+    assert.equal("integer", format_of({ adapter = "json" }).json_schema.schema.properties.answer.type)
+    assert.equal("integer", format_of({}, { adapter = "json", lm = "asked" }).json_schema.schema.properties.answer.type)
+    assert.same({ type = "text" }, format_of { adapter = "json", response_format = { type = "text" } })
+    providers.register("asked_in_text", { json_output = "object", answer = providers.get("asked").answer })
+    assert.same({ type = "json_object" }, format_of({ adapter = "json" }, nil, "asked_in_text"))
+    local in_text = lmopt.lm("asked_in_text", { response_format = { type = "text" } })
+    assert.same({ type = "text" }, format_of({ adapter = "json" }, nil, in_text))
+    assert.is_nil(format_of { adapter = "json", tools = { { type = "function", ["function"] = { name = "f" } } } })
+    assert.is_nil(format_of {})
   end)
 end)
 

@@ -5,14 +5,16 @@
 --   parse(signature, text, reply) -> values, repairs           a reply's fields by name, and a list of what was repaired
 --                                 -> nil, problem              problem = { kind = "parse" or "truncated", message =, missing = }
 --   retry(signature, messages, text, problem) -> messages      optional: what is sent after a reply that can't be read
+--   options(signature, takes) -> options or nil                optional: what goes into the request beside the messages, unless
+--                                                              the program says otherwise; `takes`: which response_format the
+--                                                              model is known to take: "schema", "object" or nil
 --
 -- All of them are pure functions of their arguments.
 local errors = require "lmopt.error"
 
 local adapters = {}
 
-local BUILT_IN = { chat = "lmopt.adapters.chat" }
-local NOT_YET = { json = true, xml = true }
+local BUILT_IN = { chat = "lmopt.adapters.chat", json = "lmopt.adapters.json", xml = "lmopt.adapters.xml" }
 local NAMES = { "chat", "json", "xml" }
 
 ---Whether an adapter of that name comes with lmopt.
@@ -31,12 +33,10 @@ function adapters.get(given, what)
     errors.check_type(given.messages, "adapter.messages", what, "function")
     errors.check_type(given.parse, "adapter.parse", what, "function")
     errors.check_type(given.retry, "adapter.retry", what, "function", "nil")
+    errors.check_type(given.options, "adapter.options", what, "function", "nil")
     return given
   end
   if BUILT_IN[given] then return require(BUILT_IN[given]) end
-  if NOT_YET[given] then
-    errors.misuse(("the adapter '%s' does not exist in this version; there is 'chat', or a table of your own"):format(given))
-  end
   errors.misuse(("there is no adapter '%s'%s"):format(given, errors.hint(given, NAMES)))
 end
 

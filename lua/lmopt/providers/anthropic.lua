@@ -191,6 +191,12 @@ local function leave_out_sampling(lm, body, version)
   end
 end
 
+-- https://platform.claude.com/docs/en/build-with-claude/structured-outputs: from version 4.5 on.
+function anthropic.json_output(lm)
+  local version = version_of(lm.model)
+  return (version and version >= 4.05 or always_thinks(lm.model, version)) and "schema" or nil
+end
+
 --- Turns a request into an HTTP request.
 ---@param lm table the handle
 ---@param request table

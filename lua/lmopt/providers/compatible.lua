@@ -33,6 +33,7 @@ compatible.groq = openai.variant {
     return text:match "^https?://[^/]+/*$" and text:gsub("/+$", "") .. "/openai/v1" or text
   end,
   api_key_env = "GROQ_API_KEY",
+  json_output = "object", -- schemas: some models only
   embeddings = false,
   adapt = function(lm, body)
     support.refuse(lm, body, { "n", "logprobs", "top_logprobs", "logit_bias" })
@@ -76,6 +77,7 @@ compatible.mistral = openai.variant {
   base_url = "https://api.mistral.ai/v1",
   base_url_env = "MISTRAL_BASE_URL",
   api_key_env = "MISTRAL_API_KEY",
+  json_output = function(lm) return not lm.model:find "mamba" and "schema" or nil end,
   stream_usage = false,
   adapt = function(lm, body)
     support.refuse(lm, body, { "logit_bias" })
@@ -92,6 +94,7 @@ compatible.deepseek = openai.variant {
   base_url = "https://api.deepseek.com",
   base_url_env = "DEEPSEEK_BASE_URL",
   api_key_env = "DEEPSEEK_API_KEY",
+  json_output = "object",
   embeddings = false,
   gives_back_reasoning = true,
   adapt = function(lm, body)
@@ -115,6 +118,7 @@ compatible.vllm = openai.variant {
   base_url = "http://127.0.0.1:8000/v1",
   base_url_env = "VLLM_BASE_URL",
   api_key_env = "VLLM_API_KEY",
+  json_output = "schema",
   api_key_optional = true,
   responses = true,
 }
@@ -124,6 +128,7 @@ compatible.llamacpp = openai.variant {
   base_url = "http://127.0.0.1:8080/v1",
   base_url_env = "LLAMA_BASE_URL",
   api_key_env = "LLAMA_API_KEY",
+  json_output = "schema",
   api_key_optional = true,
   adapt = limit_as "max_tokens",
 }

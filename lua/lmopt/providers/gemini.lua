@@ -157,6 +157,12 @@ local function config_of(lm, body)
   return next(config) ~= nil and config or nil
 end
 
+-- https://ai.google.dev/gemini-api/docs/structured-output: JSON schemas from version 2.5 on.
+function gemini.json_output(lm)
+  local version = tonumber(lm.model:match "gemini%-(%d+%.?%d*)")
+  return version and (version >= 2.5 and "schema" or "object") or nil
+end
+
 local function tools_of(given)
   local functions, tools = support.functions(given)
   local declarations = {}

@@ -23,6 +23,8 @@
 --   api_key_optional   true: the server may ask for none
 --   api_version     part of what a request is known by in the cache
 --   limits_reply    true: every request has a limit on the answer's length, also when nobody gives max_tokens
+--   json_output     which response_format a model takes, as far as is known: "schema" (a JSON schema), "object" (JSON, any)
+--                   or nil; or a function of the handle that says so
 --   options         the names of options known to go into the request's body, for spotting misspelt ones
 --
 -- A reply is { text =, texts =, tool_calls =, finish_reason =, model =, reasoning =, logprobs =, native =, usage = {
@@ -96,6 +98,16 @@ function providers.get(name)
   local module = require(place[1])
   providers.register(name, place[2] and module[place[2]] or module)
   return registered[name]
+end
+
+--- Which response_format a model is known to take.
+---@param handle table
+---@return "schema"|"object"|nil
+function providers.json_output(handle)
+  local provider = not handle.answer and providers.get(handle.provider)
+  local known = provider and provider.json_output
+  if type(known) == "function" then return known(handle) end
+  return known or nil
 end
 
 --- The names of all providers, sorted.

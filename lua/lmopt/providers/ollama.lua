@@ -10,6 +10,7 @@ local ollama = {
   api_key_env = "OLLAMA_API_KEY", -- for ollama.com; a server on this machine asks for none
   api_key_optional = true,
   stream_format = "lines",
+  json_output = "schema",
   embed_batch = 64,
   embed_bytes = 1000000,
   options = {

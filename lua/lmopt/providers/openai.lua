@@ -361,11 +361,31 @@ function openai.variant(differences)
   return provider
 end
 
+-- https://developers.openai.com/api/docs/guides/structured-outputs. Other servers that speak this language may know neither.
+local OBJECT_ONLY = { "^gpt%-3%.5%-turbo", "^gpt%-4%-turbo", "^gpt%-4o%-2024%-05%-13" }
+local SCHEMA = { "^gpt%-4o", "^gpt%-4%.[1-9]", "^gpt%-[5-9]", "^gpt%-%d%d", "^o[1-9]" }
+local NEITHER = { "^o1%-mini", "^o1%-preview", "audio", "realtime", "transcribe", "tts", "image", "search", "deep%-research", "instruct" }
+
+local function matches(model, patterns)
+  for _, pattern in ipairs(patterns) do
+    if model:find(pattern) then return true end
+  end
+  return false
+end
+
+local function json_output(lm)
+  local model = lm.model:match "^ft:(.*)" or lm.model
+  if not lm.default_url or matches(model, NEITHER) then return nil end
+  if matches(model, OBJECT_ONLY) then return "object" end
+  return matches(model, SCHEMA) and "schema" or nil
+end
+
 openai.provider = openai.variant {
   base_url = "https://api.openai.com/v1",
   base_url_env = "OPENAI_BASE_URL",
   api_key_env = "OPENAI_API_KEY",
   adapt = adapt,
+  json_output = json_output,
   responses = "by model",
 }
 
