@@ -227,8 +227,20 @@ describe("an adapter", function()
       assert.is_nil(seen[1].response_format)
       assert.equal(42, qa({ question = "?" }).answer)
       assert.equal(42, lmopt.predict("question -> answer: int", { lm = model })({ question = "?" }, { adapter = name }).answer)
-      local answer = qa({ question = "7 x 6" }, { lm = "offline" }).answer
-      assert.equal(2, answer) -- that of the demonstration
+    end
+  end)
+
+  it("makes no difference to the offline model", function()
+    local sort = lmopt.predict("ticket, tags: list[string] -> queue: literal[billing, login, bug], sure: boolean, tag: string?, "
+      .. "parts: list[string], who: {name, age: int?}", { lm = "offline", on_parse_error = "fail",
+      instructions = "Sort it.\n- billing: money, invoices\n- login: passwords\n- bug: errors",
+      demos = { { ticket = "The app crashes </ticket>.", tags = { "<queue>" }, queue = "bug", parts = { "x" } } } })
+    local input = { ticket = "I lost my password.", tags = { "a" } }
+    local expected = { queue = "login", sure = true, parts = { "x" }, who = { name = "" } }
+    for _, name in ipairs { "chat", "json", "xml" } do
+      assert.same(expected, sort(input, { adapter = name }))
+      assert.equal("bug", sort({ ticket = "It crashes.", tags = {} }, { adapter = name }).queue)
+      assert.equal("say it", lmopt.predict("q -> a", { lm = "offline", adapter = name }) { q = "say it" }.a)
     end
   end)
 

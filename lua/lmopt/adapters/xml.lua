@@ -20,9 +20,9 @@ local CDATA, ESCAPED_CDATA = "<!%[CDATA%[", "&([amp;]*)lt;!%[CDATA%["
 -- --- names and escapes ---
 
 -- The field that a tag's name means, by its name in lower case; false where two fields differ by case alone.
-local function names_of(signature)
+local function names_of(fields)
   local names = {}
-  for name in pairs(signature.fields) do
+  for name in pairs(fields) do
     local plain = name:lower()
     names[plain] = names[plain] == nil and name
   end
@@ -111,7 +111,7 @@ local fixed_texts = setmetatable({}, { __mode = "k" })
 local function texts_of(signature)
   local made = fixed_texts[signature]
   if not made then
-    made = { system = make_system(signature), reminder = make_reminder(signature), names = names_of(signature), asked = asked,
+    made = { system = make_system(signature), reminder = make_reminder(signature), names = names_of(signature.fields), asked = asked,
       answered = answered }
     fixed_texts[signature] = made
   end
@@ -164,7 +164,8 @@ local function read_sections(text, names, fields)
     if not tag.opens then
       i = i + 1
     else
-      local closer, after, stop = closers[i], i + 1, nil
+      local closer, after = closers[i], i + 1
+      local stop
       if closer then
         after, stop = closer + 1, closer == i and tag.stop or tags[closer].start
       else
@@ -266,5 +267,24 @@ function xml.retry(signature, messages, text, problem)
   return layout.retry(messages, text, problem,
     "Write every output field again, each between its tags. " .. texts_of(signature).reminder)
 end
+
+---The fields in a text that was written in this layout, for who reads prompts: a list of { name =, text = }.
+---@param text string
+---@param fields table<string, any> by name
+---@return { name: string, text: string }[]
+function xml.read(text, fields)
+  local names, list = names_of(fields), {}
+  for i, one in ipairs((read_sections(text, names, fields))) do
+    list[i] = { name = one.name, text = unescape(names, trim(one.text)) }
+  end
+  return list
+end
+
+---A field as it is written in this layout.
+---@param name string
+---@param text string
+---@param fields table<string, any> by name
+---@return string
+function xml.write(name, text, fields) return section(name, escape(names_of(fields), text)) end
 
 return xml

@@ -1,34 +1,107 @@
---- The provider `offline` on prompts of marked fields (`[[ ## name ## ]]`, see adapters/chat.lua): every output field gets
--- the value that the demonstrations and the wording make likeliest, or where they say nothing, some value of its type.
+--- The provider `offline` on prompts of named fields, in the layouts of adapters/: every output field gets the value that the
+-- demonstrations and the wording make likeliest, or where they say nothing, some value of its type.
 local offline_fields = {}
 
 -- Loaded when there is such a prompt: most have none.
-local function chat() return require "lmopt.adapters.chat" end
 local function layout() return require "lmopt.adapters.layout" end
 local function types() return require "lmopt.types" end
 
--- A message's fields by name, their order, and the text before the first.
-local function read_fields(text)
-  local before, sections = chat().read_sections(text)
-  local fields, order = {}, {}
+-- --- layouts. `asks(text)`: of the last message, the names of the fields that it asks for, and the text before that; nil when it
+-- is of another layout. `read(text, fields)`: the fields of a message, a list of { name =, text = }; `fields` is a set of names.
+-- `write(names, texts, types)`: a reply ---
+
+local function all_matches(text, pattern)
+  local names = {}
+  for name in text:gmatch(pattern) do names[#names + 1] = name end
+  return names
+end
+
+local chat = {}
+
+function chat.asks(text)
+  if not text:find("[[ ## completed ## ]]", 1, true) then return nil end
+  local start = text:match ".*\n()[^\n]-%S[^\n]-%[%[ ## [%w_]+ ## %]%]" -- in the middle of a sentence
+  if not start then return nil end
+  local names = all_matches(text:sub(start), "%[%[ ## ([%w_]+) ## %]%]")
+  if names[#names] == "completed" then names[#names] = nil end
+  return names, text:sub(1, start - 1)
+end
+
+function chat.read(text)
+  local adapter, list = require "lmopt.adapters.chat", {}
+  local _, sections = adapter.read_sections(text)
   for _, section in ipairs(sections) do
-    if section.name ~= "completed" and not fields[section.name] then
-      fields[section.name] = chat().unescape(require("lmopt.values").trim(section.text))
+    if section.name ~= "completed" then
+      list[#list + 1] = { name = section.name, text = adapter.unescape(require("lmopt.values").trim(section.text)) }
+    end
+  end
+  return list
+end
+
+function chat.write(names, texts)
+  local parts = {}
+  for i, name in ipairs(names) do parts[i] = ("[[ ## %s ## ]]\n%s\n\n"):format(name, texts[name]) end
+  return table.concat(parts) .. "[[ ## completed ## ]]"
+end
+
+local json = {}
+
+function json.asks(text)
+  local before, sentence = text:match "^(.*)\n\nNow answer with one JSON object with ([^\n]*)$"
+  if before then return all_matches(sentence, '"([%w_]+)" %('), before end
+end
+
+function json.read(text)
+  local start = text:find("{", 1, true)
+  local ok, object = require("lmopt.json_reader").read(text, { start = start, rest = true })
+  local list = {}
+  for _, name in ipairs(start and ok and require("lmopt.sorted").keys(object) or {}) do
+    local value = object[name]
+    list[#list + 1] = { name = name, text = type(value) == "string" and value or require("lmopt.json").encode(value) }
+  end
+  return list
+end
+
+function json.write(names, texts, found)
+  local encode, parts = require("lmopt.json").encode, {}
+  for i, name in ipairs(names) do
+    local one, text = found[name], texts[name]
+    local plain = one.kind == "string" or one.kind == "literal"
+    if plain and not (one.optional and text == "null") then text = encode(text) end
+    parts[i] = encode(name) .. ": " .. text
+  end
+  return "{" .. table.concat(parts, ", ") .. "}"
+end
+
+local xml = {}
+
+function xml.asks(text)
+  local before, sentence = text:match "^(.*)\n\nNow write (<[%w_]+>%.%.%.</[^\n]*)$"
+  if before then return all_matches(sentence, "<([%w_]+)>%.%.%.</"), before end
+end
+
+function xml.read(text, fields) return require("lmopt.adapters.xml").read(text, fields) end
+
+function xml.write(names, texts)
+  local parts = {}
+  for i, name in ipairs(names) do parts[i] = require("lmopt.adapters.xml").write(name, texts[name], texts) end
+  return table.concat(parts, "\n\n")
+end
+
+local LAYOUTS = { chat, json, xml }
+
+-- --- prompts ---
+
+-- A message's fields by name, and their order.
+local function read_fields(prompt, text)
+  local fields, order = {}, {}
+  for _, section in ipairs(prompt.layout.read(text, prompt.types)) do
+    if not fields[section.name] then
+      fields[section.name] = section.text
       order[#order + 1] = section.name
     end
   end
-  return fields, order, before
-end
-
--- The outputs that the last message asks for stand in its last paragraph, in the middle of a sentence.
-local function asked_for(text)
-  local start = text:match ".*\n()[^\n]-%S[^\n]-%[%[ ## [%w_]+ ## %]%]"
-  if not start then return text, {} end
-  local names = {}
-  for name in text:sub(start):gmatch "%[%[ ## ([%w_]+) ## %]%]" do
-    if name ~= "completed" then names[#names + 1] = name end
-  end
-  return text:sub(1, start - 1), names
+  return fields, order
 end
 
 -- "- `answer` (number): what it is" -> the type; a type may have parentheses of its own.
@@ -110,22 +183,33 @@ end
 local function read_prompt(messages, content_text)
   local last = messages[#messages]
   if not last or last.role ~= "user" then return nil end
-  local text, names = asked_for(content_text(last.content))
-  local fields, order = read_fields(text)
-  if #order == 0 or #names == 0 then return nil end
+  local prompt, text = { demos = {}, system = "" }, nil
+  for _, one in ipairs(LAYOUTS) do
+    prompt.names, text = one.asks(content_text(last.content))
+    prompt.layout = one
+    if prompt.names then break end
+  end
+  if not prompt.names then return nil end
+  for _, message in ipairs(messages) do
+    if message.role == "system" then prompt.system = prompt.system .. content_text(message.content) .. "\n" end
+  end
+  prompt.types = read_types(prompt.system)
   local is_output = {}
-  for _, name in ipairs(names) do is_output[name] = true end
-  local prompt = { names = names, demos = {}, query = joined(fields, order, is_output), system = "" }
+  for _, name in ipairs(prompt.names) do
+    is_output[name] = true
+    prompt.types[name] = prompt.types[name] or types().STRING
+  end
+  local fields, order = read_fields(prompt, text)
+  if #order == 0 or #prompt.names == 0 then return nil end
+  prompt.query = joined(fields, order, is_output)
   local waiting
   for _, message in ipairs(messages) do
     local content = content_text(message.content)
-    if message.role == "system" then
-      prompt.system = prompt.system .. content .. "\n"
-    elseif message.role == "user" then
-      local inputs, input_order = read_fields(content)
+    if message.role == "user" then
+      local inputs, input_order = read_fields(prompt, content)
       waiting = joined(inputs, input_order, is_output)
     elseif message.role == "assistant" and waiting then
-      prompt.demos[#prompt.demos + 1] = { input = waiting, outputs = (read_fields(content)) }
+      prompt.demos[#prompt.demos + 1] = { input = waiting, outputs = (read_fields(prompt, content)) }
       waiting = nil
     end
   end
@@ -133,7 +217,7 @@ local function read_prompt(messages, content_text)
   return prompt
 end
 
----Answers a prompt of marked fields; nil when the messages are none.
+---Answers a prompt of named fields; nil when the messages are none.
 ---@param messages table[]
 ---@param content_text fun(content: any): string
 ---@param read_values function the allowed answers that a text names
@@ -141,17 +225,12 @@ end
 ---@param same_answer function
 ---@return string?
 function offline_fields.answer(messages, content_text, read_values, best_of, same_answer)
-  if not content_text((messages[#messages] or {}).content):find("[[ ## completed ## ]]", 1, true) then return nil end
   local prompt = read_prompt(messages, content_text)
   if not prompt then return nil end
   local tools = { read_values = read_values, best_of = best_of, same_answer = same_answer }
-  local found = read_types(prompt.system)
-  local parts = {}
-  for i, name in ipairs(prompt.names) do
-    local value = answer_field(name, found[name] or types().STRING, prompt, tools)
-    parts[i] = ("[[ ## %s ## ]]\n%s\n\n"):format(name, value)
-  end
-  return table.concat(parts) .. "[[ ## completed ## ]]"
+  local texts = {}
+  for _, name in ipairs(prompt.names) do texts[name] = answer_field(name, prompt.types[name], prompt, tools) end
+  return prompt.layout.write(prompt.names, texts, prompt.types)
 end
 
 return offline_fields
