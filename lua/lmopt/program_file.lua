@@ -7,6 +7,8 @@
 --
 -- Predictors are matched by path and fields by name. A key that a predictor's entry lacks leaves that part as it is; a key
 -- that is unknown is kept, and written again. Models are not saved: keys and addresses belong to where a program runs.
+-- Constraints of fields (min, pattern, ...) are saved for who reads the file without the program (`lmopt export`); where it is
+-- loaded, those of the program hold.
 local adapters = require "lmopt.adapters"
 local errors = require "lmopt.error"
 local json = require "lmopt.json"
@@ -22,6 +24,7 @@ local program_file = {}
 local FORMAT, VERSION = "lmopt.program", 1
 local NAMES_SHOWN = 10
 local TOP_KEYS = { "format", "version", "predictors" }
+local FIELD_KEYS = { "desc", "min", "max", "max_length", "pattern" }
 local KEYS = { "signature", "instructions", "fields", "demos", "options", "adapter", "on_parse_error", "frozen" }
 
 local function set_of(list)
@@ -50,12 +53,18 @@ local function wrong_text(value, path)
   end
 end
 
+-- What the prompt says of a field besides its type; nil for nothing.
+local function options_of(field)
+  local made = {}
+  for _, key in ipairs(FIELD_KEYS) do made[key] = field[key] end
+  if made.pattern and not utf8.len(made.pattern) then made.pattern = nil end -- of bytes, which JSON can't say
+  return next(made) ~= nil and made or nil
+end
+
 local function state_of(one)
   local made_for = one.signature
   local descriptions, demos = {}, json.array {}
-  for name, field in pairs(made_for.fields) do
-    if field.desc then descriptions[name] = { desc = field.desc } end
-  end
+  for name, field in pairs(made_for.fields) do descriptions[name] = options_of(field) end
   for i, demo in ipairs(one.demos) do
     local written = {}
     for name, value in next, demo do
@@ -275,6 +284,47 @@ function program_file.restore(self, given)
   return self
 end
 
+-- --- predictors without their program ---
+
+local function field_options(fields, path)
+  local made = {}
+  check_kind(fields, "table", path)
+  for _, name in ipairs(sorted_keys(fields)) do
+    check_kind(fields[name], "table", ("%s.%s"):format(path, name))
+    made[name] = {}
+    for _, key in ipairs(FIELD_KEYS) do made[name][key] = fields[name][key] end
+  end
+  return made
+end
+
+local function made_from(state, path)
+  check_kind(state, "table", path)
+  if state.signature == nil then refuse("%s has no signature: alone it can't be made", path) end
+  check_kind(state.signature, "string", path .. ".signature")
+  local fields = state.fields ~= nil and field_options(state.fields, path .. ".fields") or nil
+  local made = checked(path, require("lmopt.predict").new, state.signature,
+    { instructions = state.instructions, fields = fields }, "the file")
+  local kind = program.kind_of(made)
+  if state.adapter ~= nil and not adapters.is_known(state.adapter) then
+    refuse("%s.adapter: no adapter '%s' comes with lmopt", path, tostring(state.adapter))
+  end
+  for _, name in ipairs { "adapter", "demos", "options", "on_parse_error", "frozen" } do
+    if state[name] ~= nil then checked(path .. "." .. name, kind.set, made, name, state[name], path) end
+  end
+  return made
+end
+
+---The predictors of a saved program, made from what it says alone, in the order of their paths' bytes.
+---@param text string
+---@return { name: string, predictor: lmopt.Predictor }[]
+function program_file.predictors(text)
+  local state, list = read_state(text), {}
+  for i, name in ipairs(sorted_keys(state.predictors)) do
+    list[i] = { name = name, predictor = made_from(state.predictors[name], ("predictor '%s'"):format(tostring(name))) }
+  end
+  return list
+end
+
 -- --- files ---
 
 local function needs_io(what, instead)
@@ -282,14 +332,10 @@ local function needs_io(what, instead)
   errors.misuse(("%s needs Lua's io and os, which this host has not opened; %s"):format(what, instead))
 end
 
----Writes a program to a file: beside it first, then in its place.
----@param self table
+---Writes a text to a file: beside it first, then in its place.
 ---@param path string
----@return table self
-function program_file.save(self, path)
-  errors.check_type(path, "path", "save", "string")
-  needs_io("save", "program:dump() gives the text")
-  local text = program_file.dump(self)
+---@param text string
+function program_file.write(path, text)
   local beside = ("%s.%d.new"):format(path, system.process_id())
   local file, problem = io.open(beside, "wb")
   -- io's reasons begin with the name of the file beside, which is not the one the user knows.
@@ -303,6 +349,16 @@ function program_file.save(self, path)
     os.remove(beside)
     fail(why or why_not_closed or why_not_moved)
   end
+end
+
+---Writes a program to a file, whole or not at all.
+---@param self table
+---@param path string
+---@return table self
+function program_file.save(self, path)
+  errors.check_type(path, "path", "save", "string")
+  needs_io("save", "program:dump() gives the text")
+  program_file.write(path, program_file.dump(self))
   return self
 end
 

@@ -29,7 +29,7 @@ offers() { # EXPECTED WORDS...
   [ "$(offer "$@" | LC_ALL=C sort | tr '\n' ' ' | sed 's/ $//')" = "$expected" ] || { offer "$@"; return 1; }
 }
 
-for command in run "study ls" "study show" "study best" "study export" "study rm" "trial show"; do
+for command in run "study ls" "study show" "study best" "study export" "study rm" "trial show" export; do
   # shellcheck disable=SC2086 # one word or two
   offer $command -- | grep -vx -e --help | LC_ALL=C sort >"$work/actual"
   options_of "$command" | sed 's/^/--/' | LC_ALL=C sort >"$work/expected"
@@ -49,10 +49,10 @@ mkdir "$work/folder"
 touch "$work/script.lua" "$work/notes.txt"
 
 check "bash has no mistake" bash -n "$folder/lmopt.bash"
-check "commands" offers "--help --version cache help run study trial version" ""
+check "commands" offers "--help --version cache export help run study trial version" ""
 check "commands that begin so" offers "study" st
 check "subcommands" offers "export" study e
-check "help's commands" offers "cache help run study trial version" help ""
+check "help's commands" offers "cache export help run study trial version" help ""
 check "help's subcommands" offers "show" help study s
 check "samplers" offers "brute_force random tpe" run script.lua --sampler ""
 check "samplers after =" offers "random" run script.lua --sampler = r
@@ -95,7 +95,7 @@ if command -v fish >/dev/null 2>&1; then
       tr '\n' ' ' | sed 's/ $//' >"$work/fish"
     [ "$(cat "$work/fish")" = "$1" ] || { cat "$work/fish"; return 1; }
   }
-  check "fish: commands" fish_offers "cache help run study trial version" "lmopt "
+  check "fish: commands" fish_offers "cache export help run study trial version" "lmopt "
   check "fish: subcommands" fish_offers "best export ls rm show" "lmopt study "
   check "fish: samplers" fish_offers "brute_force random tpe" "lmopt run script.lua --sampler "
   check "fish: studies" fish_offers "first one second" "lmopt study show study.db "

@@ -10,6 +10,7 @@ local commands = {
   run = { module = "lmopt.cli.run", summary = "run a script: optimise the objective it returns" },
   study = { module = "lmopt.cli.study", summary = "look into a storage: ls, show, best, export, rm" },
   trial = { module = "lmopt.cli.trial", summary = "one trial: show, replay" },
+  export = { module = "lmopt.cli.export", summary = "a saved program as messages: JSON, text or Lua" },
   cache = { module = "lmopt.cli.cache", summary = "the replies that are kept: stats, clear, path" },
   version = { summary = "print the version" },
   help = { summary = "this, or the help of a command: lmopt help run" },
@@ -25,7 +26,7 @@ local own = {
     positionals = {}, options = {}, examples = { "lmopt help", "lmopt help run", "lmopt help study show" },
   },
 }
-local order = { "run", "study", "trial", "cache", "version", "help" }
+local order = { "run", "study", "trial", "export", "cache", "version", "help" }
 
 local function overview()
   local lines = { "usage: lmopt COMMAND ...", "" }
