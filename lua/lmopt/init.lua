@@ -57,6 +57,7 @@ local LAZY = {
   with = { "lmopt.predict", "with" },
   module = { "lmopt.module", "new" },
   chain_of_thought = { "lmopt.modules.chain_of_thought", "new" },
+  react = { "lmopt.modules.react", "new" },
 }
 
 return setmetatable(lmopt, {

@@ -277,14 +277,41 @@ end
 ---What is known of a prediction besides its outputs.
 ---@param prediction table what a predictor returned
 ---@return { usage: lmopt.Usage, retries: integer, repairs: string[], text: string, signature: lmopt.Signature } details usage
----  counts the calls that were repeated because a reply could not be read, `repairs` says what was mended in this one
+---  counts the calls that were repeated because a reply could not be read, `repairs` says what was mended in this one; what
+---  a module knows besides (the trajectory of react, ...) is there too
 function predict.details(prediction)
   local known = known_of[prediction]
   if not known then errors.misuse "lmopt.details expects what a predictor returned" end
-  return {
-    usage = usage.new(known.usage), retries = known.retries, text = known.text, signature = known.signature,
-    repairs = table.move(known.repairs, 1, #known.repairs, 1, {}),
+  local details = {}
+  for name, value in next, known.more or NOTHING do details[name] = value end
+  details.usage, details.retries, details.text = usage.new(known.usage), known.retries, known.text
+  details.signature, details.repairs = known.signature, table.move(known.repairs, 1, #known.repairs, 1, {})
+  return details
+end
+
+---Makes a prediction of the outputs of a module, with what is to be known of it.
+---@param found table<string, any> the outputs by name; it becomes the prediction
+---@param known { usage: lmopt.Usage, signature: lmopt.Signature, more: table? } `more`: further details
+---@return table prediction
+function predict.prediction(found, known)
+  known_of[found] = {
+    usage = known.usage, signature = known.signature, more = known.more, retries = 0, repairs = NOTHING, text = "",
   }
+  return setmetatable(found, Prediction)
+end
+
+---Runs a function, and counts what its model calls amount to, those of the tasks it starts included.
+---@param fn function
+---@param ... any its arguments
+---@return lmopt.Usage used
+---@return any ... what it returns
+function predict.counted(fn, ...)
+  local outer, used = task.context(), usage.new()
+  local sinks = table.move(outer.usage_sinks or NOTHING, 1, #(outer.usage_sinks or NOTHING), 2, { used })
+  local running = task.current() -- whoever closes this coroutine may be another task
+  local restore <close> = setmetatable({}, { __close = function() task.set_context(running, outer) end }) -- luacheck: ignore
+  task.set_context(running, setmetatable({ usage_sinks = sinks }, { __index = outer }))
+  return used, fn(...)
 end
 
 local function raise_unreadable(self, problem, text, retries)
