@@ -58,6 +58,8 @@ local LAZY = {
   module = { "lmopt.module", "new" },
   chain_of_thought = { "lmopt.modules.chain_of_thought", "new" },
   react = { "lmopt.modules.react", "new" },
+  knn = { "lmopt.modules.knn", "new" },
+  retrieve = { "lmopt.modules.retrieve", "new" },
 }
 
 return setmetatable(lmopt, {

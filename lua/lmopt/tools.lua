@@ -207,7 +207,8 @@ function tools.read_arguments(fields, text)
   local problem = unknown_argument(fields, given)
   local arguments
   if not problem then
-    ok, arguments = values.read(next(given) and json.encode(given) or "{}", { kind = "record", optional = false, fields = fields }, "the arguments")
+    local record = { kind = "record", optional = false, fields = fields }
+    ok, arguments = values.read(next(given) and json.encode(given) or "{}", record, "the arguments")
     problem = not ok and arguments or signature.problem(fields, arguments)
   end
   if problem then return nil, ("%s; the arguments must be %s"):format(problem, expected(fields)) end

@@ -217,9 +217,16 @@ static void add_loader(lua_State *L, int preload, const char *module) {
 
 static void add_modules(lua_State *L) {
   static const luaL_Reg core[] = {
-      {"lmopt.core.task", lm_open_task},     {"lmopt.core.cache", lm_open_cache}, {"lmopt.core.http", lm_open_http},
-      {"lmopt.core.json", lm_open_json},     {"lmopt.core.study", lm_open_study}, {"lmopt.core.policy", lm_open_policy},
-      {"lmopt.core.system", lm_open_system}, {"lmopt.cjson", luaopen_cjson},      {NULL, NULL},
+      {"lmopt.core.task", lm_open_task},
+      {"lmopt.core.cache", lm_open_cache},
+      {"lmopt.core.http", lm_open_http},
+      {"lmopt.core.json", lm_open_json},
+      {"lmopt.core.study", lm_open_study},
+      {"lmopt.core.policy", lm_open_policy},
+      {"lmopt.core.system", lm_open_system},
+      {"lmopt.cjson", luaopen_cjson},
+      {"lmopt.core.text_index", lm_open_text_index},
+      {NULL, NULL},
   };
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
   int preload = lua_gettop(L);
