@@ -86,6 +86,22 @@ describe("the example", function()
     end
   end)
 
+  example("multi_hop.lua answers more with every look-up", function()
+    local text = output_of "run examples/multi_hop.lua"
+    local right = {}
+    for hops, count in text:gmatch "(%d) hops: +(%d+) of 10" do right[tonumber(hops)] = tonumber(count) end
+    assert.equal(0, right[0])
+    assert.is_true(right[2] >= 8 and right[2] > right[1] and right[1] > 0, text)
+  end)
+
+  example("react.lua looks up, calculates and finishes", function()
+    local text = output_of "run examples/react.lua"
+    assert.matches('1  I need the year.-search {"query":"Suez Canal"}.-opened in 1869', text)
+    assert.matches('3  .-calculate {"expression":"1914 %- 1869"}%s+45', text)
+    assert.matches("\n45 %(4 steps, 4 model calls%)", text)
+    assert.matches("%(%d steps, %d model calls%)", output_of "run examples/react.lua --lm offline") -- which knows no tools
+  end)
+
   example("quickstart.lua tunes a prompt that is better on held-out tickets too", function()
     local text = output_of "run examples/quickstart.lua"
     local untuned = tonumber(text:match "\nuntuned%s+%d+ %%%s+(%d+) %%")
