@@ -60,6 +60,12 @@ local LAZY = {
   react = { "lmopt.modules.react", "new" },
   knn = { "lmopt.modules.knn", "new" },
   retrieve = { "lmopt.modules.retrieve", "new" },
+  best_of_n = { "lmopt.modules.best_of_n", "new" },
+  refine = { "lmopt.modules.refine", "new" },
+  multi_chain_comparison = { "lmopt.modules.multi_chain_comparison", "new" },
+  majority = { "lmopt.modules.majority", "new" },
+  ensemble = { "lmopt.modules.ensemble", "new" },
+  parallel = { "lmopt.modules.parallel", "run" },
 }
 
 return setmetatable(lmopt, {

@@ -44,7 +44,30 @@ end
 function Module:__tostring()
   local names = {}
   for i, field in ipairs(self.inputs) do names[i] = field.name end
-  return ("module \"%s\""):format(table.concat(names, ", "))
+  return ("%s \"%s\""):format(rawget(self, "_kind") or "module", table.concat(names, ", "))
+end
+
+---The input fields of a program; what is no program raises.
+---@param value any
+---@param name string the argument that it is
+---@param what string the function it is for
+---@return lmopt.Field[]
+function module.inputs_of(value, name, what)
+  local kind = program.kind_of(value)
+  if not kind then
+    errors.misuse(("'%s' of %s must be a program (lmopt.predict, lmopt.module, ...), not a %s"):format(name, what, type(value)))
+  end
+  return kind.set and value.signature.inputs or value.inputs
+end
+
+---Makes a module of lmopt's own.
+---@param kind string what tostring calls it
+---@param inputs lmopt.Field[]
+---@param fields table forward, and what the module holds
+---@return lmopt.Module
+function module.derive(kind, inputs, fields)
+  fields._kind, fields.inputs = kind, inputs
+  return setmetatable(fields, Module)
 end
 
 ---Makes a module.

@@ -11,6 +11,7 @@ local json = require "lmopt.json"
 local lm = require "lmopt.lm"
 local program = require "lmopt.program"
 local providers = require "lmopt.providers"
+local sampling = require "lmopt.sampling"
 local signature = require "lmopt.signature"
 local task = require "lmopt.core.task"
 local usage = require "lmopt.usage"
@@ -281,12 +282,37 @@ end
 ---  a module knows besides (the trajectory of react, ...) is there too
 function predict.details(prediction)
   local known = known_of[prediction]
-  if not known then errors.misuse "lmopt.details expects what a predictor returned" end
-  local details = {}
-  for name, value in next, known.more or NOTHING do details[name] = value end
-  details.usage, details.retries, details.text = usage.new(known.usage), known.retries, known.text
-  details.signature, details.repairs = known.signature, table.move(known.repairs, 1, #known.repairs, 1, {})
-  return details
+  if not known then errors.misuse "lmopt.details expects what a predictor, or a module of lmopt's, returned" end
+  local repairs = known.repairs or NOTHING
+  local made = {
+    usage = usage.new(known.usage), retries = known.retries or 0, text = known.text, signature = known.signature,
+    repairs = table.move(repairs, 1, #repairs, 1, {}),
+  }
+  for name, value in next, known.notes or NOTHING do made[name] = value end
+  return made
+end
+
+---Adds to the details of what a module returns.
+---@param result any nothing is known of what is no table
+---@param notes table<string, any> over what is known, `usage` included
+---@return any result
+function predict.annotate(result, notes)
+  if type(result) ~= "table" then return result end
+  local known = known_of[result] or {}
+  known_of[result] = known
+  local made = {}
+  for name, value in next, known.notes or NOTHING do made[name] = value end
+  for name, value in next, notes do made[name] = value end
+  known.notes = made
+  return result
+end
+
+---The signature that a prediction was made for; nil of any other value.
+---@param value any
+---@return lmopt.Signature?
+function predict.signature_of(value)
+  local known = type(value) == "table" and known_of[value]
+  return known and known.signature or nil
 end
 
 ---Makes a prediction of the outputs of a module, with what is to be known of it.
@@ -294,9 +320,7 @@ end
 ---@param known { usage: lmopt.Usage, signature: lmopt.Signature, more: table? } `more`: further details
 ---@return table prediction
 function predict.prediction(found, known)
-  known_of[found] = {
-    usage = known.usage, signature = known.signature, more = known.more, retries = 0, repairs = NOTHING, text = "",
-  }
+  known_of[found] = { usage = known.usage, signature = known.signature, notes = known.more, text = "" }
   return setmetatable(found, Prediction)
 end
 
@@ -371,10 +395,17 @@ end
 ---@return table prediction the outputs by name
 function Predictor:__call(input, options)
   local call = prepare(self, input, options)
-  local settings = task.context().settings
+  local context = task.context()
+  local settings, sample = context.settings, context.sampling
+  if sample then sampling.advise(sample, self, call) end
   local handle = options and options.lm and lm.new(options.lm) or self._lm or settings and settings.lm or lm.default()
   local messages = call.adapter.messages(call.signature, call.demos, call.history, call.input)
-  return ask(self, call, handle, make_request(self, messages, settings, options))
+  local request = make_request(self, messages, settings, options)
+  if not sample then return ask(self, call, handle, request) end
+  sampling.apply(sample, request, options, handle)
+  local prediction = ask(self, call, handle, request)
+  sampling.told(sample, self, call.input, prediction)
+  return prediction
 end
 
 -- program:messages(input, options)
