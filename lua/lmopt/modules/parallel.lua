@@ -68,6 +68,7 @@ function parallel.run(calls, options)
     if deadline then return within(deadline, call) end
     return (call[1](table.unpack(call, 2)))
   end, function(i, ok, result)
+    if not ok and result == nil then result = "the call raised nil" end
     outcomes[i] = ok and { value = result } or { error = result }
     if ok then return end
     failed = failed + 1
