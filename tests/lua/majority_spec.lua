@@ -71,8 +71,10 @@ describe("majority", function()
   end)
 
   it("stops when the attempts that are left can't change it", function()
-    for list, calls in pairs { ["x x x y z"] = 3, ["y x x z x"] = 5, ["x y x z x"] = 4, ["y x x x z"] = 4, ["x y x y x"] = 5, ["x"] = 1,
-      ["x x"] = 1, ["y x"] = 1, ["x y y z"] = 4, ["x x y z"] = 2 } do
+    local lists = { ["y x x z x"] = 5, ["x"] = 1, ["x x y z"] = 2 }
+    local more = { ["x x x y z"] = 3, ["x y x z x"] = 4, ["y x x x z"] = 4, ["x y x y x"] = 5, ["x x"] = 1, ["y x"] = 1, ["x y y z"] = 4 }
+    for list, calls in pairs(support.slow and {} or more) do lists[list] = calls end
+    for list, calls in pairs(lists) do
       local words = {}
       for word in list:gmatch "%S+" do words[#words + 1] = word end
       local winner
@@ -210,11 +212,11 @@ describe("ensemble", function()
     end })
     local function run(concurrency)
       local questions = {}
-      for i = 1, 20 do questions[i] = { question = tostring(i) } end
+      for i = 1, 12 do questions[i] = { question = tostring(i) } end
       return lmopt.map(questions, function(input) return some(input).answer end, { concurrency = concurrency })
     end
     local first = run(1)
-    assert.same(first, run(20))
+    if not support.slow then assert.same(first, run(12)) end
     local programs = {}
     for _, pair in ipairs(first) do
       local a, b = pair:match "p(%d)p(%d)"
@@ -223,7 +225,7 @@ describe("ensemble", function()
     end
     for i = 1, 6 do assert.is_true(programs[tostring(i)]) end
     some.seed = 8
-    assert.not_same(first, run(3))
+    if not support.slow then assert.not_same(first, run(3)) end
     local numbers = {}
     for i, one in ipairs(lmopt.details(some { question = "1" }).attempts) do numbers[i] = one.program end
     assert.equal(("p%dp%d"):format(numbers[1], numbers[2]), some({ question = "1" }).answer)

@@ -4,6 +4,9 @@ local lm = require "lmopt.lm"
 
 local support = {}
 
+---A hook (tests/aggressive_gc.lua) makes everything some hundred times slower.
+support.slow = debug.gethook() ~= nil
+
 ---What the error of a call says.
 function support.message_of(fn, ...)
   local ok, problem = pcall(fn, ...)
