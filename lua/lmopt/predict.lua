@@ -282,37 +282,37 @@ end
 ---  a module knows besides (the trajectory of react, ...) is there too
 function predict.details(prediction)
   local known = known_of[prediction]
-  if not known then errors.misuse "lmopt.details expects what a predictor, or a module of lmopt's, returned" end
-  local repairs = known.repairs or NOTHING
-  local made = {
-    usage = usage.new(known.usage), retries = known.retries or 0, text = known.text, signature = known.signature,
-    repairs = table.move(repairs, 1, #repairs, 1, {}),
+  if not known then errors.misuse "lmopt.details expects what a predictor returned" end
+  local details = {}
+  for name, value in next, known.more or NOTHING do details[name] = value end
+  details.usage, details.retries, details.text = usage.new(known.usage), known.retries, known.text
+  details.signature, details.repairs = known.signature, table.move(known.repairs, 1, #known.repairs, 1, {})
+  return details
+end
+
+---Makes a prediction of the outputs of a module, with what is to be known of it.
+---@param found table<string, any> the outputs by name; it becomes the prediction
+---@param known { usage: lmopt.Usage, signature: lmopt.Signature, more: table? } `more`: further details
+---@return table prediction
+function predict.prediction(found, known)
+  known_of[found] = {
+    usage = known.usage, signature = known.signature, more = known.more, retries = 0, repairs = NOTHING, text = "",
   }
-  for name, value in next, known.notes or NOTHING do made[name] = value end
-  return made
+  return setmetatable(found, Prediction)
 end
 
----Adds to the details of what a module returns.
----@param result any nothing is known of what is no table
----@param notes table<string, any> over what is known, `usage` included
----@return any result
-function predict.annotate(result, notes)
-  if type(result) ~= "table" then return result end
-  local known = known_of[result] or {}
-  known_of[result] = known
-  local made = {}
-  for name, value in next, known.notes or NOTHING do made[name] = value end
-  for name, value in next, notes do made[name] = value end
-  known.notes = made
-  return result
-end
-
----The signature that a prediction was made for; nil of any other value.
----@param value any
----@return lmopt.Signature?
-function predict.signature_of(value)
-  local known = type(value) == "table" and known_of[value]
-  return known and known.signature or nil
+---Runs a function, and counts what its model calls amount to, those of the tasks it starts included.
+---@param fn function
+---@param ... any its arguments
+---@return lmopt.Usage used
+---@return any ... what it returns
+function predict.counted(fn, ...)
+  local outer, used = task.context(), usage.new()
+  local sinks = table.move(outer.usage_sinks or NOTHING, 1, #(outer.usage_sinks or NOTHING), 2, { used })
+  local running = task.current() -- whoever closes this coroutine may be another task
+  local restore <close> = setmetatable({}, { __close = function() task.set_context(running, outer) end }) -- luacheck: ignore
+  task.set_context(running, setmetatable({ usage_sinks = sinks }, { __index = outer }))
+  return used, fn(...)
 end
 
 ---Makes a prediction of the outputs of a module, with what is to be known of it.
@@ -444,6 +444,34 @@ function predict.new(spec, options, what)
     end
   end
   return self
+end
+
+---Adds to what is known of the result of a module.
+---@param result any nothing is known of what is no table
+---@param used lmopt.Usage what all calls for it amount to
+---@param more table<string, any> further details
+---@return any result
+function predict.annotate(result, used, more)
+  if type(result) ~= "table" then return result end
+  local known = known_of[result]
+  if not known then
+    known = { retries = 0, repairs = NOTHING, text = "" }
+    known_of[result] = known
+  end
+  local all = {}
+  for _, list in ipairs { known.more or NOTHING, more } do
+    for name, value in next, list do all[name] = value end
+  end
+  known.usage, known.more = used, all
+  return result
+end
+
+---The signature that a prediction was made for; nil of any other value.
+---@param value any
+---@return lmopt.Signature?
+function predict.signature_of(value)
+  local known = type(value) == "table" and known_of[value]
+  return known and known.signature or nil
 end
 
 ---Runs a function with settings that hold in it and in the tasks it starts: the model, and options of every request.

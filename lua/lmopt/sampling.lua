@@ -23,38 +23,23 @@ local function combine(outer, inner)
   return (mixed ~ mixed >> 31) >> 11
 end
 
--- Runs a function in a context that has these fields over what it has.
-local function run_in(fields, fn, ...)
-  local outer = task.context()
-  local running = task.current() -- whoever closes this coroutine may be another task
-  local restore <close> = setmetatable({}, { __close = function() task.set_context(running, outer) end }) -- luacheck: ignore
-  task.set_context(running, setmetatable(fields, { __index = outer }))
-  return fn(...)
-end
-
 ---Runs a function whose predictors give another sample.
 ---@param how lmopt.Sampling
 ---@param fn function
 ---@param ... any its arguments
 ---@return any ... what it returns
 function sampling.run(how, fn, ...)
-  local outer = task.context().sampling
-  return run_in({ sampling = {
+  local context = task.context()
+  local outer = context.sampling
+  local made = {
     sample = how.sample and combine(outer and outer.sample or 0, how.sample) or outer and outer.sample,
     temperature = how.temperature or outer and outer.temperature or nil,
     advice = how.advice, note = how.note, outer = outer,
-  } }, fn, ...)
-end
-
----Runs a function and adds what its model calls amount to.
----@param sink lmopt.Usage is added to
----@param fn function
----@param ... any its arguments
----@return any ... what it returns
-function sampling.count(sink, fn, ...)
-  local sinks = { sink }
-  for _, one in ipairs(task.context().usage_sinks or {}) do sinks[#sinks + 1] = one end
-  return run_in({ usage_sinks = sinks }, fn, ...)
+  }
+  local running = task.current() -- whoever closes this coroutine may be another task
+  local restore <close> = setmetatable({}, { __close = function() task.set_context(running, context) end }) -- luacheck: ignore
+  task.set_context(running, setmetatable({ sampling = made }, { __index = context }))
+  return fn(...)
 end
 
 -- --- for predictors ---

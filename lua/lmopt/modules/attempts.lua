@@ -152,8 +152,8 @@ end
 ---@param call { program: table, input: table, extra: table, reward: function? } extra: packed further arguments
 ---@return lmopt.Attempt
 function attempts.one(how, call)
-  local made = { usage = usage.new() }
-  sampling.count(made.usage, function()
+  local made = {}
+  made.usage = predict.counted(function()
     local ok, value = attempts.protect(sampling.run, how, call.program, call.input, table.unpack(call.extra, 1, call.extra.n))
     if not ok then
       made.error = value == nil and "the program raised nil" or value
@@ -191,15 +191,15 @@ end
 ---Notes in the details of a result what the attempts at it came to.
 ---@param result any
 ---@param taken lmopt.Attempt[]
----@param notes table? more
+---@param more table? further details
 ---@param spent lmopt.Usage? what was used besides
 ---@return any result
-function attempts.annotate(result, taken, notes, spent)
+function attempts.annotate(result, taken, more, spent)
   local total = usage.new(spent)
   for _, one in ipairs(taken) do usage.add(total, one.usage) end
-  local made = { attempts = taken, usage = total }
-  for name, value in next, notes or {} do made[name] = value end
-  return predict.annotate(result, made)
+  local made = { attempts = taken }
+  for name, value in next, more or {} do made[name] = value end
+  return predict.annotate(result, total, made)
 end
 
 return attempts

@@ -11,7 +11,6 @@ local json = require "lmopt.json"
 local module = require "lmopt.module"
 local predict = require "lmopt.predict"
 local programs = require "lmopt.program"
-local sampling = require "lmopt.sampling"
 local usage = require "lmopt.usage"
 
 local refine = {}
@@ -112,11 +111,10 @@ end
 -- Makes the attempt of this number, with advice drawn from the last one.
 local function attempt(self, call, i, last)
   local predictors = self.program:predictors()
-  local spent = usage.new()
   local how = best_of_n.sample(self, i)
-  local by_name, problem
+  local by_name, problem, spent
   if last then
-    sampling.count(spent, function()
+    spent = predict.counted(function()
       local ok, by_predictor, texts = attempts.protect(ask_advice, self, call.input, predictors, last)
       if ok then
         how.advice, by_name = by_predictor, texts
@@ -129,7 +127,7 @@ local function attempt(self, call, i, last)
   calls, how.note = recorder(predictors)
   local made = attempts.one(how, call)
   made.calls, made.advice, made.advice_error = calls, by_name, problem
-  usage.add(made.usage, spent)
+  if spent then usage.add(made.usage, spent) end
   return made
 end
 
