@@ -47,19 +47,18 @@ end
 
 ---The options that all modules of many attempts have, checked.
 ---@param options table
----@param count integer how many attempts there are
 ---@param temperature number what holds when nothing is said
----@param concurrency integer what holds when nothing is said
+---@param concurrency integer|false what holds when nothing is said; false: all at once
 ---@param what string
----@return { temperature: number|false, concurrency: integer, max_errors: integer }
-function attempts.read_options(options, count, temperature, concurrency, what)
-  local made = { temperature = options.temperature, concurrency = options.concurrency, max_errors = options.max_errors }
+---@return { temperature: number|false, concurrency: integer|false, max_errors: integer|false } made max_errors: false is all
+---  but one
+function attempts.read_options(options, temperature, concurrency, what)
+  local made = { temperature = options.temperature, concurrency = options.concurrency, max_errors = options.max_errors or false }
   if made.temperature == nil then made.temperature = temperature end
   if made.temperature then attempts.check_number(made.temperature, "temperature", what, 0) end
   if made.concurrency == nil then made.concurrency = concurrency end
-  attempts.check_count(made.concurrency, "concurrency", what, 1)
-  if made.max_errors == nil then made.max_errors = count - 1 end
-  attempts.check_count(made.max_errors, "max_errors", what, 0)
+  if made.concurrency then attempts.check_count(made.concurrency, "concurrency", what, 1) end
+  if made.max_errors then attempts.check_count(made.max_errors, "max_errors", what, 0) end
   return made
 end
 
@@ -167,21 +166,23 @@ end
 
 ---Makes attempts, and hands each to `take` in the order of their numbers until that returns true. One failure more than
 ---`max_errors`, and the last when nothing came out at all, is raised.
----@param options { count: integer, concurrency: integer, max_errors: integer }
+---@param count integer
+---@param options { concurrency: integer|false, max_errors: integer|false } as of read_options
 ---@param make fun(i: integer): lmopt.Attempt
 ---@param take fun(attempt: lmopt.Attempt, i: integer): boolean?
 ---@return lmopt.Attempt[] taken
-function attempts.collect(options, make, take)
+function attempts.collect(count, options, make, take)
   local taken, failed, came_out = {}, 0, false
+  local most = options.max_errors or count - 1
   local function fail(problem, is_last)
     failed = failed + 1
-    if failed > options.max_errors or is_last and not came_out then error(problem, 0) end
+    if failed > most or is_last and not came_out then error(problem, 0) end
   end
-  attempts.run(options.count, options.concurrency, make, function(i, ok, attempt)
+  attempts.run(count, options.concurrency or count, make, function(i, ok, attempt)
     if not ok then error(attempt, 0) end
     taken[i] = attempt
     if attempt.advice_error ~= nil then fail(attempt.advice_error, false) end
-    if attempt.error ~= nil then return fail(attempt.error, i == options.count) end
+    if attempt.error ~= nil then return fail(attempt.error, i == count) end
     came_out = true
     return take(attempt, i)
   end)

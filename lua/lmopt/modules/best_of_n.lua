@@ -22,7 +22,7 @@ end
 local function forward(self, input, ...)
   local call = { program = self.program, input = input, extra = table.pack(...), reward = self.reward }
   local best
-  local taken = attempts.collect({ count = self.n, concurrency = self.concurrency, max_errors = self.max_errors }, function(i)
+  local taken = attempts.collect(self.n, self, function(i)
     return attempts.one(best_of_n.sample(self, i), call)
   end, function(attempt)
     if not best or attempt.reward > best.reward then best = attempt end
@@ -44,7 +44,7 @@ function best_of_n.new(program, options)
   options = errors.check_options(options, OPTIONS, what)
   errors.check_type(options.reward, "reward", what, "function")
   local n = attempts.check_count(options.n == nil and 3 or options.n, "n", what, 1)
-  local fields = attempts.read_options(options, n, 1.0, 1, what)
+  local fields = attempts.read_options(options, 1.0, 1, what)
   fields.program, fields.reward, fields.n, fields.forward = program, options.reward, n, forward
   fields.threshold = attempts.check_number(options.threshold, "threshold", what) or false
   return module.derive("best_of_n", inputs, fields)

@@ -33,9 +33,7 @@ local function forward(self, input, ...)
   local numbers = chosen(self, input)
   local count = #numbers
   local predictions = {}
-  local most = self.max_errors or count - 1
-  local options = { count = count, concurrency = self.concurrency or count, max_errors = most }
-  local taken = attempts.collect(options, function(i)
+  local taken = attempts.collect(count, self, function(i)
     return attempts.one({}, { program = self.programs[numbers[i]], input = input, extra = extra })
   end, function(attempt) predictions[#predictions + 1] = attempt.value end)
   for i, number in ipairs(numbers) do taken[i].program = number end

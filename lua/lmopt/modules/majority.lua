@@ -176,7 +176,7 @@ local function forward(self, input, ...)
   local call = { program = self.program, input = input, extra = table.pack(...) }
   local ballot = majority.ballot(self.field, self.normalize, "lmopt.majority")
   local temperature = self.temperature or nil
-  local taken = attempts.collect({ count = self.n, concurrency = self.concurrency, max_errors = self.max_errors }, function(i)
+  local taken = attempts.collect(self.n, self, function(i)
     return attempts.one({ sample = i - 1, temperature = temperature }, call)
   end, function(attempt, i)
     ballot:add(attempt.value)
@@ -208,7 +208,7 @@ function majority.new(program, options)
   local inputs = module.inputs_of(program, "program", what)
   options = errors.check_options(options, OPTIONS, what)
   local n = attempts.check_count(options.n == nil and 5 or options.n, "n", what, 1)
-  local fields = attempts.read_options(options, n, 0.7, n, what)
+  local fields = attempts.read_options(options, 0.7, false, what)
   check_vote_options(options, what)
   fields.program, fields.n, fields.forward = program, n, forward
   fields.field, fields.normalize = options.field or false, options.normalize or false

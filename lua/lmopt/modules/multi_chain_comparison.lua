@@ -39,7 +39,7 @@ local function forward(self, input, ...)
   local temperature = self.temperature or nil
   local outputs = self.attempt.signature.outputs
   local found = {}
-  local taken = attempts.collect({ count = self.m, concurrency = self.concurrency, max_errors = self.max_errors }, function(i)
+  local taken = attempts.collect(self.m, self, function(i)
     return attempts.one({ sample = i - 1, temperature = temperature }, call)
   end, function(attempt)
     local record = {}
@@ -71,7 +71,7 @@ function multi_chain_comparison.new(spec, options)
     end
   end
   local m = attempts.check_count(own.m == nil and 3 or own.m, "m", what, 1)
-  local fields = attempts.read_options(own, m, 0.7, m, what)
+  local fields = attempts.read_options(own, 0.7, false, what)
   if predict.is(spec) then
     errors.check_options(rest, { "m", "temperature", "max_errors", "concurrency" }, what)
     fields.attempt = spec

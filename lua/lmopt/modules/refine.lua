@@ -136,7 +136,7 @@ end
 local function forward(self, input, ...)
   local call = { program = self.program, input = input, extra = table.pack(...), reward = self.reward }
   local best, last
-  local taken = attempts.collect({ count = self.n, concurrency = 1, max_errors = self.max_errors }, function(i)
+  local taken = attempts.collect(self.n, { concurrency = 1, max_errors = self.max_errors }, function(i)
     last = attempt(self, call, i, last)
     return last
   end, function(made)
@@ -166,7 +166,7 @@ function refine.new(program, options)
     errors.misuse(("%s: the program has no predictor that could be advised"):format(what))
   end
   local n = attempts.check_count(options.n == nil and 3 or options.n, "n", what, 1)
-  local fields = attempts.read_options(options, n, 1.0, 1, what)
+  local fields = attempts.read_options(options, 1.0, 1, what)
   fields.concurrency = nil
   fields.program, fields.reward, fields.n, fields.forward = program, options.reward, n, forward
   fields.threshold = attempts.check_number(options.threshold, "threshold", what) or false
