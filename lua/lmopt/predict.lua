@@ -315,29 +315,6 @@ function predict.counted(fn, ...)
   return used, fn(...)
 end
 
----Makes a prediction of the outputs of a module, with what is to be known of it.
----@param found table<string, any> the outputs by name; it becomes the prediction
----@param known { usage: lmopt.Usage, signature: lmopt.Signature, more: table? } `more`: further details
----@return table prediction
-function predict.prediction(found, known)
-  known_of[found] = { usage = known.usage, signature = known.signature, notes = known.more, text = "" }
-  return setmetatable(found, Prediction)
-end
-
----Runs a function, and counts what its model calls amount to, those of the tasks it starts included.
----@param fn function
----@param ... any its arguments
----@return lmopt.Usage used
----@return any ... what it returns
-function predict.counted(fn, ...)
-  local outer, used = task.context(), usage.new()
-  local sinks = table.move(outer.usage_sinks or NOTHING, 1, #(outer.usage_sinks or NOTHING), 2, { used })
-  local running = task.current() -- whoever closes this coroutine may be another task
-  local restore <close> = setmetatable({}, { __close = function() task.set_context(running, outer) end }) -- luacheck: ignore
-  task.set_context(running, setmetatable({ usage_sinks = sinks }, { __index = outer }))
-  return used, fn(...)
-end
-
 local function raise_unreadable(self, problem, text, retries)
   local again = retries > 0 and (" (asked %d times)"):format(retries + 1) or ""
   errors.raise(problem.kind or "parse", ("%s: %s%s"):format(tostring(self), problem.message, again), {
