@@ -2,10 +2,12 @@
 --
 --   lmopt.example { question = "6 x 7?", answer = 42 }:with_inputs "question"
 --
--- An example is a table of its fields; a program takes one in place of its inputs.
+-- An example is a table of its fields; a program takes one in place of its inputs. A field may have any name: one that is
+-- called as a method is (`inputs`, `labels`, `with_inputs`) hides it, and `lmopt.example.inputs(one)` is the method then.
 local errors = require "lmopt.error"
 
-local example = {}
+-- Callable: lmopt.example{...} is lmopt.example.new{...}.
+local example = setmetatable({}, { __call = function(self, fields) return self.new(fields) end })
 
 local Example = { __name = "lmopt.example" }
 local methods = {}
@@ -31,7 +33,6 @@ function example.new(fields)
     if type(name) ~= "string" then
       errors.misuse(("the fields of lmopt.example have names; found [%s]"):format(tostring(name)))
     end
-    if methods[name] then errors.misuse(("'%s' can't be the name of a field of lmopt.example"):format(name)) end
     made[name] = value
   end
   return setmetatable(made, Example)
@@ -39,16 +40,13 @@ end
 
 ---@class lmopt.Example
 
----The example with its inputs declared; the others are what is known to be right.
----@param ... string
----@return lmopt.Example
-function methods:with_inputs(...)
-  local names = { ... }
+-- A new example with these inputs, of which those in `may_lack` (name -> true) may be absent.
+local function declared(self, names, may_lack)
   local fields = {}
   for name, value in next, self do fields[name] = value end
   for _, name in ipairs(names) do
     errors.check_type(name, "name", "with_inputs", "string")
-    if fields[name] == nil then
+    if fields[name] == nil and not may_lack[name] then
       local known = {}
       for key in next, fields do known[#known + 1] = key end
       table.sort(known)
@@ -61,8 +59,34 @@ function methods:with_inputs(...)
   return made
 end
 
+-- What the functions below are called with.
+local function check_example(self, what)
+  if not example.is(self) then errors.misuse(("lmopt.example.%s expects an example, not a %s"):format(what, type(self))) end
+end
+
+---The example with its inputs declared; the others are what is known to be right.
+---@param self lmopt.Example
+---@param ... string
+---@return lmopt.Example
+function example.with_inputs(self, ...)
+  check_example(self, "with_inputs")
+  return declared(self, { ... }, {})
+end
+
+-- For datasets, whose types say what is optional.
+example.declared = declared
+
+---The names of the declared inputs, or nil.
+---@param self lmopt.Example
+---@return string[]?
+function example.input_names(self)
+  local names = input_names[self]
+  return names and table.move(names, 1, #names, 1, {})
+end
+
 -- The fields that are inputs, or those that are not.
 local function part(self, what, wanted)
+  check_example(self, what)
   local names = input_names[self]
   if not names then errors.misuse(("%s: the example has no declared inputs: example:with_inputs(\"question\", ...)"):format(what)) end
   local is_input, found = {}, {}
@@ -74,11 +98,15 @@ local function part(self, what, wanted)
 end
 
 ---The inputs, as a plain table.
+---@param self lmopt.Example
 ---@return table<string, any>
-function methods:inputs() return part(self, "inputs", true) end
+function example.inputs(self) return part(self, "inputs", true) end
 
 ---What is not an input, as a plain table.
+---@param self lmopt.Example
 ---@return table<string, any>
-function methods:labels() return part(self, "labels", false) end
+function example.labels(self) return part(self, "labels", false) end
+
+methods.with_inputs, methods.inputs, methods.labels = example.with_inputs, example.inputs, example.labels
 
 return example

@@ -47,11 +47,13 @@ local lmopt = {
   error = errors,
 }
 
--- Programs and embedders are loaded by those who use them: name -> the module, and the function in it.
+-- Programs and embedders are loaded by those who use them: name -> the module, and what of it; alone: all of it.
 local LAZY = {
   embedder = { "lmopt.embedder", "new" },
   signature = { "lmopt.signature", "new" },
-  example = { "lmopt.example", "new" },
+  example = { "lmopt.example" },
+  dataset = { "lmopt.dataset" },
+  metrics = { "lmopt.metrics" },
   predict = { "lmopt.predict", "new" },
   details = { "lmopt.predict", "details" },
   with = { "lmopt.predict", "with" },
@@ -72,7 +74,9 @@ return setmetatable(lmopt, {
   __index = function(self, key)
     local place = LAZY[key]
     if not place then return errors.check_field(key, "lmopt", self, LAZY) end
-    self[key] = require(place[1])[place[2]]
-    return self[key]
+    local loaded = require(place[1])
+    if place[2] then loaded = loaded[place[2]] end
+    self[key] = loaded
+    return loaded
   end,
 })

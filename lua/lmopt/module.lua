@@ -31,7 +31,7 @@ end
 ---@return any ... what forward returns
 function Module:__call(input, ...)
   if example.is(input) then
-    input = input:inputs()
+    input = example.inputs(input)
   elseif type(input) ~= "table" then
     errors.misuse(("a module is called with a table of its inputs, not with %s"):format(
       input == nil and "nothing" or "a " .. type(input)))

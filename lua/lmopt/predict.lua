@@ -209,7 +209,7 @@ Predictor.lmopt_program = {
 -- The inputs of a call as a plain table, checked.
 local function read_input(self, input)
   if example.is(input) then
-    input = input:inputs()
+    input = example.inputs(input)
   elseif type(input) ~= "table" then
     errors.misuse(("%s is called with a table of its inputs, not with %s"):format(tostring(self),
       input == nil and "nothing" or "a " .. type(input)))
