@@ -275,6 +275,11 @@ function Prediction.__index(self, key)
   if fields[key] == nil then errors.check_field(key, "the prediction", self) end
 end
 
+---What lmopt.details would copy; nil for what is no prediction. For those that read many, and change nothing.
+---@param value any
+---@return table?
+function predict.details_of(value) return known_of[value] end
+
 ---What is known of a prediction besides its outputs.
 ---@param prediction table what a predictor returned
 ---@return { usage: lmopt.Usage, retries: integer, repairs: string[], text: string, signature: lmopt.Signature } details usage

@@ -313,7 +313,8 @@ describe("what is drawn from a dataset", function()
   it("refuses a split that can't be meant", function()
     for text, parts in pairs {
       ["did you mean 'train'"] = { trian = 0.5 }, ["did you mean 'seed'"] = { train = 0.5, sed = 1 },
-      ["more than there is"] = { train = 0.8, val = 0.3 }, ["more than there is: 20"] = { train = 21 }, ["'val' would be empty"] = { val = 0.01 }, ["a share"] = { train = -1 },
+      ["more than there is"] = { train = 0.8, val = 0.3 },
+      ["more than there is: 20"] = { train = 21 }, ["'val' would be empty"] = { val = 0.01 }, ["a share"] = { train = -1 },
       ["one part at least"] = { seed = 1 }, ["'rest' is what is left"] = { rest = 0.5 }, ["'seed' of split"] = { train = 0.5, seed = "x" },
       ["have names"] = { 0.5, 0.5 },
     } do
