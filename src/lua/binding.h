@@ -33,6 +33,7 @@ int lm_open_http(lua_State *L);
 int lm_open_json(lua_State *L);
 int lm_open_study(lua_State *L);
 int lm_open_policy(lua_State *L);
+int lm_open_statistics(lua_State *L);
 int lm_open_system(lua_State *L);
 int lm_open_text_index(lua_State *L);
 

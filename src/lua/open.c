@@ -224,6 +224,7 @@ static void add_modules(lua_State *L) {
       {"lmopt.core.study", lm_open_study},
       {"lmopt.core.policy", lm_open_policy},
       {"lmopt.core.system", lm_open_system},
+      {"lmopt.core.statistics", lm_open_statistics},
       {"lmopt.cjson", luaopen_cjson},
       {"lmopt.core.text_index", lm_open_text_index},
       {NULL, NULL},
