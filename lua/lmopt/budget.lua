@@ -54,12 +54,29 @@ function M.set(limit) everything = limit and M.new(limit) or nil end
 ---@return lmopt.Budget|nil
 function M.get() return everything end
 
---- The budgets that a call of a handle has to pay into.
+--- The budgets that a call of a handle has to pay into: its own, those of the task, that of everything.
 ---@param own lmopt.Budget|nil the handle's
 ---@return lmopt.Budget[]|nil
 function M.ledgers(own)
+  local of_task = task.context().budgets
+  if of_task then
+    local list = { own }
+    for _, one in ipairs(of_task) do list[#list + 1] = one end
+    list[#list + 1] = everything
+    return list
+  end
   if own then return { own, everything } end
   return everything and { everything }
+end
+
+--- A budget that is only for a part of what a task does: calls beyond it raise, and end neither a trial nor a run.
+---@param limit table checked, without seconds
+---@param whose string for messages
+---@return lmopt.Budget
+function M.part(limit, whose)
+  local made = M.new(limit, whose)
+  made.stop = function(message) errors.raise("budget", message) end
+  return made
 end
 
 --- When the time of the first of them is over; math.huge: never.
@@ -137,7 +154,7 @@ function M.reserve(budgets, worst, model, stop)
   while true do
     local budget, account, message = find_short(budgets, model, worst)
     if not budget then break end
-    if account.in_flight == 0 then (stop or M.stop)(message) end
+    if account.in_flight == 0 then (budget.stop or stop or M.stop)(message) end
     local waiter = {}
     budget.waiting[#budget.waiting + 1] = waiter
     waiting.wait(waiter)

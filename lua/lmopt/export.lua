@@ -33,12 +33,17 @@ function export.date(seconds)
   return os.date("!%Y-%m-%d %H:%M:%S", micros // 1000000) .. (".%06d"):format(micros % 1000000)
 end
 
-local function cell(value)
+--- A value as a cell of CSV.
+---@param value any
+---@return string
+function export.cell(value)
   if value == nil or value == json.null then return "" end
   local text = type(value) == "string" and value or json.encode(value, { nan = "literal" })
   if text:find '[",\r\n]' then text = '"' .. text:gsub('"', '""') .. '"' end
   return text
 end
+
+local cell = export.cell
 
 local function collect_names(trials, field)
   local names = {}

@@ -1,11 +1,12 @@
---- How far a study is: a bar on a terminal, now and then a plain line elsewhere.
+--- How far a study or an evaluation is: a bar on a terminal, now and then a plain line elsewhere.
 --
 -- One bar stands on the terminal at a time. Who prints while it does calls `progress.pause` before and `progress.resume`
 -- after; the command line does so for what scripts print.
 --
 -- `progress.new` makes a function that takes events:
 --   { finished = trials finished so far, total = of how many (nil: unknown), best = value or nil, front = trials on the
---     Pareto front or nil, failed = how many failed, budget = a function that says what is left of one, or nil, final = true for the last one }
+--     Pareto front or nil, score = the running mean of an evaluation or nil, usd = what it costs so far or nil, noun = of what
+--     there are so many ("trials"), failed = how many failed, budget = a function that says what is left of one, or nil, final = true for the last one }
 local system = require "lmopt.core.system"
 
 local progress = {}
@@ -54,9 +55,12 @@ end
 local function parts(event, remaining)
   local list = {}
   local within = event.total and event.finished <= event.total -- neighbours may add more than we were asked for
-  list[1] = within and ("%d/%d trials"):format(event.finished, event.total) or ("%d trials"):format(event.finished)
+  local noun = event.noun or "trials"
+  list[1] = within and ("%d/%d %s"):format(event.finished, event.total, noun) or ("%d %s"):format(event.finished, noun)
   if event.failed and event.failed > 0 then list[#list + 1] = ("%d failed"):format(event.failed) end
   if event.best then list[#list + 1] = "best " .. number(event.best) end
+  if event.score then list[#list + 1] = "score " .. number(event.score) end
+  if event.usd and event.usd > 0 then list[#list + 1] = ("$%.4f"):format(event.usd) end
   if event.front then list[#list + 1] = ("%d on the front"):format(event.front) end
   if remaining then list[#list + 1] = left(remaining) .. " left" end
   if event.budget then list[#list + 1] = event.budget() end

@@ -36,6 +36,11 @@ function statistics.sign_flips(differences, seed, first, flips) end
 ---@return number
 function statistics.sign_flips_exact(differences) end
 
+---What that tends to with many differences.
+---@param differences number[] not all 0
+---@return number
+function statistics.sign_flips_limit(differences) end
+
 ---The exact two-sided sign test (McNemar's, for right and wrong).
 ---@param wins integer
 ---@param losses integer

@@ -90,6 +90,7 @@ function core.cancel(task) end
 
 ---Cancels all living descendants; the task may be finished.
 ---@param task lmopt.Task? the running one
+---@return boolean some there were some
 function core.cancel_children(task) end
 
 ---Ends a task for good: its waits raise `value` from now on, await reports it even if the function returns, and its

@@ -80,6 +80,14 @@ static int l_sign_flips_exact(lua_State *L) {
   return 1;
 }
 
+/* differences: the p-value. */
+static int l_sign_flips_limit(lua_State *L) {
+  size_t count;
+  const double *differences = push_numbers(L, 1, &count);
+  lua_pushnumber(L, lm_sign_flips_limit(differences, count));
+  return 1;
+}
+
 /* wins, losses: the p-value. */
 static int l_sign_test(lua_State *L) {
   lua_pushnumber(L, lm_sign_test(check_size(L, 1), check_size(L, 2)));

@@ -96,11 +96,14 @@ static int l_cancel(lua_State *L) {
   return 1;
 }
 
+/* Whether there were any. */
 static int l_cancel_children(lua_State *L) {
   lm_scheduler *s = lm_scheduler_of(L);
   lm_task *t = optional_task(L, 1, s);
-  if (t) lm_task_cancel_children(s, t);
-  return 0;
+  bool some = t && lm_task_next_child(t, NULL);
+  if (some) lm_task_cancel_children(s, t);
+  lua_pushboolean(L, some);
+  return 1;
 }
 
 static int l_set_fate(lua_State *L) {

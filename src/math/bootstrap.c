@@ -166,6 +166,15 @@ double lm_sign_flips_exact(const double *differences, size_t count) {
   return (double)found / ((double)lefts * (double)rights);
 }
 
+double lm_sign_flips_limit(const double *differences, size_t count) {
+  double sum = 0, square = 0;
+  for (size_t i = 0; i < count; i++) {
+    sum += differences[i];
+    square += differences[i] * differences[i];
+  }
+  return 2 * lm_normal_cdf(-fabs(sum) / sqrt(square));
+}
+
 double lm_sign_test(size_t wins, size_t losses) {
   size_t all = wins + losses, few = wins < losses ? wins : losses;
   if (2 * few == all) return 1;

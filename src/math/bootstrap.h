@@ -43,6 +43,9 @@ size_t lm_sign_flips(const double *differences, size_t count, uint64_t seed, siz
 /* The share of all sign patterns that do: the two-sided p-value. count <= LM_SIGN_FLIPS_EXACT */
 double lm_sign_flips_exact(const double *differences, size_t count);
 
+/* What that share tends to with many differences, not all 0. */
+double lm_sign_flips_limit(const double *differences, size_t count);
+
 /* The two-sided p-value of so many wins and losses, were each as likely as the other. */
 double lm_sign_test(size_t wins, size_t losses);
 

@@ -115,6 +115,11 @@ static void sign_flips(void **state) {
   /* Drawn: 5 standard errors of a share of 0.113 in 20,000. */
   double share = (double)lm_sign_flips(differences, 10, 1, 0, 20000) / 20000;
   assert_true(near(share, 0.11328125, 0.0112));
+  double wave[400]; /* the limit, to within 5 standard errors of what is drawn */
+  for (int i = 0; i < 400; i++) wave[i] = sin(i) + 0.06;
+  share = (double)lm_sign_flips(wave, 400, 1, 0, 20000) / 20000;
+  assert_true(near(share, lm_sign_flips_limit(wave, 400), 5 * sqrt(share * (1 - share) / 20000)));
+  assert_true(share > 0.01 && share < 0.5);
 }
 
 static void sign_tests(void **state) {
