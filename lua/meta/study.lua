@@ -372,6 +372,32 @@ function study:replay_call(number, key, nth) end
 ---@return string? kind
 function study:calls(number) end
 
+--- Keeps what a program answered in a trial that runs here; it is written with the trial's result. Without a storage it is
+--- forgotten.
+---@param number integer
+---@param about string JSON: what was evaluated
+---@param rows string|nil JSON: what was answered; nil: it is not kept
+---@return true?
+---@return string? message
+---@return string? kind
+function study:add_prediction(number, about, rows) end
+
+--- What programs answered in a trial, one entry for each evaluation in their order.
+---@param number integer
+---@return { about: string, rows: string? }[]?
+---@return string? message
+---@return string? kind
+function study:predictions(number) end
+
+--- Gives a trial the predictions of one of another study in the same file.
+---@param number integer
+---@param from lmopt.core.Study
+---@param from_number integer
+---@return true?
+---@return string? message
+---@return string? kind
+function study:copy_predictions(number, from, from_number) end
+
 ---@class lmopt.core.Account
 ---@field model string "": all of the study
 ---@field limit { calls: integer?, tokens: integer?, prompt_tokens: integer?, completion_tokens: integer?, usd: number?, seconds: number? }

@@ -217,4 +217,19 @@ typedef struct lm_stored_call {
 lmopt_status lm_storage_calls(lm_storage *s, lm_id trial, void (*each)(void *userdata, const lm_stored_call *call),
                               void *userdata, lm_error *e);
 
+/*
+** What programs answered in a trial, one for each evaluation in their order:
+** `about` says of what (JSON), `rows` what was answered (NULL: it is not kept).
+** A finished trial may be given some, as Optuna never sees them.
+*/
+typedef struct lm_stored_prediction {
+  const char *about, *rows; /* live for the call */
+} lm_stored_prediction;
+lmopt_status lm_storage_add_prediction(lm_storage *s, lm_id trial, const char *about, const char *rows, lm_error *e);
+lmopt_status lm_storage_predictions(lm_storage *s, lm_id trial,
+                                    void (*each)(void *userdata, const lm_stored_prediction *prediction),
+                                    void *userdata, lm_error *e);
+/* Gives a trial of this file what another one has. */
+lmopt_status lm_storage_copy_predictions(lm_storage *s, lm_id from, lm_id to, lm_error *e);
+
 #endif

@@ -48,9 +48,11 @@ static lm_account read_account(sqlite3_stmt *row) {
   return account;
 }
 
+static bool has_accounts(const lm_storage *s) { return s->own_tables && s->own_version >= LM_WITH_ACCOUNTS; }
+
 static lmopt_status find_account(lm_storage *s, lm_id study, const char *model, lm_account *account, lm_error *e) {
   *account = (lm_account){.model = model, .limit = lm_no_limit};
-  if (!s->own_tables || s->outdated) return LMOPT_OK;
+  if (!has_accounts(s)) return LMOPT_OK;
   sqlite3_stmt *statement = lm_storage_statement(s, LM_SQL_ACCOUNT_GET, e);
   if (!statement) return lm_storage_failed(e);
   sqlite3_bind_int64(statement, 1, study);
@@ -76,7 +78,7 @@ static lmopt_status visit(lm_storage *s, lm_sql which, lm_id id, void (*each)(vo
                           void *userdata, lm_error *e) {
   lmopt_status status = lm_storage_enter_reading(s, e);
   if (status != LMOPT_OK) return status;
-  if (!s->own_tables || s->outdated) return lm_storage_leave_reading(s, LMOPT_OK, e);
+  if (!has_accounts(s)) return lm_storage_leave_reading(s, LMOPT_OK, e);
   sqlite3_stmt *statement = lm_storage_statement(s, which, e);
   if (!statement) return lm_storage_leave_reading(s, lm_storage_failed(e), e);
   sqlite3_bind_int64(statement, 1, id);

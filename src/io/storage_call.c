@@ -11,9 +11,7 @@
 
 #include "io/storage_internal.h"
 
-enum { HASH_SIZE = 65 };
-
-static lmopt_status hash_text(const char *text, char hash[HASH_SIZE], lm_error *e) {
+static lmopt_status hash_text(const char *text, char hash[LM_HASH_SIZE], lm_error *e) {
   unsigned char digest[EVP_MAX_MD_SIZE];
   unsigned size = 0;
   if (EVP_Digest(text, strlen(text), digest, &size, EVP_sha256(), NULL) != 1 || size != 32)
@@ -22,8 +20,7 @@ static lmopt_status hash_text(const char *text, char hash[HASH_SIZE], lm_error *
   return LMOPT_OK;
 }
 
-/* Stores a text, unless it is there already; NULL text: an empty hash. */
-static lmopt_status keep_text(lm_storage *s, const char *text, char hash[HASH_SIZE], lm_error *e) {
+lmopt_status lm_storage_keep_text(lm_storage *s, const char *text, char hash[LM_HASH_SIZE], lm_error *e) {
   hash[0] = '\0';
   if (!text) return LMOPT_OK;
   lmopt_status status = hash_text(text, hash, e);
@@ -40,8 +37,8 @@ static lmopt_status keep_text(lm_storage *s, const char *text, char hash[HASH_SI
 static lmopt_status reserve(lm_storage *s, lm_id study, lm_id trial, const char *key, const char *model,
                             const char *request, const lm_cost *worst, lm_error *e) {
   lmopt_status status = lm_storage_spend(s, study, model, worst, e);
-  char hash[HASH_SIZE], now[LM_DATE_SIZE];
-  if (status == LMOPT_OK) status = keep_text(s, request, hash, e);
+  char hash[LM_HASH_SIZE], now[LM_DATE_SIZE];
+  if (status == LMOPT_OK) status = lm_storage_keep_text(s, request, hash, e);
   if (status != LMOPT_OK) return status;
   sqlite3_stmt *statement = lm_storage_statement(s, LM_SQL_CALL_INSERT, e);
   if (!statement) return lm_storage_failed(e);
@@ -95,9 +92,9 @@ static lmopt_status settle(lm_storage *s, lm_id call, const char *reply, const l
                            lm_error *e) {
   lm_id study = 0;
   lm_cost worst = {0};
-  char hash[HASH_SIZE];
+  char hash[LM_HASH_SIZE];
   lmopt_status status = find_call(s, call, &study, &worst, e);
-  if (status == LMOPT_OK) status = keep_text(s, reply, hash, e);
+  if (status == LMOPT_OK) status = lm_storage_keep_text(s, reply, hash, e);
   if (status != LMOPT_OK) return status;
   lm_cost change = {.calls = actual->calls - worst.calls,
                     .prompt_tokens = actual->prompt_tokens - worst.prompt_tokens,

@@ -11,6 +11,7 @@
 ** storage_owner.c    who runs which trial
 ** storage_call.c     the journal of model calls
 ** storage_budget.c   the budget's ledger
+** storage_prediction.c  what programs answered in a trial
 ** storage_json.c     reading JSON texts
 ** storage_range.c    distributions to texts and back, each text once
 */
@@ -89,6 +90,9 @@ typedef enum lm_sql {
   LM_SQL_CALL_SETTLE,
   LM_SQL_CALL_REPLAY,
   LM_SQL_CALL_LIST,
+  LM_SQL_PREDICTION_INSERT,
+  LM_SQL_PREDICTION_COPY,
+  LM_SQL_PREDICTION_LIST,
   LM_SQL_COUNT
 } lm_sql;
 
@@ -122,10 +126,10 @@ struct lm_storage {
   sqlite3_stmt *statements[LM_SQL_COUNT];
   pid_t process; /* a connection must not cross a fork */
   bool read_only;
-  bool own_tables;  /* lmopt_* tables are there */
-  bool outdated;    /* a reader of the tables of an older lmopt, which have no accounts */
-  bool immutable;   /* a reader without locks: nobody had the file open */
-  struct stat seen; /* the file of an immutable reader when it was opened */
+  bool own_tables;       /* lmopt_* tables are there */
+  long long own_version; /* of those tables: a reader may meet older ones */
+  bool immutable;        /* a reader without locks: nobody had the file open */
+  struct stat seen;      /* the file of an immutable reader when it was opened */
   long long reopened;
 
   bool writing;         /* between begin and commit */
@@ -193,20 +197,23 @@ bool lm_storage_reader_torn(const lm_storage *s);
 
 /* --- storage_schema.c --- */
 
+enum { LM_OWN_VERSION = 3 }; /* of the tables lmopt_* */
+
 typedef struct lm_recognised {
-  bool empty;      /* no tables at all */
-  bool lacking;    /* some table is missing that a writer makes */
-  bool own_tables; /* lmopt's tables */
-  bool outdated;   /* of an older version, which a writer changes to this one */
-  bool made_here;  /* the file was made by lmopt */
-  bool unfinished; /* it could not be told: see lm_storage_unfinished */
+  bool empty;            /* no tables at all */
+  bool lacking;          /* some table is missing that a writer makes */
+  bool own_tables;       /* lmopt's tables */
+  long long own_version; /* of lmopt's tables; an older one a writer changes to this one */
+  bool outdated;         /* it is older */
+  bool made_here;        /* the file was made by lmopt */
+  bool unfinished;       /* it could not be told: see lm_storage_unfinished */
 } lm_recognised;
 
 lmopt_status lm_storage_recognise(const char *path, sqlite3 *database, lm_recognised *out, lm_error *e);
 /* Optuna's tables where they are missing, and lmopt's; inside a transaction. */
 lmopt_status lm_storage_create_tables(lm_storage *s, bool made_here, lm_error *e);
 /* Changes lmopt's tables from an older version; inside a transaction. */
-lmopt_status lm_storage_update_tables(lm_storage *s, lm_error *e);
+lmopt_status lm_storage_update_tables(lm_storage *s, long long version, lm_error *e);
 
 /* --- storage_study.c --- */
 
@@ -219,7 +226,15 @@ lmopt_status lm_storage_copy_column(lm_storage *s, sqlite3_stmt *statement, int 
 
 int lm_storage_read_state(const char *text); /* -1: none */
 
+/* --- storage_call.c --- */
+
+enum { LM_HASH_SIZE = 65 };
+/* Stores a text, unless it is there already; NULL text: an empty hash. Inside a transaction. */
+lmopt_status lm_storage_keep_text(lm_storage *s, const char *text, char hash[LM_HASH_SIZE], lm_error *e);
+
 /* --- storage_budget.c --- */
+
+enum { LM_WITH_ACCOUNTS = 2 /* the version of lmopt's tables that has accounts */ };
 
 /* A cost in its six columns, calls, prompt_tokens, completion_tokens, usd, cached_tokens, reasoning_tokens. */
 void lm_storage_bind_cost(sqlite3_stmt *statement, int first, const lm_cost *cost);

@@ -220,7 +220,7 @@ lmopt_status lm_storage_refresh_reader(lm_storage *s, lm_error *e) {
     return status;
   }
   s->own_tables = found.own_tables;
-  s->outdated = found.outdated;
+  s->own_version = found.own_version;
   s->reopened++;
   return LMOPT_OK;
 }
@@ -276,7 +276,7 @@ static lmopt_status prepare_tables(lm_storage *s, lm_recognised *found, lm_error
     found->made_here = found->empty;
     status = lm_storage_create_tables(s, found->made_here, e);
   } else if (status == LMOPT_OK && found->outdated) {
-    status = lm_storage_update_tables(s, e);
+    status = lm_storage_update_tables(s, found->own_version, e);
   }
   return lm_storage_leave(s, true, status, e);
 }
@@ -299,6 +299,7 @@ static lmopt_status open_writer(lm_storage *s, bool create, lm_error *e) {
   if (status == LMOPT_OK) status = prepare_tables(s, &found, e);
   if (status != LMOPT_OK) return status;
   s->own_tables = true;
+  s->own_version = LM_OWN_VERSION;
   if (found.made_here && !in_wal(s)) status = enter_wal(s, e);
   if (status != LMOPT_OK) return status;
   return lm_storage_run_text(s, in_wal(s) ? "PRAGMA synchronous = NORMAL" : "PRAGMA synchronous = FULL", e);
@@ -331,7 +332,7 @@ static lmopt_status open_checked(lm_storage *s, unsigned flags, lm_error *e) {
     if (status != LMOPT_OK) return status;
     if (flags & LM_STORAGE_READ_ONLY) {
       s->own_tables = found.own_tables;
-      s->outdated = found.outdated;
+      s->own_version = found.own_version;
       if (found.lacking)
         return lm_fail(e, LMOPT_STORAGE, "'%s' lacks some of its tables: open it once for writing, which makes them",
                        s->path);

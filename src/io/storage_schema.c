@@ -9,7 +9,7 @@
 #include "io/storage_internal.h"
 
 #define REVISION "v3.2.0.a"
-enum { SCHEMA_VERSION = 12 /* frozen by Optuna */, OWN_VERSION = 2 };
+enum { SCHEMA_VERSION = 12 /* frozen by Optuna */ };
 
 static const char *const optuna_tables =
     "CREATE TABLE IF NOT EXISTS studies (study_id INTEGER NOT NULL, study_name VARCHAR(512) NOT NULL, PRIMARY KEY "
@@ -72,6 +72,10 @@ static const char *const optuna_stamps =
   "spent_usd REAL NOT NULL DEFAULT 0, spent_seconds REAL NOT NULL DEFAULT 0, PRIMARY KEY (study_id, model)) " \
   "WITHOUT ROWID;"
 #define CACHED "cached_tokens INTEGER NOT NULL DEFAULT 0"
+/* What was answered in a trial, one row for each evaluation; `rows` is in lmopt_texts. */
+#define PREDICTIONS                                                                                          \
+  "CREATE TABLE lmopt_predictions (trial_id INTEGER NOT NULL, place INTEGER NOT NULL, about TEXT NOT NULL, " \
+  "rows TEXT, PRIMARY KEY (trial_id, place)) WITHOUT ROWID;"
 #define REASONING "reasoning_tokens INTEGER NOT NULL DEFAULT 0"
 
 /*
@@ -91,11 +95,11 @@ static const char *const own_tables =
     "NULL, "
     "model TEXT NOT NULL, request TEXT, reply TEXT, state TEXT NOT NULL, calls INTEGER NOT NULL, prompt_tokens INTEGER "
     "NOT NULL, "
-    "completion_tokens INTEGER NOT NULL, usd REAL NOT NULL, seconds REAL NOT NULL DEFAULT 0, made TEXT NOT NULL, "
-    CACHED ", " REASONING ");"
+    "completion_tokens INTEGER NOT NULL, usd REAL NOT NULL, seconds REAL NOT NULL DEFAULT 0, made TEXT NOT "
+    "NULL, " CACHED ", " REASONING
+    ");"
     "CREATE INDEX lmopt_calls_trial ON lmopt_calls (trial_id, key);"
-    "CREATE INDEX lmopt_calls_study ON lmopt_calls (study_id);"
-    BUDGETS("lmopt_budgets")
+    "CREATE INDEX lmopt_calls_study ON lmopt_calls (study_id);" BUDGETS("lmopt_budgets") PREDICTIONS
     "CREATE INDEX lmopt_trials_number ON trials (study_id, number);"
     "CREATE INDEX lmopt_trials_waiting ON trials (study_id, number) WHERE state = 'WAITING';";
 
@@ -115,6 +119,9 @@ static const char *const from_version_1 =
                           "DROP TABLE lmopt_budgets;"
                           "ALTER TABLE lmopt_accounts RENAME TO lmopt_budgets;"
                           "UPDATE lmopt_version SET version = 2";
+
+/* Version 2 had no predictions. */
+static const char *const from_version_2 = PREDICTIONS "UPDATE lmopt_version SET version = 3";
 
 /* Every revision before ours; https://github.com/optuna/optuna/tree/master/optuna/storages/_rdb/alembic/versions */
 static const char *const older_revisions[] = {"v0.9.0.a", "v1.2.0.a", "v1.3.0.a", "v2.4.0.a", "v2.6.0.a",
@@ -207,14 +214,15 @@ static lmopt_status check_own(const look *l) {
   int found = ask(l, "SELECT max(version) FROM lmopt_version", &version, NULL, 0);
   if (found < 0) return (lmopt_status)found;
   if (version == 0) return LMOPT_OK;
-  if (version > OWN_VERSION)
+  if (version > LM_OWN_VERSION)
     return lm_fail(l->e, LMOPT_STORAGE,
                    "'%s' was written by a newer lmopt (its own tables have version %lld, this one knows %d)", l->path,
-                   version, OWN_VERSION);
+                   version, LM_OWN_VERSION);
   found = ask(l, "SELECT max(made_here) FROM lmopt_version", &made_here, NULL, 0);
   if (found < 0) return (lmopt_status)found;
   l->out->own_tables = true;
-  l->out->outdated = version < OWN_VERSION;
+  l->out->own_version = version;
+  l->out->outdated = version < LM_OWN_VERSION;
   l->out->made_here = made_here != 0;
   return LMOPT_OK;
 }
@@ -243,8 +251,11 @@ lmopt_status lm_storage_create_tables(lm_storage *s, bool made_here, lm_error *e
   if (status == LMOPT_OK && made_here) status = lm_storage_run_text(s, optuna_stamps, e);
   if (status == LMOPT_OK) status = lm_storage_run_text(s, own_tables, e);
   char sql[96];
-  snprintf(sql, sizeof sql, "INSERT INTO lmopt_version VALUES (%d, %d)", OWN_VERSION, made_here ? 1 : 0);
+  snprintf(sql, sizeof sql, "INSERT INTO lmopt_version VALUES (%d, %d)", LM_OWN_VERSION, made_here ? 1 : 0);
   return status == LMOPT_OK ? lm_storage_run_text(s, sql, e) : status;
 }
 
-lmopt_status lm_storage_update_tables(lm_storage *s, lm_error *e) { return lm_storage_run_text(s, from_version_1, e); }
+lmopt_status lm_storage_update_tables(lm_storage *s, long long version, lm_error *e) {
+  lmopt_status status = version < 2 ? lm_storage_run_text(s, from_version_1, e) : LMOPT_OK;
+  return status == LMOPT_OK ? lm_storage_run_text(s, from_version_2, e) : status;
+}

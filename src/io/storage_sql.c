@@ -168,4 +168,13 @@ const char *const lm_storage_sql[LM_SQL_COUNT] = {
         "SELECT c.call_id, c.model, q.text, r.text, c.calls, c.prompt_tokens, c.completion_tokens, c.usd, c.seconds "
         "FROM lmopt_calls c LEFT JOIN lmopt_texts q ON q.hash = c.request LEFT JOIN lmopt_texts r ON r.hash = c.reply "
         "WHERE c.trial_id = ?1 ORDER BY c.call_id",
+    [LM_SQL_PREDICTION_INSERT] =
+        "INSERT INTO lmopt_predictions(trial_id, place, about, rows) "
+        "VALUES (?1, (SELECT count(*) FROM lmopt_predictions WHERE trial_id = ?1), ?2, ?3)",
+    [LM_SQL_PREDICTION_COPY] =
+        "INSERT INTO lmopt_predictions(trial_id, place, about, rows) "
+        "SELECT ?2, place, about, rows FROM lmopt_predictions WHERE trial_id = ?1",
+    [LM_SQL_PREDICTION_LIST] =
+        "SELECT p.about, x.text FROM lmopt_predictions p LEFT JOIN lmopt_texts x ON x.hash = p.rows "
+        "WHERE p.trial_id = ?1 ORDER BY p.place",
 };

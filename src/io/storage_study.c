@@ -113,7 +113,7 @@ lmopt_status lm_storage_find_study(lm_storage *s, const char *name, lm_id *study
 #define OF_STUDY " WHERE study_id = ?1"
 #define OF_TRIALS " WHERE trial_id IN (SELECT trial_id FROM trials WHERE study_id = ?1)"
 
-/* What refers to trials goes before them. Texts are kept as long as some call refers to them. */
+/* What refers to trials goes before them. Texts are kept as long as something refers to them. */
 static const char *const deletions[] = {
     "DELETE FROM trial_user_attributes" OF_TRIALS,
     "DELETE FROM trial_system_attributes" OF_TRIALS,
@@ -122,6 +122,7 @@ static const char *const deletions[] = {
     "DELETE FROM trial_intermediate_values" OF_TRIALS,
     "DELETE FROM trial_heartbeats" OF_TRIALS,
     "DELETE FROM lmopt_trial_owners" OF_TRIALS,
+    "DELETE FROM lmopt_predictions" OF_TRIALS,
     "DELETE FROM trials" OF_STUDY,
     "DELETE FROM study_directions" OF_STUDY,
     "DELETE FROM study_user_attributes" OF_STUDY,
@@ -130,7 +131,9 @@ static const char *const deletions[] = {
     "DELETE FROM lmopt_budgets" OF_STUDY,
     "DELETE FROM lmopt_calls" OF_STUDY,
     "DELETE FROM lmopt_texts WHERE ?1 = ?1 AND hash NOT IN (SELECT request FROM lmopt_calls WHERE request IS NOT NULL "
-    "UNION SELECT reply FROM lmopt_calls WHERE reply IS NOT NULL)",
+    "UNION SELECT reply FROM lmopt_calls WHERE reply IS NOT NULL UNION SELECT rows FROM lmopt_predictions WHERE rows "
+    "IS NOT "
+    "NULL)",
     "DELETE FROM studies" OF_STUDY,
 };
 

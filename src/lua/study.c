@@ -434,6 +434,7 @@ int lm_open_study(lua_State *L) {
   lm_study_add_sampler_methods(L);
   lm_study_add_record_methods(L);
   lm_study_add_call_methods(L);
+  lm_study_add_prediction_methods(L);
   lm_study_add_file_methods(L);
   lua_setfield(L, -2, "__index");
   lua_pop(L, 1);

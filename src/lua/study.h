@@ -47,6 +47,7 @@ lmopt_status lm_study_listing_status(const lm_listing *listing, lmopt_status sta
 void lm_study_add_sampler_methods(lua_State *L);
 void lm_study_add_record_methods(lua_State *L);
 void lm_study_add_call_methods(lua_State *L);
+void lm_study_add_prediction_methods(lua_State *L);
 void lm_study_add_file_methods(lua_State *L);
 void lm_study_add_functions(lua_State *L);
 void lm_study_add_random(lua_State *L);

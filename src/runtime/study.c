@@ -20,6 +20,7 @@ void lm_live_trial_free(const lm_allocator *a, lm_live_trial *live) {
   lm_free(a, live->attributes);
   lm_free(a, live->constraint_names);
   lm_free(a, live->constraints);
+  lm_live_trial_free_predictions(a, live);
   lm_free(a, live);
 }
 

@@ -136,6 +136,15 @@ lmopt_status lm_study_set_trial_attribute(lm_study *study, size_t number, bool u
                                           lm_error *e);
 lmopt_status lm_study_set_attribute(lm_study *study, bool user, const char *key, const char *json, lm_error *e);
 
+/*
+** Keeps what a program answered in a running trial (lm_storage_predictions) until
+** it is written, with the trial's result. Without a storage it is forgotten.
+*/
+lmopt_status lm_study_add_prediction(lm_study *study, size_t number, const char *about, const char *rows, lm_error *e);
+/* Gives a trial what one of another study in the same file has. */
+lmopt_status lm_study_copy_predictions(lm_study *study, size_t number, const lm_study *from, size_t from_number,
+                                       lm_error *e);
+
 /* Writes what a running trial has gathered. A no-op when there is nothing. */
 lmopt_status lm_study_flush(lm_study *study, size_t number, lm_error *e);
 

@@ -10,6 +10,11 @@ typedef struct lm_pending_attribute {
   size_t index; /* into info->user or info->system */
 } lm_pending_attribute;
 
+/* What was answered in a trial; written with its result. */
+typedef struct lm_pending_prediction {
+  char *about, *rows; /* rows may be NULL */
+} lm_pending_prediction;
+
 /* What only a trial that runs here needs. */
 struct lm_live_trial {
   lm_column **params; /* suggested, not written yet */
@@ -18,6 +23,8 @@ struct lm_live_trial {
   size_t step_count, step_capacity;
   lm_pending_attribute *attributes;
   size_t attribute_count, attribute_capacity;
+  lm_pending_prediction *predictions;
+  size_t prediction_count, prediction_capacity;
   char **constraint_names;
   double *constraints;
   size_t constraint_count, name_capacity, constraint_capacity;
@@ -69,6 +76,9 @@ lmopt_status lm_study_commit(lm_study *study, lmopt_status status, lm_error *e);
 /* Writes the pending parts inside a transaction that is open. */
 lmopt_status lm_study_write_pending(lm_study *study, size_t number, lm_error *e);
 void lm_study_clear_pending(lm_study *study, size_t number);
+/* The same for its predictions, which belong to its result. */
+lmopt_status lm_study_write_predictions(lm_study *study, size_t number, lm_error *e);
+void lm_live_trial_free_predictions(const lm_allocator *a, lm_live_trial *live);
 /* Constraint values of a trial from its attributes, old form or new, into its row. */
 lmopt_status lm_study_read_constraints(lm_study *study, size_t number, lm_error *e);
 

@@ -124,6 +124,7 @@ lmopt_status lm_study_tell(lm_study *study, size_t number, lm_state state, const
     status = lm_storage_begin(study->storage, e);
     if (status != LMOPT_OK) return status;
     status = lm_study_write_pending(study, number, e);
+    if (status == LMOPT_OK) status = lm_study_write_predictions(study, number, e);
     if (status == LMOPT_OK)
       status = lm_storage_finish_trial(study->storage, info->id, state, values, study->trials->objectives, false, e);
     status = lm_study_commit(study, status, e);
