@@ -258,9 +258,13 @@ function M.exists(study, params, last)
   return false
 end
 
---- Copies trial `number` of one study to another, as it is stored. Running ones become waiting ones.
-function M.copy_row(from, to, number)
-  local row = from._core:row(number, shared_rows(from))
+--- A trial as the core has it: attributes as JSON texts, parameters and reports as lists.
+---@return lmopt.core.Row
+function M.row(study, number) return study._core:row(number, shared_rows(study)) end
+
+--- Copies trial `number` of one study to another, as it is stored or as `row` says. Running ones become waiting ones.
+function M.copy_row(from, to, number, row)
+  row = row or M.row(from, number)
   local params = {}
   for i, entry in ipairs(row.params) do
     local d = distributions.restore(entry[3])

@@ -253,9 +253,13 @@ function methods:_finish(number, state, values, message, traceback)
   attach("lmopt:traceback", traceback and json.encode(traceback))
   attach(sequence.ENQUEUED, trial and sequence.enqueued_by(trial))
   attach("lmopt:usage", trial and trial.usage.calls > 0 and json.encode(trial.usage))
+  if ok and trial and trial._predictions then
+    ok, problem, kind = require("lmopt.predictions").hand_over(self, trial)
+  end
   if ok then ok, problem, kind = handle:tell(number, state, values) end
   if not ok then return nil, problem, kind end
   self._running[number] = nil
+  if self._metrics then require("lmopt.predictions").save_places(self) end
   return true
 end
 

@@ -58,19 +58,89 @@ end
 ---@field print table the fingerprint
 ---@field new boolean
 ---@field same boolean
+---@field rescore boolean
+---@field objective function
+---@field name_of fun(path: string): string, boolean what the fingerprint calls a file, and whether it is the script
 ---@field say fun(text: string)
+
+-- A study that a killed run was writing scores into goes: it is begun anew.
+local function forget_unfinished(storage, generations)
+  local newest = generations[#generations]
+  if not newest or newest.number == 1 then return end
+  local unfinished
+  do
+    local study <close> = lmopt.load_study { name = newest.name, storage = storage, read_only = true }
+    unfinished = study:property "rescored_from" and not study:property "fingerprint"
+  end
+  if not unfinished then return end
+  lmopt.delete_study { name = newest.name, storage = storage }
+  generations[#generations] = nil
+end
+
+-- Where the metrics of a study were when it was last run.
+local function places_of(study)
+  local places = study:property "metrics"
+  return type(places) == "table" and places or {}
+end
+
+-- The next generation, with the trials of `old` under the new metric; nil and why not. `old` stays as it is.
+local function begin_rescored(plan, options, old)
+  local target = { _check_values = old._check_values, directions = options.directions, _name_of = plan.name_of,
+    property = function() return nil end }
+  local rescore = require "lmopt.cli.rescore"
+  local result, why = rescore.run(plan, old, target)
+  if not result then return nil, why end
+  options.seed, options.lag = options.seed or old.seed, options.lag or old.lag
+  options.order = options.order or old._core:info().arrival and "arrival" or nil
+  local study = lmopt.create_study(options)
+  study:set_property("rescored_from", { name = old.name })
+  rescore.write(study, old, result)
+  study:set_property("metrics", json.array(target._metrics and target._metrics.list or places_of(old)))
+  study:set_property("fingerprint", plan.print) -- the last: without it the study is not whole
+  result.study = options.name
+  plan.rescored = result
+  return study
+end
+
+-- What more than the metric has changed, or nil.
+local function beyond_metric(plan, old)
+  return fingerprint.beyond_metric(old:property "fingerprint", plan.print, places_of(old))
+end
+
+local function rescored(plan, options, old, difference)
+  local name = options.name
+  local more = not plan.same and beyond_metric(plan, old)
+  if more then
+    errors.raise("usage", ("%s since study '%s' was begun, and --rescore is for a metric alone; --new begins '%s' with its "
+      .. "parameters, --rescore --same takes the rest for the same"):format(more, old.name, name), { brief = true })
+  end
+  local study, why = begin_rescored(plan, options, old)
+  if not study then
+    errors.raise("usage", ("study '%s' can't be scored anew: %s; --new begins '%s' with its parameters"):format(old.name, why,
+      name), { brief = true })
+  end
+  local again = plan.rescored.again
+  plan.say(("%s; study '%s' has the trials of '%s', scored anew%s"):format(difference, name, old.name,
+    again > 0 and (" (%d without predictions run again)"):format(again) or ""))
+  return study
+end
 
 -- With a storage: the newest generation, or the next one.
 local function resume(plan, options)
   local base = options.name
   local generations = find(options.storage, base)
+  forget_unfinished(options.storage, generations)
   local newest = generations[#generations]
   if newest then options.name = newest.name end
 
+  local difference
   if newest then
     local old <close> = lmopt.load_study { name = newest.name, storage = options.storage, read_only = true }
-    local difference = fingerprint.difference(old:property "fingerprint", plan.print)
-    if difference and plan.new then
+    difference = fingerprint.difference(old:property "fingerprint", plan.print)
+    if difference and plan.rescore then
+      options.name = ("%s@%d"):format(base, newest.number + 1)
+      return rescored(plan, options, old, difference)
+    elseif difference and plan.new then
       options.name = ("%s@%d"):format(base, newest.number + 1)
       local study = lmopt.create_study(options)
       study:set_property("begun_from", { name = newest.name })
@@ -79,9 +149,11 @@ local function resume(plan, options)
       plan.say(("%s; study '%s' begins with the parameters of '%s'"):format(difference, options.name, newest.name))
       return study
     elseif difference and not plan.same then
-      local ways = ("--new begins '%s@%d' with its parameters, --same goes on with it"):format(base, newest.number + 1)
+      local scores = not beyond_metric(plan, old)
+      local ways = ("--new begins '%s@%d' with its parameters, %s--same goes on with it"):format(base, newest.number + 1,
+        scores and "--rescore scores its predictions anew, " or "")
       errors.raise("usage", ("%s since study '%s' was begun; %s"):format(difference, newest.name, ways), { brief = true })
-    elseif plan.new then
+    elseif plan.new or plan.rescore then
       plan.say(("nothing has changed since study '%s' was begun: going on with it"):format(newest.name))
     end
   end
@@ -95,6 +167,7 @@ local function resume(plan, options)
       inherit(study, old)
     end
   end
+  if difference then study:set_property("metrics", json.array {}) end -- where the old script had them
   study:set_property("fingerprint", plan.print)
   return study
 end
@@ -102,12 +175,14 @@ end
 --- Opens the study to go on with, or raises the refusal (a usage error: a flag decides).
 ---@param plan lmopt.cli.Plan
 ---@return table study
+---@return lmopt.cli.Rescored? rescored
 function generation.open(plan)
   local options = plan.options
   if not options.storage then return lmopt.create_study(options) end
   local study = resume(plan, options)
+  study._name_of = plan.name_of
   study:set_property("sampler", study.sampler_name)
-  return study
+  return study, plan.rescored
 end
 
 return generation

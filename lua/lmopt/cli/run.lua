@@ -9,6 +9,7 @@ local money = require "lmopt.cli.money"
 local output = require "lmopt.cli.output"
 local progress = require "lmopt.progress"
 local script = require "lmopt.cli.script"
+local scores = require "lmopt.cli.scores"
 local settings = require "lmopt.cli.settings"
 local sorted = require "lmopt.sorted"
 local task = require "lmopt.task"
@@ -53,6 +54,8 @@ Runs a script. When it returns an objective (a function, or a table with
     { name = "replay", value = "FILE", help = "answer model calls from a recorded file; nothing is sent" },
     { name = "new", help = "the script has changed: a study NAME@2 that begins\nwith the parameters tried so far" },
     { name = "same", help = "the script has changed, and its results are comparable" },
+    { name = "rescore", help = "only the metric has changed: a study NAME@2 with the trials so\n"
+      .. "far, their predictions scored anew with no model call" },
     { name = "json", help = "one JSON object on standard output" },
     { name = "quiet", short = "q", help = "nothing on standard error but errors" },
   },
@@ -60,8 +63,10 @@ Runs a script. When it returns an objective (a function, or a table with
 Flags win over the keys of the script's table. With a storage the same command
 run again does the rest: finished trials stay, interrupted ones run again.
 When the script, a file it reads while it loads, the model or the arguments
-have changed since the study was begun, run refuses with status 2 until --new
-or --same says what to do.
+have changed since the study was begun, run refuses with status 2 until --new,
+--rescore or --same says what to do. --rescore is for a script of which only
+the metric of lmopt.evaluate has changed; --rescore --same takes the rest for
+the same where that can't be told.
 
 Exit status: 0 done (at least one trial complete), 1 the run failed, 2 bad
 usage, 3 stopped by a limit (--timeout, --budget; with a storage, run again to
@@ -120,11 +125,12 @@ end
 
 local KEY_ORDER = {
   "study", "storage", "directions", "seed", "trials", "best", "pareto", "usage", "budget", "seconds",
-  "error", "kind", "message", "complete", "pruned", "failed", "number", "value", "values",
+  "rescored", "from", "predictions", "again", "list",
+  "error", "kind", "message", "complete", "pruned", "failed", "number", "was", "state", "old", "new", "value", "values",
 }
 
 -- The object that --json promises (API.md, section 7).
-local function to_json(study, counts, usage, budget, seconds, storage, problem)
+local function to_json(study, counts, usage, budget, seconds, storage, problem, rescored)
   local several = #study.directions > 1
   local object = {
     study = study.name,
@@ -135,6 +141,7 @@ local function to_json(study, counts, usage, budget, seconds, storage, problem)
     usage = usage,
     budget = money.budget(budget) and budget or nil,
     seconds = seconds,
+    rescored = rescored and scores.object(rescored),
     error = problem and { kind = problem.kind, message = problem.message },
   }
   if several then
@@ -311,10 +318,11 @@ local function optimise(path, given, bare, flags, recorder, arguments, host)
 
   local notes = {} -- a refusal is one line: the rest is said when the study is open
   local generation = require "lmopt.cli.generation"
-  local ok, study = pcall(generation.open, {
-    options = study_options(given),
+  local _, name_of = fingerprint.names(path)
+  local ok, study, rescored = pcall(generation.open, {
+    options = study_options(given), objective = given.objective, name_of = name_of,
     print = given.storage and fingerprint.take(path, recorder, model_name(), arguments),
-    new = flags.new, same = flags.same, say = function(text) notes[#notes + 1] = text end,
+    new = flags.new, same = flags.same, rescore = flags.rescore, say = function(text) notes[#notes + 1] = text end,
   })
   if not ok then
     settings.blame_flag(given, flags, study)
@@ -366,8 +374,10 @@ local function optimise(path, given, bare, flags, recorder, arguments, host)
     local status = conclude(summary, study, counts, finished, given, say, host)
     local seconds = lmopt.now() - started
     if flags.json then
-      host.write(to_json(study, counts, usage, budget, seconds, given.storage, status == FAILED and summary and summary.error or nil))
+      host.write(to_json(study, counts, usage, budget, seconds, given.storage, status == FAILED and summary and summary.error or nil,
+        rescored))
     elseif finished > 0 then
+      if rescored then host.write(scores.text(rescored)) end
       host.write(to_text(study, counts, usage, budget))
     end
     return status

@@ -201,7 +201,8 @@ function settings.check_flags(flags)
     if limits == nil then errors.raise("usage", "--budget " .. problem, { command = "run" }) end
   end
   if flags.timeout and flags.timeout <= 0 then errors.raise("usage", "--timeout must be positive", { command = "run" }) end
-  for _, pair in ipairs { { "record", "replay" }, { "dry-run", "record" }, { "dry-run", "replay" }, { "new", "same" } } do
+  for _, pair in ipairs { { "record", "replay" }, { "dry-run", "record" }, { "dry-run", "replay" }, { "new", "same" }, { "new", "rescore" },
+    { "dry-run", "rescore" }, { "replay", "rescore" }, { "record", "rescore" } } do
     if flags[pair[1]] and flags[pair[2]] then
       errors.raise("usage", ("--%s and --%s exclude each other"):format(pair[1], pair[2]), { command = "run" })
     end
@@ -231,7 +232,7 @@ function settings.merge(given, flags)
   given.seed = flags.seed or given.seed
   given.lm = flags.lm or given.lm
   if flags.budget then given.budget = settings.merge_budget(given.budget, flags.budget) end
-  for _, name in ipairs { "new", "same" } do
+  for _, name in ipairs { "new", "same", "rescore" } do
     if flags[name] and not given.storage then
       errors.raise("usage", ("--%s is about a study that is kept, and there is no storage: give --storage"):format(name),
         { command = "run" })
