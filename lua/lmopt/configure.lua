@@ -1,14 +1,16 @@
---- What holds for everything in this Lua state: `lmopt.configure{ lm =, concurrency =, rpm =, tpm =, cache =, budget =, record =, replay = }`.
+--- What holds for everything in this Lua state: `lmopt.configure{ lm =, concurrency =, rpm =, tpm =, cache =, budget =, record =,
+-- replay =, trace = }`.
 local budget = require "lmopt.budget"
 local client = require "lmopt.client"
 local errors = require "lmopt.error"
 local gate = require "lmopt.gate"
 local lm = require "lmopt.lm"
 local task = require "lmopt.core.task"
+local tracing = require "lmopt.tracing"
 
 local M = {}
 
-local OPTIONS = { "lm", "concurrency", "rpm", "tpm", "cache", "budget", "record", "replay" }
+local OPTIONS = { "lm", "concurrency", "rpm", "tpm", "cache", "budget", "record", "replay", "trace", "trace_content" }
 
 -- The place that `cache` names: false, "memory", or a table with a path.
 local function read_cache(value)
@@ -60,15 +62,35 @@ local function set_tape(options)
   if opened or set and options[set.replays and "replay" or "record"] == false then client.set_tape(opened) end
 end
 
+-- The tracer that is meant, or false; nil: leave it as it is.
+local function read_trace(options)
+  local value = options.trace
+  errors.check_type(options.trace_content, "trace_content", "configure", "boolean", "nil")
+  if value == nil and options.trace_content ~= nil then
+    errors.misuse("'trace_content' of configure says what the place in 'trace' gets; give both", 3)
+  end
+  if not value then return value end
+  return require("lmopt.tracer").of(value, options.trace_content, "'trace' of configure")
+end
+
+local function set_trace(tracer)
+  if tracer == nil or tracer == false and not tracing.on then return end
+  local tracers = require "lmopt.tracer"
+  if not tracers.is_fixed() then tracers.configure(tracer) end
+end
+
 --- Sets what is given and leaves the rest as it is.
 ---@param options { lm: table|string|function|nil, concurrency: integer?, rpm: number|false|nil, tpm: number|false|nil, cache:
----  false|string|table|nil, budget: table|false|nil, record: string|false|nil, replay: string|false|nil } `lm`: a handle, or what lmopt.lm takes, or false for none;
+---  false|string|table|nil, budget: table|false|nil, record: string|false|nil, replay: string|false|nil,
+---  trace: string|table|false|nil, trace_content: boolean? } `lm`: a handle, or what lmopt.lm takes, or false for none;
 ---  `concurrency`: how many calls may be in flight at each endpoint, at best (32; a server that refuses gets fewer); `rpm`,
 ---  `tpm`: requests and tokens a minute at each endpoint for which no handle says it, false for no limit; `cache`: where
 ---  replies are kept: "memory" (the default), the path of a file, { path =, max_bytes = }, or false for nowhere; `budget`:
 ---  limits of all calls from now on (docs/budgets.md: usd, calls, tokens, prompt_tokens, completion_tokens, seconds, models), false
 ---  for none; `record`: the path of a file in which every call and its reply are written from now on; `replay`: one from which
----  they are answered, and nothing is sent
+---  they are answered, and nothing is sent; `trace`: where spans of what is called from now on go (docs/traces.md): a file, the
+---  address of a collector, "otlp" (the environment's), an lmopt.tracer or its options, false for nowhere; `trace_content`: does
+---  a collector get prompts, replies, inputs and outputs too (false)?
 function M.configure(options)
   errors.check_type(options, "options", "configure", "table")
   errors.check_options(options, OPTIONS, "configure")
@@ -86,6 +108,7 @@ function M.configure(options)
   check_rate(options, "tpm")
   local handle = options.lm
   if handle then handle = lm.new(handle) end
+  local tracer = read_trace(options)
   if options.record ~= nil or options.replay ~= nil then set_tape(options) end -- the one that may still fail
   -- Everything is right: now change.
   if concurrency then lm.set_concurrency(concurrency) end
@@ -95,11 +118,12 @@ function M.configure(options)
   if cache ~= nil then lm.set_cache(cache) end
   if options.budget ~= nil then budget.set(options.budget or nil) end
   if handle ~= nil then lm.set_default(handle or nil) end
+  set_trace(tracer)
 end
 
 --- What is set now.
 ---@return { lm: table|nil, concurrency: integer, rpm: number|nil, tpm: number|nil, cache: false|string, budget: table|nil,
----  record: string|nil, replay: string|nil } `cache`: false, "memory" or a path; `budget`: its limits, and `spent = { usd =, calls =, tokens = }`
+---  record: string|nil, replay: string|nil, trace: lmopt.Tracer|nil } `cache`: false, "memory" or a path; `budget`: its limits, and `spent = { usd =, calls =, tokens = }`
 function M.configured()
   local cache, ledger, rpm, tpm = lm.get_cache(), budget.get(), gate.get_rates()
   local tape = client.get_tape()
@@ -112,6 +136,7 @@ function M.configured()
     budget = ledger and ledger:copy(),
     record = tape and not tape.replays and tape.path or nil,
     replay = tape and tape.replays and tape.path or nil,
+    trace = tracing.on and tracing.configured() or nil,
   }
 end
 

@@ -160,7 +160,7 @@ end
 
 --- The last calls as text, the oldest of them first.
 ---@param number integer how many, at most
----@param keys string[] none of which is shown
+---@param keys string[] none of which is shown; the longest first, as one may be part of another
 ---@return string
 function M.text(number, keys)
   local total = 0
@@ -173,7 +173,6 @@ function M.text(number, keys)
       problem = problems[place] }, index, total)
   end
   local text = table.concat(texts, "\n\n") .. "\n"
-  table.sort(keys, function(a, b) return #a > #b end) -- one may be part of another
   for _, key in ipairs(keys) do
     text = redact.key(text, key)
   end

@@ -19,6 +19,7 @@ local replies = require "lmopt.reply"
 local streams = require "lmopt.stream"
 local system = require "lmopt.core.system"
 local task = require "lmopt.core.task"
+local tracing = require "lmopt.tracing"
 local usage = require "lmopt.usage"
 
 local lm = {}
@@ -455,7 +456,8 @@ end
 ---@param provider table
 ---@param request table
 ---@return table reply
-function lm.ask(handle, provider, request)
+function lm.ask(handle, provider, request, inside)
+  if tracing.on and inside ~= tracing then return tracing.embeddings(lm.ask, handle, provider, request) end
   local attempt <close> = setmetatable({ handle = handle, input = request }, Attempt) -- luacheck: ignore
   local reply
   if stand_in then
@@ -511,7 +513,11 @@ end
 ---@return table reply { text, usage, cached, finish_reason, model }
 function Handle.__call(self, input, another)
   if another ~= nil then
-    errors.misuse("a model takes one argument: a text, or { messages = ..., temperature = ..., stream = ... } with all options")
+    if another ~= tracing then
+      errors.misuse("a model takes one argument: a text, or { messages = ..., temperature = ..., stream = ... } with all options")
+    end
+  elseif tracing.on then
+    return tracing.model(self, input)
   end
   local reply, sink, sent
   local context = task.context()
@@ -539,6 +545,14 @@ function Handle.__call(self, input, another)
   return reply
 end
 
+-- The keys of all handles, the longest first: one may be part of another.
+function tracing.keys()
+  local keys = {}
+  for _, secret in pairs(secrets) do keys[#keys + 1] = secret.key end
+  if #keys > 1 then table.sort(keys, function(a, b) return #a > #b end) end
+  return keys
+end
+
 --- The last calls of this Lua state as text, for people: models, messages, options, replies, usage and errors, without keys.
 ---@param number integer|nil how many; 1. The last 100 are kept, as long as their texts are not too long together
 ---@return string text the oldest call first
@@ -547,9 +561,7 @@ function lm.history(number)
   if math.type(number) ~= "integer" or number < 1 then
     errors.misuse("the argument of lmopt.history must be an integer of at least 1, not " .. tostring(number))
   end
-  local keys = {}
-  for _, secret in pairs(secrets) do keys[#keys + 1] = secret.key end -- in any order: they are sorted there
-  return history.text(number, keys)
+  return history.text(number, tracing.keys())
 end
 
 function Handle.__tostring(self) return self.name end

@@ -3,6 +3,7 @@ local errors = require "lmopt.error"
 local example = require "lmopt.example"
 local program = require "lmopt.program"
 local signature = require "lmopt.signature"
+local tracing = require "lmopt.tracing"
 
 local module = {}
 
@@ -38,6 +39,7 @@ function Module:__call(input, ...)
   end
   local problem = signature.problem(self.inputs, input)
   if problem then errors.misuse("the module: " .. problem) end
+  if tracing.on then return tracing.module(self, input, ...) end
   return self:forward(input, ...)
 end
 

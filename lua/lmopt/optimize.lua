@@ -12,6 +12,7 @@ local ledger = require "lmopt.ledger"
 local run_time = require "lmopt.run_time"
 local sequence = require "lmopt.sequence"
 local tasks = require "lmopt.task"
+local tracing = require "lmopt.tracing"
 local trials = require "lmopt.trial"
 local usage = require "lmopt.usage"
 
@@ -128,10 +129,13 @@ local function run_trial(run, trial, guard)
   local number, entry = trial.number, guard.entry
   trial._task = core.current()
   entry.begun = true
+  local span <close> = tracing.on and tracing.trial(run.study, trial) or nil
   local results = table.pack(xpcall(run.objective, with_traceback, trial))
   core.cancel_children()
   if entry.ended then return end -- put back already, by a run that could not wait for us
-  end_trial(run, trial, number, outcome(run, trial, results))
+  local state, values, message, traceback, problem = outcome(run, trial, results)
+  if span then tracing.end_trial(span, trial, state, values, message) end
+  end_trial(run, trial, number, state, values, message, traceback, problem)
 end
 
 -- --- the run ---

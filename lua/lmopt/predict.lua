@@ -14,6 +14,7 @@ local providers = require "lmopt.providers"
 local sampling = require "lmopt.sampling"
 local signature = require "lmopt.signature"
 local task = require "lmopt.core.task"
+local tracing = require "lmopt.tracing"
 local usage = require "lmopt.usage"
 
 local predict = {}
@@ -375,7 +376,8 @@ end
 ---@param options table? for this call: instructions, demos, lm, adapter, on_parse_error, history (a list of earlier turns,
 ---  fields by name), stream (a function that gets the reply's text as it comes, as the adapter has it written); anything else (temperature, max_tokens, ...) goes into the request
 ---@return table prediction the outputs by name
-function Predictor:__call(input, options)
+function Predictor:__call(input, options, inside)
+  if tracing.on and inside ~= tracing then return tracing.predictor(self, input, options) end
   local call = prepare(self, input, options)
   local context = task.context()
   local settings, sample = context.settings, context.sampling
@@ -456,9 +458,15 @@ function predict.signature_of(value)
   return known and known.signature or nil
 end
 
----Runs a function with settings that hold in it and in the tasks it starts: the model, and options of every request.
----What a predictor or a call says itself comes first.
----@param settings table lm, temperature, max_tokens, ...
+-- What lmopt.with says of tracing: a tracer, false, or nil.
+local function read_tracer(value)
+  if value == nil or value == false then return value end
+  return require("lmopt.tracer").check(value, "'trace' of lmopt.with")
+end
+
+---Runs a function with settings that hold in it and in the tasks it starts: the model, options of every request, and who
+---traces. What a predictor or a call says itself comes first.
+---@param settings table lm, trace (an lmopt.tracer, or false), temperature, max_tokens, ...
 ---@param fn function
 ---@param ... any its arguments
 ---@return any ... what it returns
@@ -471,14 +479,14 @@ function predict.with(settings, fn, ...)
   for _, name in ipairs(sorted_names(settings, "lmopt.with")) do
     if name == "lm" then
       made.lm = lm.new(settings.lm)
-    else
-      check_request_option(name, settings[name], { "lm" }, "lmopt.with")
+    elseif name ~= "trace" then
+      check_request_option(name, settings[name], { "lm", "trace" }, "lmopt.with")
       made[name] = settings[name]
     end
   end
   local running = task.current() -- whoever closes this coroutine may be another task
   local restore <close> = setmetatable({}, { __close = function() task.set_context(running, outer) end }) -- luacheck: ignore
-  task.set_context(running, setmetatable({ settings = made }, { __index = outer }))
+  task.set_context(running, setmetatable({ settings = made, trace = read_tracer(settings.trace) }, { __index = outer }))
   return fn(...)
 end
 

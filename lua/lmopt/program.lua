@@ -54,7 +54,7 @@ local function ordered_keys(container)
   return table.move(names, 1, #names, #numbers + 1, numbers)
 end
 
--- Calls visit(predictor, path) for each predictor, once. `containers` collects the tables on the way to one.
+-- Calls visit(predictor, path) for each predictor, once. `containers` collects the tables on the way to one, and their paths.
 local function walk(value, path, visit, seen, containers)
   local kind = program.kind_of(value)
   if not kind and (type(value) ~= "table" or getmetatable(value) ~= nil) then return false end
@@ -70,7 +70,7 @@ local function walk(value, path, visit, seen, containers)
     if type(item) == "table" and walk(item, path_of(path, key), visit, seen, containers) then found = true end
   end
   seen[value] = found
-  if found then containers[value] = true end
+  if found then containers[value] = path end
   return found
 end
 
@@ -89,6 +89,15 @@ function methods:predictors()
   local list = {}
   walk(self, "", function(predictor, path) list[#list + 1] = { name = path, predictor = predictor } end, {}, {})
   return setmetatable(list, Predictors)
+end
+
+---The paths of the program's parts, modules and tables that lead to a predictor among them.
+---@param root table
+---@return table<table, string> names that of a program which is a predictor is "self", of any other ""
+function program.names(root)
+  local names = {}
+  walk(root, "", function(predictor, path) names[predictor] = path end, {}, names)
+  return names
 end
 
 -- --- copies ---

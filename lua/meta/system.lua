@@ -28,6 +28,10 @@ function system.utc() end
 ---@return integer
 function system.process_id() end
 
+---Random, and another one at every call in every process. It draws from no seed.
+---@return string 32 hexadecimal digits
+function system.unique() end
+
 ---@param text string
 ---@return boolean
 function system.is_utf8(text) end
