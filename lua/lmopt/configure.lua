@@ -69,14 +69,14 @@ local function read_trace(options)
   if value == nil and options.trace_content ~= nil then
     errors.misuse("'trace_content' of configure says what the place in 'trace' gets; give both", 3)
   end
+  if value ~= nil and tracing.on and require("lmopt.tracer").is_fixed() then return nil end
   if not value then return value end
   return require("lmopt.tracer").of(value, options.trace_content, "'trace' of configure")
 end
 
 local function set_trace(tracer)
   if tracer == nil or tracer == false and not tracing.on then return end
-  local tracers = require "lmopt.tracer"
-  if not tracers.is_fixed() then tracers.configure(tracer) end
+  require("lmopt.tracer").configure(tracer)
 end
 
 --- Sets what is given and leaves the rest as it is.

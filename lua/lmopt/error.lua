@@ -65,6 +65,25 @@ function errors.text(value)
   return ok and type(text) == "string" and text or "(error object is a " .. type(value) .. " value)"
 end
 
+-- What is raised goes on in here where a traceback goes with it, until somebody takes it out.
+local carrier = {}
+
+---An error value together with its traceback, for a handler of `xpcall`: so they pass the to-be-closed variables on the way.
+---@param problem any
+---@param traceback string?
+---@return { problem: any, traceback: string? }
+function errors.carry(problem, traceback)
+  return setmetatable({ problem = problem, traceback = traceback }, carrier)
+end
+
+---The error value itself, as it was raised.
+---@param value any perhaps what `carry` made
+---@return any
+function errors.carried(value)
+  if type(value) == "table" and getmetatable(value) == carrier then return value.problem end
+  return value
+end
+
 -- Optimal string alignment distance (Damerau-Levenshtein without overlapping
 -- transpositions) of two byte strings.
 local function distance(a, b)

@@ -437,7 +437,7 @@ end
 -- Notes a call that fails.
 local Attempt = {}
 function Attempt.__close(attempt, problem)
-  if problem ~= nil then history.note(attempt.handle, attempt.input, nil, problem) end
+  if problem ~= nil then history.note(attempt.handle, attempt.input, nil, errors.carried(problem)) end
 end
 
 -- Notes a reply, and counts it where the calls of this task are counted.

@@ -43,7 +43,7 @@ M.place_of = place_of
 
 local function with_traceback(problem)
   local debug = rawget(_G, "debug")
-  return { problem = problem, traceback = debug and debug.traceback(errors.text(problem), 2) }
+  return errors.carry(problem, debug and debug.traceback(errors.text(problem), 2))
 end
 
 -- The context of a trial's task: what the trial and its child tasks share.
@@ -134,7 +134,7 @@ local function run_trial(run, trial, guard)
   core.cancel_children()
   if entry.ended then return end -- put back already, by a run that could not wait for us
   local state, values, message, traceback, problem = outcome(run, trial, results)
-  if span then tracing.end_trial(span, trial, state, values, message) end
+  if span then tracing.end_trial(span, trial, state, values, problem == nil and message or problem) end
   end_trial(run, trial, number, state, values, message, traceback, problem)
 end
 

@@ -110,7 +110,8 @@ local function parts_of(message)
     local wanted = type(call) == "table" and type(call["function"]) == "table" and call["function"] or {}
     local arguments = wanted.arguments
     if type(arguments) == "string" then arguments = json.decode(arguments) or arguments end
-    parts[#parts + 1] = { type = "tool_call", id = type(call) == "table" and call.id or nil, name = tostring(wanted.name or ""), arguments = arguments }
+    local id = type(call) == "table" and call.id or nil
+    parts[#parts + 1] = { type = "tool_call", id = id, name = tostring(wanted.name or ""), arguments = arguments }
   end
   return parts
 end
@@ -391,13 +392,13 @@ end
 
 -- Sends one batch. Returns whether to go on.
 local function send(self, texts)
-  local left = math.min(TIMEOUT, (self.deadline or math.huge) - task.now())
+  local left = math.max(0.1, math.min(TIMEOUT, (self.deadline or math.huge) - task.now()))
   local ok, response = http.request {
-    url = self.address, headers = self.lines, timeout = math.max(left, 0.1), connect_timeout = math.min(CONNECT_TIMEOUT, math.max(left, 0.1)),
-    response_limit = 1024 * 1024, body = self.envelope .. table.concat(texts, ",") .. ENVELOPE_END,
+    url = self.address, headers = self.lines, body = self.envelope .. table.concat(texts, ",") .. ENVELOPE_END, timeout = left,
+    connect_timeout = math.min(CONNECT_TIMEOUT, left), response_limit = 1024 * 1024,
   }
   if not ok then
-    put_off(self, errors.text(response))
+    put_off(self, response.message)
     return false
   end
   local status = response.status
@@ -411,7 +412,7 @@ local function send(self, texts)
     read_partial(self, response.body, #texts)
   else -- the same would be refused again
     self.refused = self.refused + #texts
-    self.problem = clean(self, ("it answered with status %d: %s"):format(status, response.body:sub(1, 200)))
+    self.problem = clean(self, ("it answered with status %d %s"):format(status, response.body:sub(1, 200)))
   end
   return true
 end

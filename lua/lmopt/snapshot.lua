@@ -126,6 +126,7 @@ end
 ---@param keys string[]
 ---@return { kind: string, message: string, status: integer? }
 function M.of_error(problem, most, keys)
+  problem = errors.carried(problem)
   local known = errors.is(problem)
   local message = known and tostring(problem.message) or errors.text(problem)
   return {

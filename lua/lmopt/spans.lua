@@ -274,14 +274,14 @@ end
 ---@param trial lmopt.Trial
 ---@param state string|nil nil: it goes back to waiting
 ---@param values number[]|nil
----@param message any
-function tracing.end_trial(open, trial, state, values, message)
+---@param problem any
+function tracing.end_trial(open, trial, state, values, problem)
   local span = open.span
   local ok, params = pcall(function() return trial.params end)
   span.inputs, span.state = ok and keep(open, params) or nil, state or "waiting"
   span.outputs = values and keep(open, values)
   if state == "failed" or not state then
-    span.error = snapshot.of_error(message or "it was interrupted", open.tracer.max_bytes, open.keys)
+    span.error = snapshot.of_error(problem or "it was interrupted", open.tracer.max_bytes, open.keys)
   end
   open.done = true
 end

@@ -227,9 +227,10 @@ end
 function methods:flush(seconds)
   errors.check_type(seconds, "seconds", "flush", "number", "nil")
   if self._poster then self._poster:flush(seconds or 10) end
-  local lost = self._poster and self._poster:waiting() or 0
-  return lost == 0 and self.dropped == 0, self.problem
+  return self:_waiting() == 0 and self.dropped == 0, self.problem
 end
+
+function methods:_waiting() return self._poster and self._poster:waiting() or 0 end
 
 -- Nobody waits: a file is written, and what waits to be sent is sent by and by.
 function methods:_leave()
@@ -307,12 +308,36 @@ end
 
 -- --- the one that is configured ---
 
+local used = {} -- those that were configured, and may have something to send
+
 --- Sets, or with false takes away, the tracer of this Lua state. What the old one has is written, or sent by and by.
 ---@param tracer lmopt.Tracer|false
 function M.configure(tracer)
   local before = spans.configured()
   if before and before ~= tracer then before:_leave() end
   spans.configure(tracer or nil)
+  if not tracer or before == tracer then return end
+  local kept = { tracer }
+  for _, one in ipairs(used) do
+    if one ~= tracer and (one.dropped > 0 or one:_waiting() > 0) then kept[#kept + 1] = one end
+  end
+  used = kept
+end
+
+--- For a host that ends: sends what the tracers that were configured still have, and says what came to nothing.
+---@async
+---@return string[] lines one for each tracer that lost something
+function M.finish()
+  local lines = {}
+  for _, tracer in ipairs(used) do
+    tracer:flush()
+    local lost = tracer.dropped + tracer:_waiting()
+    if lost > 0 then
+      local place = tracer.endpoint and "were not taken by " .. tracer.endpoint or "are not in " .. (tracer.path or "memory")
+      lines[#lines + 1] = ("%d span%s %s: %s"):format(lost, lost == 1 and "" or "s", place, tracer.problem or "there were too many")
+    end
+  end
+  return lines
 end
 
 --- For the command line, whose word counts more than the script's.

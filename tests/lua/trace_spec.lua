@@ -353,6 +353,16 @@ describe("the spans of a study", function()
     assert.are_not.equal(roots[1].span.trace_id, roots[2].span.trace_id)
   end)
 
+  it("have the errors as they were raised", function()
+    local trace = lmopt.tracer()
+    local model = lmopt.lm(function() errors.raise("timeout", "too slow", { status = 504 }) end)
+    local study = lmopt.create_study { seed = 1 }
+    pcall(trace.run, trace, study.optimize, study, function() return #model("x").text end, { n_trials = 1 })
+    local wanted = { kind = "timeout", message = "too slow", status = 504 }
+    assert.same({ wanted, wanted }, { trace.spans[1].error, trace.spans[2].error })
+    assert.matches("error:%s+timeout: too slow", lmopt.history())
+  end)
+
   it("change nothing of it", function()
     local function run(traced)
       local study = lmopt.create_study { name = "s", seed = 3, sampler = "tpe" }
@@ -522,7 +532,7 @@ describe("a collector", function()
     trace:run(model, "2")
     assert.is_false(trace:flush())
     assert.equal(1, trace.dropped)
-    assert.matches("status 400: bad %[key%]", trace.problem)
+    assert.matches("status 400 bad %[key%]", trace.problem)
     trace:run(model, "3")
     trace:flush()
     assert.equal(2, trace.dropped)

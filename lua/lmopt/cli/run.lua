@@ -52,6 +52,9 @@ Runs a script. When it returns an objective (a function, or a table with
       .. "model, and say what the whole may cost" },
     { name = "record", value = "FILE", help = "write every model call and its reply into a file" },
     { name = "replay", value = "FILE", help = "answer model calls from a recorded file; nothing is sent" },
+    { name = "trace", value = "WHERE", help = "write what trials, programs and models do into a file (JSON\n"
+      .. "lines), or post it: http://localhost:4318, or otlp" },
+    { name = "trace-content", help = "post prompts, replies, inputs and outputs too" },
     { name = "new", help = "the script has changed: a study NAME@2 that begins\nwith the parameters tried so far" },
     { name = "same", help = "the script has changed, and its results are comparable" },
     { name = "rescore", help = "only the metric has changed: a study NAME@2 with the trials so\n"
@@ -410,8 +413,8 @@ local function watch()
 end
 
 -- Options that mean something to a script that drives its own studies.
-local MEANT_FOR_ALL = { lm = true, cache = true, budget = true, record = true, replay = true, ["dry-run"] = true, json = true,
-  quiet = true }
+local MEANT_FOR_ALL = { lm = true, cache = true, budget = true, record = true, replay = true, trace = true, ["trace-content"] = true,
+  ["dry-run"] = true, json = true, quiet = true }
 
 local function main(flags, arguments, host)
   local path = flags.SCRIPT
@@ -422,6 +425,8 @@ local function main(flags, arguments, host)
   terminal.share(host)
   require "lmopt.lm".set_cache(settings.cache_place(flags.cache))
   settings.set_recording(flags)
+  settings.set_tracing(flags)
+  local tracing <close> = settings.tracing_end() -- luacheck: ignore
   if flags.lm then lmopt.configure { lm = flags.lm } end -- here already: the script may ask it while it loads
   if flags["dry-run"] then require("lmopt.cli.estimate").begin() end
   if flags.budget then lmopt.configure { budget = money.parse(flags.budget) } end -- of this run, what it calls while it loads included

@@ -5,6 +5,7 @@ local options = require "lmopt.cli.options"
 local script = require "lmopt.cli.script"
 local sorted = require "lmopt.sorted"
 local system = require "lmopt.core.system"
+local tracing = require "lmopt.tracing"
 
 local settings = {}
 
@@ -189,6 +190,31 @@ function settings.set_recording(flags)
   tape.fixed = true -- whatever the script says
   if tape.random_seed then math.randomseed(tape.random_seed) end
 end
+
+--- Begins to trace, as the flags say.
+---@param flags table
+function settings.set_tracing(flags)
+  if flags["trace-content"] and not flags.trace then
+    errors.raise("usage", "--trace-content says what the place in --trace gets: give both", { command = "run" })
+  end
+  if not flags.trace then return end
+  local tracers = require "lmopt.tracer"
+  local ok, made = pcall(tracers.of, flags.trace, flags["trace-content"], "--trace")
+  if not ok then
+    local message = script.without_place(errors.text(made)):gsub("^%-%-trace:? ", ""):gsub("^storage: ", "")
+    errors.raise("usage", "--trace: " .. message, { brief = true })
+  end
+  tracers.fix(made)
+end
+
+local TracingEnd = {}
+function TracingEnd.__close()
+  if not tracing.on then return end
+  for _, line in ipairs(require("lmopt.tracer").finish()) do io.stderr:write("lmopt: ", line, "\n") end
+end
+
+--- What, going out of scope, sends what is left, and says what did not arrive.
+function settings.tracing_end() return setmetatable({}, TracingEnd) end
 
 --- Checks the flags that need no script.
 ---@param flags table from options.parse
