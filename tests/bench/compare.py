@@ -1,7 +1,7 @@
 """Measures lmopt next to its peers and prints one table: compare.py [--print-only] [--only PART]
 
 Called by tests/bench/run, with the Python that has the peers. Without --print-only the table goes into docs/benchmarks.md.
-A part is asks, processes or calls; one alone is only printed.
+A part is asks, processes, cache_hits, evaluations or calls; one alone is only printed.
 """
 import os
 import sqlite3
@@ -12,6 +12,7 @@ from importlib.metadata import version
 import asks
 import calls
 import cache_hits
+import evaluations
 import processes
 from tools import HEADER, ROOT, as_table
 
@@ -22,6 +23,7 @@ PARTS = {
     "asks": (asks.peers, asks.growth),
     "processes": (processes.starts, processes.sleepers, processes.opening, processes.utilisation),
     "cache_hits": (cache_hits.hits,),
+    "evaluations": (evaluations.figures,),
     "calls": (calls.rows,),
 }
 
