@@ -435,12 +435,6 @@ end
 
 -- --- checks ---
 
-local is_plain = setmetatable({}, { __mode = "k" }) -- field -> whether any text will do
-
-local function any_text(field)
-  return field.type.kind == "string" and field.max_length == nil and field.pattern == nil
-end
-
 ---What is wrong with a table of values for some fields, or nil: a missing one, a type, a constraint, a name that is no field.
 ---@param fields lmopt.Field[]
 ---@param given table
@@ -452,8 +446,7 @@ function signature.problem(fields, given, partial)
     local field = fields[i]
     local value = given[field.name]
     if value ~= nil then count = count + 1 end
-    if is_plain[field] == nil then is_plain[field] = any_text(field) end
-    if not (is_plain[field] and type(value) == "string") and (value ~= nil or not partial) then
+    if not (type(value) == "string" and values.takes_any_text(field)) and (value ~= nil or not partial) then
       local path = "'" .. field.name .. "'"
       local problem = values.check(value, field.type, path) or values.violates(value, field, path)
       if problem then return problem end

@@ -9,6 +9,7 @@ local pattern = require "lmopt.pattern"
 local types = require "lmopt.types"
 
 local array, encode, null = json.array, json.encode, json.null
+local byte, find, match = string.byte, string.find, string.match
 
 local values = {}
 
@@ -198,8 +199,10 @@ local WRAPPERS = {
 ---@param text string
 ---@return string
 function values.trim(text)
-  local start = text:find "%S"
-  return start and text:match("^.*%S", start) or ""
+  local first, last = byte(text, 1, 1), byte(text, -1)
+  if first and first > 32 and last > 32 and first < 127 and last < 127 then return text end -- nothing to take away
+  local start = find(text, "%S")
+  return start and match(text, "^.*%S", start) or ""
 end
 
 local trim = values.trim
@@ -507,6 +510,20 @@ function values.violates(value, field, path)
     end
   end
   return field.pattern and mismatch(value, field, path)
+end
+
+local any_text = setmetatable({}, { __mode = "k" }) -- field -> boolean
+
+---Whether every text is a value of the field.
+---@param field lmopt.Field
+---@return boolean
+function values.takes_any_text(field)
+  local known = any_text[field]
+  if known == nil then
+    known = field.type.kind == "string" and field.max_length == nil and field.pattern == nil
+    any_text[field] = known
+  end
+  return known
 end
 
 ---The constraints of a field in words, or nil.

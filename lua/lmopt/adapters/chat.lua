@@ -6,11 +6,12 @@ local layout = require "lmopt.adapters.layout"
 local types = require "lmopt.types"
 local values = require "lmopt.values"
 
-local concat, trim = table.concat, values.trim
+local byte, concat, find, sub, trim = string.byte, table.concat, string.find, string.sub, values.trim
 
 local chat = { name = "chat" }
 
 local COMPLETED = "[[ ## completed ## ]]"
+local NEW_LINE <const> = 10
 
 -- A line that names a field. Models indent it, quote it, or set it in bold.
 local DECORATION = "[ \t*>#_`]*"
@@ -58,14 +59,15 @@ end
 -- The sections of some fields, an empty line between them.
 local function write_fields(fields, given, headers, missing)
   local parts = {}
-  for i, field in ipairs(fields) do
-    local value = given[field.name]
-    local kind = field.type.kind
+  for i = 1, #fields do
+    local field = fields[i]
+    local value, one = given[field.name], field.type
+    local kind = one.kind
     local text
-    if value == nil and missing and not field.type.optional then
+    if value == nil and missing and not one.optional then
       text = missing
     else
-      text = values.write(value, field.type)
+      text = values.write(value, one)
       if kind == "string" or kind == "literal" then text = escape(text) end
     end
     parts[i] = headers[field.name] .. text
@@ -73,10 +75,10 @@ local function write_fields(fields, given, headers, missing)
   return concat(parts, "\n\n")
 end
 
-local function asked(signature, texts, given, missing) return write_fields(signature.inputs, given, texts.headers, missing) end
+local function asked(_, texts, given, missing) return write_fields(texts.inputs, given, texts.headers, missing) end
 
-local function answered(signature, texts, given, missing)
-  return write_fields(signature.outputs, given, texts.headers, missing) .. "\n\n" .. COMPLETED
+local function answered(_, texts, given, missing)
+  return write_fields(texts.outputs, given, texts.headers, missing) .. "\n\n" .. COMPLETED
 end
 
 -- Signatures never change, so their texts are made once.
@@ -85,8 +87,13 @@ local fixed_texts = setmetatable({}, { __mode = "k" })
 local function texts_of(signature)
   local made = fixed_texts[signature]
   if not made then
-    made = { system = make_system(signature), reminder = make_reminder(signature), headers = {}, asked = asked, answered = answered }
-    for name in pairs(signature.fields) do made.headers[name] = header(name) .. "\n" end
+    made = {
+      system = make_system(signature), reminder = make_reminder(signature), headers = {}, asked = asked, answered = answered,
+      inputs = signature.inputs, outputs = signature.outputs, placeholders = {},
+    }
+    for name, field in pairs(signature.fields) do
+      made.headers[name], made.placeholders[name] = header(name) .. "\n", layout.placeholder(field)
+    end
     fixed_texts[signature] = made
   end
   return made
@@ -103,6 +110,41 @@ function chat.messages(signature, demos, history, input)
 end
 
 -- --- replies ---
+
+-- The texts of the fields in a reply that is just as it was asked for: each field once and in order, and nothing that looks
+-- like a line with a name elsewhere. Most replies are; nil for all others.
+local function read_as_asked(texts, text)
+  local found, at = {}, 1
+  for i = 1, #texts.outputs do
+    local name = texts.outputs[i].name
+    local head = texts.headers[name]
+    local start = at + #head
+    if sub(text, at, start - 1) ~= head then return nil end
+    at = find(text, "[[", start, true)
+    if not at or byte(text, at - 1) ~= NEW_LINE then return nil end
+    found[name] = trim(sub(text, start, at - 1))
+    if found[name] == texts.placeholders[name] then return nil end
+  end
+  local stop = at + #COMPLETED
+  if sub(text, at, stop - 1) ~= COMPLETED or find(text, "%S", stop) then return nil end
+  return found
+end
+
+-- The values of such a reply, or nil.
+local function read_clean(texts, text)
+  local found = read_as_asked(texts, text)
+  if not found then return nil end
+  for i = 1, #texts.outputs do
+    local field = texts.outputs[i]
+    local name = field.name
+    if field.type.optional or not values.takes_any_text(field) then
+      local ok, value, flag = layout.read_field(field, { found[name] })
+      if not ok or flag then return nil end
+      found[name] = value
+    end
+  end
+  return found
+end
 
 -- Cuts a text into sections. Returns the text before the first, and a list of { name =, text = }.
 local function read_sections(text)
@@ -193,6 +235,8 @@ end
 ---@return table<string, any>? values by name; nil when the reply can't be read
 ---@return string[]|{ kind: string, message: string, missing: string[] } repairs or the problem
 function chat.parse(signature, text, reply)
+  local clean = read_clean(texts_of(signature), text)
+  if clean then return clean, {} end
   local before, sections = read_sections(text)
   local cut_short = reply and reply.finish_reason == "length"
   if #sections == 0 then

@@ -72,6 +72,12 @@ end
 ---@param input table<string, any>
 ---@return { role: string, content: string }[]
 function layout.messages(texts, signature, demos, history, input)
+  if #demos == 0 and #history == 0 then
+    return {
+      { role = "system", content = texts.system },
+      { role = "user", content = texts.asked(signature, texts, input) .. "\n\n" .. texts.reminder },
+    }
+  end
   local messages, count = { { role = "system", content = texts.system } }, 1
   -- A demonstration or a turn: what was asked, and what was answered.
   local function add_pair(pair, incomplete)
