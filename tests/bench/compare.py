@@ -1,7 +1,7 @@
 """Measures lmopt next to its peers and prints one table: compare.py [--print-only] [--only PART]
 
 Called by tests/bench/run, with the Python that has the peers. Without --print-only the table goes into docs/benchmarks.md.
-A part is asks, processes, cache_hits, evaluations or calls; one alone is only printed.
+A part is asks, processes, cache_hits, evaluations, programs or calls; one alone is only printed.
 """
 import os
 import sqlite3
@@ -14,6 +14,7 @@ import calls
 import cache_hits
 import evaluations
 import processes
+import programs
 from tools import HEADER, ROOT, as_table
 
 BEGIN, END = "<!-- figures: make bench -->", "<!-- end of figures -->"
@@ -24,6 +25,7 @@ PARTS = {
     "processes": (processes.starts, processes.sleepers, processes.opening, processes.utilisation),
     "cache_hits": (cache_hits.hits,),
     "evaluations": (evaluations.figures,),
+    "programs": (programs.predict, programs.evaluate, programs.first),
     "calls": (calls.rows,),
 }
 
