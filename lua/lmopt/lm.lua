@@ -62,6 +62,11 @@ local IS_OF_MODEL = lm.of_model
 -- What other clients call it. A body with such a name in it would go, with the key, where nobody meant it to go.
 local MEANT = { api_base = "base_url", api_url = "base_url", endpoint = "base_url", host = "base_url", url = "base_url" }
 
+--- The second argument of a handle's call with a request that has messages alone, which an adapter of lmopt's has made: there
+--- is nothing in it to check.
+lm.SOUND = {}
+local SOUND = lm.SOUND
+
 local EVERYBODYS, NO_PROVIDER = {}, {}
 local known_names = setmetatable({}, { __mode = "k" }) -- list of a provider's options -> own list -> names and set
 
@@ -410,16 +415,19 @@ local function refuse_options_of_model(input)
   end
 end
 
--- The request of one call: the handle's defaults under what the call says.
-local function make_request(handle, input, provider)
-  if type(input) == "string" then input = { messages = { { role = "user", content = input } } } end
-  if type(input) ~= "table" then
-    errors.misuse("a model is called with a text or { messages = ... }, not " .. described(input), 3)
+-- The request of one call: the handle's defaults under what the call says. `sound`: it has messages alone, and an adapter of
+-- lmopt's has made them.
+local function make_request(handle, input, provider, sound)
+  if not sound then
+    if type(input) == "string" then input = { messages = { { role = "user", content = input } } } end
+    if type(input) ~= "table" then
+      errors.misuse("a model is called with a text or { messages = ... }, not " .. described(input), 3)
+    end
+    check_option_names(input, provider, "a request", REQUEST_OPTIONS)
+    check_messages(input.messages)
+    check_sample(input, "a request")
+    check_number(input, "deadline", "a request")
   end
-  check_option_names(input, provider, "a request", REQUEST_OPTIONS)
-  check_messages(input.messages)
-  check_sample(input, "a request")
-  check_number(input, "deadline", "a request")
   local request = { messages = input.messages, temperature = nil, max_tokens = nil, model = nil } -- room for what most have
   local misplaced = false
   for name, value in next, handle.defaults do request[name] = value end
@@ -511,13 +519,11 @@ end
 ---  this call; `stream = function(text, delta) end` gets the answer as it comes: `delta` is { text, reasoning, tool_calls }. It
 ---  runs in the caller's task and may wait; what it raises ends the call. The reply is the same as without it
 ---@return table reply { text, usage, cached, finish_reason, model }
-function Handle.__call(self, input, another)
-  if another ~= nil then
-    if another ~= tracing then
-      errors.misuse("a model takes one argument: a text, or { messages = ..., temperature = ..., stream = ... } with all options")
-    end
-  elseif tracing.on then
-    return tracing.model(self, input)
+function Handle.__call(self, input, how)
+  if tracing.on and (how == nil or how == SOUND) then return tracing.model(self, input) end
+  local sound = how == SOUND
+  if how ~= nil and not sound and how ~= tracing then
+    errors.misuse("a model takes one argument: a text, or { messages = ..., temperature = ..., stream = ... } with all options")
   end
   local reply, sink, sent
   local context = task.context()
@@ -533,7 +539,7 @@ function Handle.__call(self, input, another)
   else
     local provider = not self.answer and providers.get(self.provider) or NO_PROVIDER
     local attempt <close> = setmetatable({ handle = self, input = input }, Attempt) -- luacheck: ignore
-    local request = make_request(self, input, provider)
+    local request = make_request(self, input, provider, sound)
     if self.answer then
       reply = call_function(self, request, type(input) == "table" and input or NO_PROVIDER)
     else

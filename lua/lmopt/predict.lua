@@ -353,8 +353,9 @@ end
 local function ask(self, call, handle, request)
   local adapter, spent, retries = call.adapter, nil, 0
   add_adapter_options(adapter, call, handle, request)
+  local sound = next(request, next(request)) == nil and adapters.is_ours(adapter) and lm.SOUND or nil -- messages alone
   while true do
-    local reply = handle(request)
+    local reply = handle(request, sound)
     spent = spent and usage.add(spent, reply.usage) or reply.usage
     local found, more = adapter.parse(call.signature, reply.text, reply)
     if found then

@@ -96,8 +96,13 @@ static int l_sign_test(lua_State *L) {
 
 int lm_open_statistics(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"bootstrap_means", l_bootstrap_means},   {"interval", l_interval},   {"sign_flips", l_sign_flips},
-      {"sign_flips_exact", l_sign_flips_exact}, {"sign_test", l_sign_test}, {NULL, NULL},
+      {"bootstrap_means", l_bootstrap_means},
+      {"interval", l_interval},
+      {"sign_flips", l_sign_flips},
+      {"sign_flips_exact", l_sign_flips_exact},
+      {"sign_test", l_sign_test},
+      {"sign_flips_limit", l_sign_flips_limit},
+      {NULL, NULL},
   };
   luaL_newlib(L, functions);
   lua_pushinteger(L, LM_SIGN_FLIPS_EXACT);

@@ -102,6 +102,22 @@ describe("the interval", function()
     assert.same(alone, inside)
   end)
 
+  it("takes the normal limit of sign flips for many differences", function()
+    local balanced, tilted = {}, {}
+    for i = 1, statistics.MANY do
+      balanced[i] = (i % 2 == 0 and 1 or -1) * (1 + i // 2 % 3)
+      tilted[i] = i % 2 == 0 and 1.0 or -1.0
+    end
+    local p, test = statistics.paired_test(balanced, 1)
+    assert.equal("normal", test)
+    near(1, p, 0.01)
+    for i = 1, math.floor(1.96 * math.sqrt(statistics.MANY) / 2) do tilted[2 * i - 1] = 1.0 end
+    tilted[2] = 1.5 -- so that they have not all one size
+    p, test = statistics.paired_test(tilted, 1)
+    assert.equal("normal", test)
+    near(0.05, p, 0.005)
+  end)
+
   it("needs no resamples for many values", function()
     local values = {}
     for i = 1, statistics.MANY do values[i] = i % 4 == 0 and 1.0 or 0.0 end

@@ -17,10 +17,17 @@ local adapters = {}
 local BUILT_IN = { chat = "lmopt.adapters.chat", json = "lmopt.adapters.json", xml = "lmopt.adapters.xml" }
 local NAMES = { "chat", "json", "xml" }
 
+local ours = {} -- adapter -> true, those that were asked for
+
 ---Whether an adapter of that name comes with lmopt.
 ---@param name string
 ---@return boolean
 function adapters.is_known(name) return BUILT_IN[name] ~= nil end
+
+---Whether an adapter comes with lmopt.
+---@param adapter table
+---@return boolean
+function adapters.is_ours(adapter) return ours[adapter] ~= nil end
 
 ---The adapter of that name, or the table itself.
 ---@param given string|table
@@ -36,7 +43,11 @@ function adapters.get(given, what)
     errors.check_type(given.options, "adapter.options", what, "function", "nil")
     return given
   end
-  if BUILT_IN[given] then return require(BUILT_IN[given]) end
+  if BUILT_IN[given] then
+    local adapter = require(BUILT_IN[given])
+    ours[adapter] = true
+    return adapter
+  end
   errors.misuse(("there is no adapter '%s'%s"):format(given, errors.hint(given, NAMES)))
 end
 
