@@ -230,8 +230,8 @@ end
 -- Asks for one step, and takes it.
 function Run:take_step()
   self.step = self.step + 1
-  local conversation = self.conversation
-  local decision, problem = self:ask(self.program.step, conversation and conversation:call_options(self.options) or self.options)
+  local conversation, step = self.conversation, self.program.step
+  local decision, problem = self:ask(step, conversation and conversation:call_options(step, self.options) or self.options)
   if decision then
     local calls = conversation and conversation:calls() or { { tool = decision.tool, text = json.encode(decision.arguments) } }
     self:act(decision.thought, calls)

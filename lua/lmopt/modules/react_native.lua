@@ -100,12 +100,15 @@ function Conversation:complain(messages, text, problem)
 end
 
 ---The options of a call of the step's predictor.
+---@param predictor lmopt.Predictor
 ---@param options table?
 ---@return table
-function Conversation:call_options(options)
+function Conversation:call_options(predictor, options)
   local made = {}
   for name, value in next, options or {} do made[name] = value end
   made.adapter, made.tools = self.adapter, self.declarations
+  local policy = made.on_parse_error or predictor.on_parse_error
+  made.on_parse_error = policy == "fail" and "fail" or "retry" -- another adapter would know nothing of the conversation
   return made
 end
 
