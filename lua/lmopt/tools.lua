@@ -11,6 +11,7 @@ local json = require "lmopt.json"
 local program = require "lmopt.program"
 local signature = require "lmopt.signature"
 local task = require "lmopt.task"
+local tracing = require "lmopt.tracing"
 local types = require "lmopt.types"
 local values = require "lmopt.values"
 
@@ -231,7 +232,11 @@ end
 ---@return table call for `tools.results`
 function tools.start(tool, callee, arguments)
   local call = { tool = tool }
-  call.task = task.spawn(invoke, tool, callee, arguments)
+  if tracing.on then
+    call.task = task.spawn(tracing.run, "tool", tool.name, arguments, invoke, tool, callee, arguments)
+  else
+    call.task = task.spawn(invoke, tool, callee, arguments)
+  end
   if tool.deadline < math.huge then
     call.watch = task.spawn(function()
       task.sleep(tool.deadline)

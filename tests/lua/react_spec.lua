@@ -299,6 +299,25 @@ describe("react", function()
     end
   end)
 
+  it("shows its tools among the spans of a trace", function()
+    local inner = lmopt.predict("question -> answer", { lm = lmopt.lm(function() return "[[ ## answer ## ]]\ninner" end) })
+    local model = scripted { step("", "ask", { question = "why?" }), step("", "broken", {}), step("", "finish", { answer = "x" }) }
+    local program = solver(model, { tools = { ask = { inner },
+      broken = { function() error "out of order" end, signature = "-> x" } } })
+    local trace = lmopt.trace(program, { question = "?" })
+    local tools, inside = {}, {}
+    for _, span in ipairs(trace.spans) do
+      if span.kind == "tool" then tools[#tools + 1] = span end
+    end
+    for _, span in ipairs(trace.spans) do
+      if span.parent_id == tools[1].span_id then inside[#inside + 1] = span.kind end
+    end
+    assert.same({ "ask", "broken" }, { tools[1].name, tools[2].name })
+    assert.same({ { question = "why?" }, { answer = "inner" } }, { tools[1].inputs, tools[1].outputs })
+    assert.same({ "predictor" }, inside)
+    assert.matches("out of order", tostring(tools[2].error and (tools[2].error.message or tools[2].error)))
+  end)
+
   quick("saves, loads and takes changes", function()
     local program = solver "offline"
     local changed = program:with { ["step.instructions"] = "Step.", ["extract.demos"] = { { question = "q", reasoning = "r",
