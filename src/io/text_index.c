@@ -195,21 +195,24 @@ static int recognise(lm_text_index *x, finding *found) {
   return result;
 }
 
+/* Takes the index in the file, or makes it of the texts that are given. */
+static int take_or_make(lm_text_index *x, const lm_text_index_options *o, finding found, const unsigned char *digest) {
+  bool same = false;
+  int result = found == OURS ? read_corpus(x, digest, &same) : SQLITE_OK;
+  if (result != SQLITE_OK || same) return result;
+  return o->item ? make(x, o, digest) : SQLITE_CORRUPT;
+}
+
 static lmopt_status open_file(lm_text_index *x, const lm_text_index_options *o, lm_error *e) {
   unsigned char digest[LM_DIGEST_SIZE];
   finding found = EMPTY;
-  bool same = false;
   int result = recognise(x, &found);
   if (result != SQLITE_OK) return fail(x, result, e);
   if (found == FOREIGN) return lm_fail(e, LMOPT_STORAGE, "'%s' is no index of lmopt", x->path);
   if (found == NEWER) return lm_fail(e, LMOPT_STORAGE, "the index '%s' is of a newer version of lmopt", x->path);
   if (found == EMPTY && !o->item) return lm_fail(e, LMOPT_STORAGE, "the index '%s' is empty", x->path);
   if (o->item && !hash_texts(o, digest)) return lm_fail(e, LMOPT_STORAGE, "SHA-256 is not available");
-  if (found == OURS) result = read_corpus(x, o->item ? digest : NULL, &same);
-  if (result == SQLITE_OK && !same) {
-    if (!o->item) return fail(x, SQLITE_CORRUPT, e);
-    result = make(x, o, digest);
-  }
+  result = take_or_make(x, o, found, o->item ? digest : NULL);
   if (result == SQLITE_OK) result = execute(x, "PRAGMA query_only = ON");
   return result == SQLITE_OK ? LMOPT_OK : fail(x, result, e);
 }
@@ -226,7 +229,7 @@ static lmopt_status connect(lm_text_index *x, const lm_text_index_options *o, lm
   sqlite3_db_config(x->database, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
   result = execute(x, "PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY");
   if (result != SQLITE_OK) return fail(x, result, e);
-  if (x->path) return open_file(x, o, e);
+  if (x->path || !o->item) return open_file(x, o, e);
   result = make(x, o, nothing);
   return result == SQLITE_OK ? LMOPT_OK : fail(x, result, e);
 }
