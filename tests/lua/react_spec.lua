@@ -473,6 +473,39 @@ describe("react with the model's own tool calls", function()
       .. '"required":["kind","rows","ok"],"type":"object"}', json.encode(schema))
   end)
 
+  quick("is a conversation that every provider can translate", function()
+    local model, seen = scripted {
+      calls("Both.", "capital", { country = "Peru" }, "add", { a = 1, b = 2 }), "Well.", "Well!", calls("", "finish", { answer = "x" }),
+    }
+    solver(model, { native = true }) { question = "Why?" }
+    local asked = { messages = seen[4].messages, tools = seen[4].tools }
+    local finds = {
+      ["openai/gpt-4o"] = { '"tool_call_id":"call_2"', '"name":"finish"' },
+      ["anthropic/claude-sonnet-4-5"] = { '"tool_use_id":"call_2"', '"input_schema"' },
+      ["gemini/gemini-2.5-flash"] = { '"functionResponse"', '"functionDeclarations"' },
+      ["ollama/llama3.1"] = { '"role":"tool"', '"name":"finish"' },
+      ["mistral/mistral-small"] = { '"tool_call_id":"call_2"', '"name":"finish"' },
+      ["openai/o3-pro"] = { '"call_id":"call_2"', '"function_call_output"' },
+    }
+    for name, wanted in pairs(finds) do
+      local handle = lmopt.lm(name, { api_key = "k" })
+      local sent = require("lmopt.providers").get(handle.provider).request(handle, asked, "k").body
+      for _, text in ipairs(wanted) do assert.matches(text, sent, 1, true) end
+      for _, text in ipairs { "Lima", "Why?", "Well!", "calls no tool", "the capital of a country" } do
+        assert.matches(text, sent, 1, true, name)
+      end
+    end
+  end)
+
+  quick("says how a server without tool calls can be asked", function()
+    for _, case in ipairs { { 400, "tools are not supported", true }, { 400, "no such model", false }, { 503, "no tool", false } } do
+      local model = lmopt.lm(function() errors.raise("bad_response", case[2], { status = case[1] }) end)
+      local _, problem = pcall(solver(model, { native = true }), { question = "?" })
+      assert.equal(case[3], problem.message:find("native = false", 1, true) ~= nil)
+      assert.equal(case[1], problem.status)
+    end
+  end)
+
   quick("is what a provider with tools is asked by", function()
     local asked
     lmopt.providers.register("with-tools", { base_url = "http://127.0.0.1:9", options = { "tools" },

@@ -227,6 +227,13 @@ function Run:note_unread(problem)
   if self.conversation then self.conversation:add_unread(problem) end
 end
 
+-- A server that refuses declarations of tools says so in many ways, none of which says what to do.
+local function with_hint(problem)
+  local refused = errors.is(problem) and problem.status and problem.status >= 400 and problem.status < 500
+  if not refused or not tostring(problem.message):lower():find "tool" then return problem end
+  return errors.new(problem.kind, problem.message .. " (lmopt.react: native = false asks without tool calls)", problem)
+end
+
 -- Asks for one step, and takes it.
 function Run:take_step()
   self.step = self.step + 1
@@ -238,7 +245,7 @@ function Run:take_step()
   elseif errors.is(problem, "parse") then
     self:note_unread(problem)
   else
-    error(problem, 0)
+    error(conversation and with_hint(problem) or problem, 0)
   end
 end
 

@@ -44,7 +44,7 @@ local function system_text(signature, demos, finish)
   for _, field in ipairs(fields) do
     if field.desc then lines[#lines + 1] = ("- `%s`: %s"):format(field.name, field.desc) end
   end
-  lines[#lines + 1] = "Call tools for what has to be found out. " .. CALL_A_TOOL:format(finish.name)
+  lines[#lines + 1] = ("Call tools for what has to be found out, and `%s` with the result when it is known."):format(finish.name)
   if #demos > 0 then
     lines[#lines + 1] = "\nExamples of good steps:"
     local keys = table.move(names_of(signature.outputs), 1, #signature.outputs, #signature.inputs + 1, names_of(signature.inputs))
