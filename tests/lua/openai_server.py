@@ -37,6 +37,12 @@ def answer(model, key, body, path):
         return 200, completion([{"type": "text", "text": "one "}, {"type": "text", "text": "two"}])
     if model == "tools":
         return 200, completion(None, "tool_calls", tool_calls=[{"id": "1", "function": {"name": "f", "arguments": "{}"}}])
+    if model == "looks-up":  # asks the tool `capital`, and gives what it said
+        found = [message["content"] for message in body["messages"] if message["role"] == "tool"]
+        name, arguments = ("finish", {"answer": found[0]}) if found else ("capital", {"country": "Peru"})
+        assert name in [tool["function"]["name"] for tool in body["tools"]]
+        return 200, completion(None, "tool_calls", tool_calls=[
+            {"id": "call_%d" % len(found), "type": "function", "function": {"name": name, "arguments": json.dumps(arguments)}}])
     if model == "cut":
         return 200, completion("half an ans", "length")
     if model == "cut-empty":

@@ -1,5 +1,6 @@
 local lmopt = require "lmopt"
 local errors = require "lmopt.error"
+local http = require "lmopt.core.http"
 local json = require "lmopt.json"
 -- A hook (tests/aggressive_gc.lua) makes everything some hundred times slower.
 local slow = debug.gethook() ~= nil
@@ -495,6 +496,27 @@ describe("react with the model's own tool calls", function()
         assert.matches(text, sent, 1, true, name)
       end
     end
+  end)
+
+  it("goes over the network, and comes from the cache", function()
+    local server = assert(io.popen("env -u LD_PRELOAD python3 tests/lua/openai_server.py", "r"))
+    local base_url = "http://127.0.0.1:" .. assert(server:read "n")
+    local asked = 0
+    local program = solver(lmopt.lm("openai/looks-up", { base_url = base_url .. "/v1" }), { tools = { capital = { function(country)
+      asked = asked + 1
+      return capital(country)
+    end, signature = "country -> city" } } })
+    local outs = lmopt.map({ "?", "?" }, function(question) return program { question = question } end)
+    outs[3] = program { question = "?" }
+    http.request { method = "POST", url = base_url .. "/shutdown", body = "" }
+    server:close()
+    for _, out in ipairs(outs) do
+      assert.equal("Lima", out.answer)
+      assert.is_true(lmopt.details(out).native)
+    end
+    assert.equal(3, asked)
+    local used = lmopt.details(outs[3]).usage
+    assert.same({ 2, 2, 28 }, { used.calls, used.cached, used.prompt_tokens + used.completion_tokens })
   end)
 
   quick("says how a server without tool calls can be asked", function()
