@@ -1,5 +1,6 @@
 #include "io/text_index.h"
 
+#include <errno.h>
 #include <sqlite3.h>
 #include <string.h>
 
@@ -49,8 +50,13 @@ static const char search_sql[] =
 /* What says whether a file is ours, and what is in it: no trigger of others may run with what we write. */
 static const char foreign_sql[] = "SELECT count(*) FROM sqlite_schema WHERE type IN ('trigger', 'view')";
 
+static bool is_full(const lm_text_index *x, int result) {
+  return (result & 0xFF) == SQLITE_IOERR && x->database && sqlite3_system_errno(x->database) == ENOSPC;
+}
+
 static lmopt_status fail(const lm_text_index *x, int result, lm_error *e) {
   const char *where = x->path ? x->path : "in memory";
+  if (is_full(x, result)) result = SQLITE_FULL;
   switch (result & 0xFF) {
     case SQLITE_NOMEM: return lm_fail_memory(e);
     case SQLITE_BUSY:
@@ -221,7 +227,8 @@ static lmopt_status connect(lm_text_index *x, const lm_text_index_options *o, lm
   static const unsigned char nothing[LM_DIGEST_SIZE];
   if (!sqlite3_compileoption_used("ENABLE_FTS5"))
     return lm_fail(e, LMOPT_STORAGE, "the SQLite of this system has no full-text search (FTS5)");
-  int flags = o->item ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
+  /* Where nothing may be written SQLite opens to read alone; where it may, a reader undoes what a killed writer left. */
+  int flags = SQLITE_OPEN_READWRITE | (o->item ? SQLITE_OPEN_CREATE : 0);
   int result = sqlite3_open_v2(x->path ? x->path : ":memory:", &x->database,
                                flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
   if (result != SQLITE_OK) return fail(x, result, e);

@@ -3,6 +3,8 @@
 
 #include "io/text_index.h"
 
+#include "../faults/full_disk.c"
+
 enum { DOCUMENTS = 200, VOCABULARY = 40 };
 
 typedef struct corpus {
@@ -278,6 +280,61 @@ static void test_damage(void **state) {
   }
 }
 
+/* However much still fits: the old index, or the new one, and never a half. */
+static void test_full_disk(void **state) {
+  bench *b = *state;
+  lm_text_index_close(open_texts(b, b->path, few, FEW));
+  bool made = false;
+  for (long long room = 0; room < 200000 && !made; room += 2500) {
+    lm_text_index *x = NULL;
+    full_disk_left = room;
+    lmopt_status status = try_open(b, &b->allocator, b->path, few, FEW - 2, &x);
+    full_disk_left = -1;
+    made = status == LMOPT_OK;
+    if (!made) {
+      assert_int_equal(status, LMOPT_STORAGE);
+      assert_non_null(strstr(b->e.text, "the disk is full"));
+      x = open_texts(b, b->path, NULL, 0);
+    }
+    assert_int_equal(lm_text_index_count(x), made ? FEW - 2 : FEW);
+    assert_string_equal(find(b, x, "alpha", 9), made ? "1" : "4 1");
+    lm_text_index_close(x);
+  }
+  assert_true(made);
+  unlink(b->path);
+  full_disk_left = 0; /* from the start: what remains is no hindrance later */
+  lm_text_index *x = NULL;
+  assert_int_equal(try_open(b, &b->allocator, b->path, few, FEW, &x), LMOPT_STORAGE);
+  full_disk_left = -1;
+  lm_text_index_close(open_texts(b, b->path, few, FEW));
+}
+
+/* Killed while it makes another index: the next process has the old one, or makes what it needs. */
+static void test_kill(void **state) {
+  bench *b = *state;
+  enum { MANY = 20000 };
+  static const char *many[MANY];
+  for (int i = 0; i < MANY; i++) many[i] = few[i % FEW];
+  lm_text_index_close(open_texts(b, b->path, few, FEW));
+  for (int round = 0; round < 6; round++) {
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+      lm_text_index *x = NULL;
+      _exit(try_open(b, &b->allocator, b->path, many, MANY, &x) == LMOPT_OK ? 0 : 1);
+    }
+    usleep((useconds_t)(1000 << round));
+    kill(child, SIGKILL);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    lm_text_index *x = open_texts(b, b->path, NULL, 0);
+    assert_true(lm_text_index_count(x) == FEW || lm_text_index_count(x) == MANY);
+    lm_text_index_close(x);
+    x = open_texts(b, b->path, few, FEW);
+    assert_string_equal(find(b, x, "alpha", 9), "4 1");
+    lm_text_index_close(x);
+  }
+}
+
 static int allocations_left;
 
 static void *scarce(void *userdata, void *block, size_t old_size, size_t size) {
@@ -313,9 +370,9 @@ static void test_no_memory(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      bench_test(test_finds),    bench_test(test_random), bench_test(test_any_bytes),
-      bench_test(test_trigrams), bench_test(test_file),   bench_test(test_processes),
-      bench_test(test_refused),  bench_test(test_damage), bench_test(test_no_memory),
+      bench_test(test_finds),     bench_test(test_random),    bench_test(test_any_bytes), bench_test(test_trigrams),
+      bench_test(test_file),      bench_test(test_processes), bench_test(test_refused),   bench_test(test_damage),
+      bench_test(test_full_disk), bench_test(test_kill),      bench_test(test_no_memory),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
