@@ -219,6 +219,7 @@ end
 -- --- calls ---
 
 local function invoke(tool, callee, arguments)
+  arguments = program.copy_data(arguments) -- what a tool does to them is no part of what was asked
   if not tool.callee then return callee(arguments) end
   local list = {}
   for i, field in ipairs(tool.inputs) do list[i] = arguments[field.name] end

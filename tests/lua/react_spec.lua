@@ -420,7 +420,8 @@ describe("react with the model's own tool calls", function()
 
   quick("explains calls that can't be made, and a reply without one", function()
     local model, seen = scripted {
-      calls("", "capitol", { country = "Peru" }, "capital", '{"country": '),
+      { text = "", tool_calls = { { ["function"] = { name = "capitol", arguments = { country = "Peru" } } },
+        { ["function"] = { name = "capital", arguments = '{"country": ' } } } },
       "I think that it is Lima.", "Really, Lima.",
       calls("", "finish", { answer = "Lima" }),
     }

@@ -264,7 +264,7 @@ static void test_damage(void **state) {
   fclose(file);
   assert_true(size > 1000 && size < sizeof whole);
   lm_rng rng = lm_rng_stream(3, 0, "text index");
-  for (int round = 0; round < 300; round++) {
+  for (int round = 0; round < 150; round++) {
     memcpy(changed, whole, size);
     for (int k = 0; k < 8; k++) changed[100 + lm_rng_below(&rng, size - 100)] = (unsigned char)lm_rng_below(&rng, 256);
     file = fopen(b->path, "wb");

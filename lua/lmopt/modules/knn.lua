@@ -15,6 +15,11 @@ local values = require "lmopt.values"
 
 local knn = {}
 
+---@class lmopt.NearestExamples: lmopt.Module
+---@field program table what is asked
+---@field k integer how many examples are shown
+---@field nearest fun(self: lmopt.NearestExamples, input: table): lmopt.Example[] the examples for an input, the nearest first
+
 local OWN_OPTIONS = { "trainset", "k", "embedder", "tokenizer", "exclude_self" }
 local K = 3
 
@@ -212,7 +217,7 @@ end
 ---@param options table trainset: a list of examples or tables; k (3); tokenizer: as for lmopt.retrieve; or embedder: an
 ---  lmopt.embedder, or a function from texts to vectors; exclude_self: true leaves out examples with the same input as the
 ---  call, for scoring on the training set; with a signature also the options of lmopt.predict
----@return lmopt.Module
+---@return lmopt.NearestExamples
 function knn.new(of, options)
   local what = "lmopt.knn"
   errors.check_type(options, "options", what, "table")

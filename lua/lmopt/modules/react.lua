@@ -20,6 +20,11 @@ local types = require "lmopt.types"
 
 local react = {}
 
+---@class lmopt.React: lmopt.Module
+---@field step lmopt.Predictor chooses the next call
+---@field extract lmopt.Predictor makes the result when the steps have run out
+---@field tools table<string, table> those that are programs
+
 local MAX_STEPS, MAX_MALFORMED, DEADLINE, MAX_OBSERVATION = 20, 3, 60, 16000
 local OWN_OPTIONS = { "tools", "max_steps", "max_malformed", "deadline", "max_observation", "native", "instructions", "fields" }
 local NOT_OF_CALLS = { "demos", "history", "instructions" }
@@ -300,7 +305,7 @@ end
 ---  can't be made end the work too; deadline (60): seconds for one call of a tool; max_observation (16000): bytes of a
 ---  result that the model sees; native: true or false, else what the model's provider can; instructions, fields: as for
 ---  lmopt.predict; anything else (lm, temperature, ...) goes to both predictors, `step` and `extract`
----@return lmopt.Module
+---@return lmopt.React
 function react.new(spec, options)
   local what = "lmopt.react"
   errors.check_type(options, "options", what, "table")

@@ -83,9 +83,9 @@ function Conversation:make_adapter()
         message = cut and "the reply was cut off before its first tool call; raise max_tokens" or "the reply calls no tool" }
     end
     self.reply = reply
-    local first = calls[1]["function"]
-    local ok, arguments = values.read(first.arguments or "", { kind = "json", optional = false }, "the arguments")
-    return { thought = text, tool = first.name, arguments = ok and arguments or first.arguments or "" }, {}
+    local first = self:calls()[1]
+    local ok, arguments = values.read(first.text, { kind = "json", optional = false }, "the arguments")
+    return { thought = text, tool = first.tool, arguments = ok and arguments or first.text }, {}
   end
   function adapter.retry(_, messages, text, problem)
     return self:complain(table.move(messages, 1, #messages, 1, {}), text, problem)

@@ -11,6 +11,17 @@ local usage = require "lmopt.usage"
 
 local retrieve = {}
 
+---@class lmopt.Retriever: lmopt.Module
+---@field count integer documents
+---@field k integer how many are found at most
+---@field find fun(self: lmopt.Retriever, query: string, options: { k: integer? }?): lmopt.Hit[]
+
+---@class lmopt.Hit
+---@field text string
+---@field score number BM25: more is better
+---@field number integer the document's place
+---@field document table? the document, where it is more than a text
+
 local OPTIONS = { "k", "path", "tokenizer" }
 local TOKENIZERS = { "porter", "trigram", "unicode61" }
 local SIGNATURE = "query, k: integer? -> passages: list[string], scores: list[number]"
@@ -83,7 +94,7 @@ end
 ---  the index (without it, in memory): made when it is not there or of other documents; tokenizer: "unicode61" (words, without
 ---  case and accents; the default), "porter" (and without the endings of English words) or "trigram" (any three characters, for
 ---  languages that do not part words)
----@return lmopt.Module
+---@return lmopt.Retriever
 function retrieve.new(documents, options)
   local what = "lmopt.retrieve"
   errors.check_type(documents, "documents", what, "table", "nil")
