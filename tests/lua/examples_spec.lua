@@ -68,6 +68,13 @@ describe("the example", function()
     assert.equal(120, summary.usage.calls)
   end)
 
+  example("code.lua mends functions that fail their tests", function()
+    local text = output_of "run examples/code.lua"
+    local first, count, last = text:match "\npass their tests%s+(%d+) of (%d+)%s+(%d+) of %d+\n$"
+    assert.same({ "6", true }, { count, tonumber(last) >= tonumber(first) + 2 }, text)
+    assert.matches("\nCount the words%.%s+100 %%%s+100 %%%s+1\n", text)
+  end)
+
   example("custom_sampler.lua comes near a minimum", function()
     local summary = summary_of "custom_sampler.lua"
     assert.equal(100, summary.trials.complete)
