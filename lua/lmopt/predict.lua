@@ -399,6 +399,34 @@ Predictor.lmopt_program.messages = function(self, input, options)
   return call.adapter.messages(call.signature, call.demos, call.history, call.input)
 end
 
+---Adds to what is known of the result of a module.
+---@param result any nothing is known of what is no table
+---@param used lmopt.Usage what all calls for it amount to
+---@param more table<string, any> further details
+---@return any result
+function predict.annotate(result, used, more)
+  if type(result) ~= "table" then return result end
+  local known = known_of[result]
+  if not known then
+    known = { retries = 0, repairs = NOTHING, text = "" }
+    known_of[result] = known
+  end
+  local all = {}
+  for _, list in ipairs { known.more or NOTHING, more } do
+    for name, value in next, list do all[name] = value end
+  end
+  known.usage, known.more = used, all
+  return result
+end
+
+---The signature that a prediction was made for; nil of any other value.
+---@param value any
+---@return lmopt.Signature?
+function predict.signature_of(value)
+  local known = type(value) == "table" and known_of[value]
+  return known and known.signature or nil
+end
+
 -- --- making one ---
 
 ---Makes a predictor.
@@ -429,34 +457,6 @@ function predict.new(spec, options, what)
     end
   end
   return self
-end
-
----Adds to what is known of the result of a module.
----@param result any nothing is known of what is no table
----@param used lmopt.Usage what all calls for it amount to
----@param more table<string, any> further details
----@return any result
-function predict.annotate(result, used, more)
-  if type(result) ~= "table" then return result end
-  local known = known_of[result]
-  if not known then
-    known = { retries = 0, repairs = NOTHING, text = "" }
-    known_of[result] = known
-  end
-  local all = {}
-  for _, list in ipairs { known.more or NOTHING, more } do
-    for name, value in next, list do all[name] = value end
-  end
-  known.usage, known.more = used, all
-  return result
-end
-
----The signature that a prediction was made for; nil of any other value.
----@param value any
----@return lmopt.Signature?
-function predict.signature_of(value)
-  local known = type(value) == "table" and known_of[value]
-  return known and known.signature or nil
 end
 
 -- What lmopt.with says of tracing: a tracer, false, or nil.
