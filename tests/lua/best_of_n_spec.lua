@@ -1,5 +1,6 @@
 local lmopt = require "lmopt"
 local errors = require "lmopt.error"
+local http = require "lmopt.core.http"
 local support = require "sampling_support"
 
 local message_of, reply = support.message_of, support.reply
@@ -73,6 +74,38 @@ describe("best_of_n", function()
     assert.equal(3, calls)
     assert.equal("xxx", best:with({ temperature = 0.3 })({ question = "?" }).answer:sub(1, 3))
     assert.equal(4, calls) -- attempt 1 alone has another temperature; the others are drawn at that of best_of_n
+  end)
+
+  it("sends each sample once, over a network", function()
+    local server = assert(io.popen("env -u LD_PRELOAD python3 tests/lua/openai_server.py", "r"))
+    local url = "http://127.0.0.1:" .. assert(server:read "n")
+    local close <close> = setmetatable({}, { __close = function() -- luacheck: ignore
+      http.request { method = "POST", url = url .. "/shutdown", body = "" }
+      server:close()
+    end })
+    local plain = {
+      name = "plain",
+      messages = function(_, _, _, input) return { { role = "user", content = input.question } } end,
+      parse = function(_, text) return { answer = text } end,
+    }
+    local handle = lmopt.lm("openai/fresh", { base_url = url .. "/v1", api_key = "none" })
+    local best = lmopt.best_of_n(lmopt.predict("question -> answer", { lm = handle, adapter = plain, temperature = 1 }), {
+      n = 4, reward = function() return 0 end, concurrency = 2,
+    })
+    local function answers()
+      local list, details = {}, lmopt.details(best { question = "best_of_n_spec" })
+      for i, one in ipairs(details.attempts) do list[i] = one.value.answer end
+      return list, details.usage.cached
+    end
+    local first, cached = answers()
+    assert.equal(0, cached)
+    for i = 1, 4 do
+      for j = 1, i - 1 do assert.not_equal(first[i], first[j]) end
+    end
+    local again
+    again, cached = answers()
+    assert.same(first, again)
+    assert.equal(4, cached)
   end)
 
   it("has numbers of its own inside another one, and under rollouts of the user's", function()

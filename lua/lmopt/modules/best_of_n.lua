@@ -9,6 +9,14 @@ local module = require "lmopt.module"
 
 local best_of_n = {}
 
+---@class lmopt.BestOfNOptions
+---@field reward fun(input: table<string, any>, prediction: any): number|boolean, string? what an answer is worth (true is 1), and text about it
+---@field n? integer attempts at most; default: 3
+---@field threshold? number a reward that is good enough: no more attempts are made after it
+---@field temperature? number|false of all attempts but the first; false: what the predictors say; default: 1.0
+---@field max_errors? integer how many of them may fail, one more is raised; default: all but one
+---@field concurrency? integer attempts made at a time; default: 1
+
 local OPTIONS = { "n", "reward", "threshold", "temperature", "max_errors", "concurrency" }
 
 ---Which sample the attempt of this number is, and how it is drawn.
@@ -33,10 +41,7 @@ end
 
 ---Makes a module that asks a program several times, and gives the answer with the highest reward; of equal ones the first.
 ---@param program lmopt.Predictor|lmopt.Module
----@param options table reward: function(input, prediction) -> a number or a boolean (true is 1), and text about it if it
----  likes; n: attempts at most (3); threshold: a reward that is good enough, after which no more attempts are made;
----  temperature: of all attempts but the first (1.0; false: what the predictors say); max_errors: how many attempts may fail
----  (n - 1); concurrency: attempts made at a time (1)
+---@param options lmopt.BestOfNOptions
 ---@return lmopt.Module
 function best_of_n.new(program, options)
   local what = "lmopt.best_of_n"

@@ -10,6 +10,13 @@ local system = require "lmopt.core.system"
 
 local ensemble = {}
 
+---@class lmopt.EnsembleOptions: lmopt.VoteOptions
+---@field reduce? fun(predictions: any[], input: table<string, any>): any makes one answer of the predictions, which are in the order of the programs; default: the most frequent one
+---@field size? integer so many of the programs are asked, another choice for each input; default: all
+---@field seed? integer makes that choice; default: 0
+---@field max_errors? integer how many of them may fail, one more is raised; default: all but one
+---@field concurrency? integer programs asked at a time; default: all
+
 local OPTIONS = { "reduce", "field", "normalize", "size", "seed", "max_errors", "concurrency" }
 
 -- The numbers of the programs that are asked, in order. Which ones they are depends on the seed and the input alone, so that
@@ -73,10 +80,7 @@ end
 
 ---Makes a module that asks several programs, and makes their answers one.
 ---@param programs (lmopt.Predictor|lmopt.Module)[] with the same inputs
----@param options table? reduce: function(predictions, input) -> the answer, the predictions in the order of the programs;
----  without it the most frequent one is the answer, as with lmopt.majority (field, normalize); size: so many of the programs
----  are asked, another choice for each input, made with seed (0); max_errors: how many may fail (all but one); concurrency:
----  programs asked at a time (all)
+---@param options? lmopt.EnsembleOptions
 ---@return lmopt.Module
 function ensemble.new(programs, options)
   local what = "lmopt.ensemble"

@@ -9,6 +9,16 @@ local programs = require "lmopt.program"
 
 local majority = {}
 
+---@class lmopt.VoteOptions
+---@field field? string the output that is voted on; default: the last one
+---@field normalize? fun(value: any): any what stands for a value in the vote; nil: it does not vote; default: texts in lower case, without marks and articles, numbers as numbers
+
+---@class lmopt.MajorityOptions: lmopt.VoteOptions
+---@field n? integer attempts; default: 5
+---@field temperature? number|false of all attempts; false: what the predictors say; default: 0.7
+---@field max_errors? integer how many of them may fail, one more is raised; default: all but one
+---@field concurrency? integer attempts made at a time; default: all
+
 local OPTIONS = { "n", "field", "normalize", "temperature", "max_errors", "concurrency" }
 local LIST_OPTIONS = { "field", "normalize" }
 local NO_ARTICLES = { a = "", an = "", the = "" }
@@ -195,10 +205,7 @@ end
 ---It stops when the attempts that are left can't change that. Of a list of predictions in the place of the program, gives
 ---the most frequent one at once.
 ---@param program lmopt.Predictor|lmopt.Module|table[]
----@param options table? field: the output that is voted on (the last one); normalize: function(value) -> what stands for it
----  in the vote, nil: it does not vote (lower case, without marks and articles; numbers as numbers); n: attempts (5);
----  temperature: of all of them (0.7; false: what the predictors say); max_errors: how many may fail (n - 1); concurrency:
----  attempts made at a time (n). With a list: field and normalize
+---@param options? lmopt.MajorityOptions with a list: `field` and `normalize`
 ---@return lmopt.Module|any made the module; of a list its winner
 function majority.new(program, options)
   local what = "lmopt.majority"
@@ -217,7 +224,7 @@ end
 
 ---The most frequent prediction of a list.
 ---@param list any[]
----@param options table?
+---@param options? lmopt.VoteOptions
 ---@param what string
 ---@return any prediction
 function majority.of_list(list, options, what)

@@ -11,6 +11,13 @@ local types = require "lmopt.types"
 
 local multi_chain_comparison = {}
 
+---@class lmopt.MultiChainComparisonOptions
+---@field m? integer attempts; default: 3
+---@field temperature? number|false of the attempts; false: what the predictors say; default: 0.7
+---@field max_errors? integer how many of them may fail, one more is raised; default: all but one
+---@field concurrency? integer attempts made at a time; default: all
+---@field [string] any with a signature, what lmopt.predict takes
+
 local OWN_OPTIONS = { m = true, temperature = true, max_errors = true, concurrency = true }
 local NOT_FOR_BOTH = { instructions = true, fields = true, demos = true }
 local TASK = "%s\n\nSeveral attempts at this are given. They may be wrong, and need not agree: weigh them against each other, "
@@ -55,8 +62,7 @@ end
 ---Makes a module that makes several attempts, and compares them.
 ---@param spec string|table|lmopt.Signature|lmopt.Predictor a signature, for which the attempts are chains of thought; or the
 ---  predictor that makes them
----@param options table? m: attempts (3); temperature: theirs (0.7; false: what the predictor says); max_errors: how many may
----  fail (m - 1); concurrency: attempts made at a time (m); with a signature also what lmopt.predict takes
+---@param options? lmopt.MultiChainComparisonOptions
 ---@return lmopt.Module
 function multi_chain_comparison.new(spec, options)
   local what = "lmopt.multi_chain_comparison"

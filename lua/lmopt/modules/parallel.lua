@@ -5,6 +5,12 @@ local errors = require "lmopt.error"
 
 local parallel = {}
 
+---@class lmopt.ParallelOptions
+---@field concurrency? integer calls made at a time; default: all
+---@field errors? "collect"|"raise" "raise": the first failure in the order of the list; default: "collect"
+---@field max_errors? integer how many may fail; one more is raised, and the rest is cancelled; default: any number
+---@field deadline? number seconds for each call, after which it fails with an error of kind "timeout"
+
 local OPTIONS = { "concurrency", "max_errors", "deadline", "errors" }
 
 local function is_callable(value)
@@ -46,9 +52,7 @@ end
 ---Calls programs (or whatever can be called) side by side, and waits for all.
 ---@async
 ---@param calls { [1]: function|table, [2]: any }[] each a program and its input; what follows them is given too
----@param options table? concurrency: calls made at a time (all); errors: "collect" (the default) or "raise" (the first
----  failure in the order of the list is raised); max_errors: how many may fail with "collect" (any number), one more
----  is raised, and the rest is cancelled; deadline: seconds for each call, after which it fails with a timeout
+---@param options? lmopt.ParallelOptions
 ---@return { value: any, error: any }[] outcomes in the order of the list: `value` what was returned, or `error` what was raised
 function parallel.run(calls, options)
   local what = "lmopt.parallel"

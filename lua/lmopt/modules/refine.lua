@@ -15,6 +15,15 @@ local usage = require "lmopt.usage"
 
 local refine = {}
 
+---@class lmopt.RefineOptions
+---@field reward fun(input: table<string, any>, prediction: any): number|boolean, string? what an answer is worth (true is 1), and text about it, which advice is drawn from
+---@field n? integer attempts at most; default: 3
+---@field threshold? number a reward that is good enough: no more attempts are made after it
+---@field criteria? string what is rewarded, in words
+---@field lm? table|string|function the model that advises; default: that of the program's first predictor, where it has one of its own
+---@field temperature? number|false of all attempts but the first; false: what the predictors say; default: 1.0
+---@field max_errors? integer how many attempts and pieces of advice may fail, one more is raised; default: all attempts but one
+
 local OPTIONS = { "n", "reward", "threshold", "criteria", "temperature", "max_errors", "lm" }
 local CALLS_SHOWN, TEXT_SHOWN = 20, 2000
 
@@ -149,11 +158,7 @@ end
 ---Makes a module that asks a program, and asks again with advice on what to do differently until the reward is high enough;
 ---gives the answer with the highest reward, of equal ones the first. Its predictor `advise` writes the advice.
 ---@param program lmopt.Predictor|lmopt.Module
----@param options table reward: function(input, prediction) -> a number or a boolean (true is 1), and text about it, which
----  the advice is drawn from; n: attempts at most (3); threshold: a reward that is good enough, after which no more attempts
----  are made; criteria: what is rewarded, in words; temperature: of all attempts but the first (1.0; false: what the
----  predictors say); max_errors: how many attempts and pieces of advice may fail (n - 1); lm: the model that advises (that of
----  the program's first predictor, where it has one of its own)
+---@param options lmopt.RefineOptions
 ---@return lmopt.Module
 function refine.new(program, options)
   local what = "lmopt.refine"
