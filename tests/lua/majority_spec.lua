@@ -39,7 +39,8 @@ describe("texts of a vote", function()
     local seen = {}
     for _, text in ipairs {
       "5", "-5", "1.5", "15", "5%", "1/2", "12", "1:2", "10:30", "1030", "x + 1", "x - 1", "+", "-", "!", "?", "", "1,23", "123",
-      "1,2345", "12345", "A", "an apple", "b", "New York", "Ä", "ä", ".5", "0x10", "16", "e", "nan", "1e", "v1.2", "v12",
+      "1,2345", "12345", "A", "an apple", "b", "New York", "Ä", "ä", ".5",
+      "007", "7", "12345678901234567890", "12345678901234567891", "0x10", "16", "e", "nan", "1e", "v1.2", "v12",
     } do
       local normal = majority.normalize_text(text)
       assert.is_nil(seen[normal], ("%s and %s"):format(text, seen[normal]))
@@ -137,6 +138,32 @@ describe("majority", function()
     answers { "?", "?" }
     _, problem = pcall(lmopt.majority(qa(), { n = 2, max_errors = 5 }), { question = "?" })
     assert.is_true(errors.is(problem, "parse"))
+  end)
+
+  it("gives the same inside other modules, at any concurrency", function()
+    local function run(outer, inner)
+      support.stand_in(function(rollout)
+        lmopt.sleep(0.001 * (rollout % 3))
+        return rollout % 7 == 3 and "nonsense" or reply("answer", tostring(rollout % 5))
+      end)
+      local voted = lmopt.majority(qa(), { n = 5, concurrency = inner, max_errors = 5 })
+      local best = lmopt.best_of_n(lmopt.ensemble { voted, voted:with { temperature = 0.1 } }, {
+        n = 4, concurrency = outer, reward = function(_, prediction) return tonumber(prediction.answer) end,
+      })
+      local inputs = {}
+      for i = 1, support.slow and 2 or 6 do inputs[i] = { question = tostring(i) } end
+      return lmopt.map(inputs, function(input)
+        local out = best(input)
+        local details = lmopt.details(out)
+        return lmopt.json.encode { out, details.reward, details.votes or false, #details.attempts }
+      end, { concurrency = outer })
+    end
+    local first = run(1, 1)
+    for _, concurrency in ipairs(support.slow and { 3 } or { 2, 8, 200 }) do
+      assert.same(first, run(concurrency, 1))
+      assert.same(first, run(1, concurrency))
+      assert.same(first, run(concurrency, concurrency))
+    end
   end)
 
   it("is a module like any other", function()

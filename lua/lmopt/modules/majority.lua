@@ -37,12 +37,13 @@ local function without_commas(digits)
   return rest == "" and digits:gsub(",", "") or nil
 end
 
--- "1,234.50" -> 1234.5; nil: it is no number.
+-- "1,234.50" -> 1234.5; nil: it is no number. 007 is a name, and so is what has more digits than a number keeps.
 local function read_number(text)
   local sign, digits, rest = text:match "^([+-]?)([%d,]*)(.*)$"
   if not (digits .. rest):find "^%.?%d" or rest:find "[^%d.eE+-]" then return nil end
   digits = without_commas(digits)
-  return digits and tonumber(sign .. digits .. rest)
+  if not digits or #digits > 15 or digits:find "^0%d" then return nil end
+  return tonumber(sign .. digits .. rest)
 end
 
 -- Without the marks of sentences, quotes and brackets. What may be an operator stays, and so do 3.5 and 10:30.
