@@ -5,6 +5,9 @@ local support = require "sampling_support"
 
 local message_of, reply = support.message_of, support.reply
 
+-- What says nothing of memory is left out where the collector never rests.
+local it_quickly = support.slow and function() end or it
+
 after_each(support.restore)
 
 local function by_length(_, prediction) return #prediction.answer end
@@ -108,7 +111,7 @@ describe("best_of_n", function()
     assert.equal(4, cached)
   end)
 
-  it("has numbers of its own inside another one, and under rollouts of the user's", function()
+  it_quickly("has numbers of its own inside another one, and under rollouts of the user's", function()
     local seen = support.stand_in(function() return reply("answer", "a") end)
     local function rollouts(program)
       local from, list, distinct, count = #seen, {}, {}, 0
@@ -179,7 +182,7 @@ describe("best_of_n", function()
     assert.is_true(errors.is(problem, "no_model"))
   end)
 
-  it("raises what the reward function raises, and what it should not return", function()
+  it_quickly("raises what the reward function raises, and what it should not return", function()
     support.stand_in(function() return reply("answer", "a") end)
     for text, reward in pairs {
       ["no such word"] = function() error "no such word" end,
@@ -233,7 +236,7 @@ describe("best_of_n", function()
     assert.matches("frozen", message_of(best.with, best, { ["program.first.demos"] = {} }))
   end)
 
-  it("passes options of the call on, which stand over its own", function()
+  it_quickly("passes options of the call on, which stand over its own", function()
     local seen = support.stand_in(function() return reply("answer", "a") end)
     local best = lmopt.best_of_n(lmopt.predict "question -> answer", { n = 2, reward = by_length })
     best({ question = "?" }, { temperature = 0.2, top_p = 0.5 })
@@ -275,7 +278,7 @@ describe("best_of_n", function()
     end
   end)
 
-  it("says what is wrong with its options, at the caller's line", function()
+  it_quickly("says what is wrong with its options, at the caller's line", function()
     local qa = lmopt.predict "question -> answer"
     for text, make in pairs {
       ["'program' of lmopt.best_of_n must be a program"] = function() lmopt.best_of_n("question -> answer", { reward = by_length }) end,

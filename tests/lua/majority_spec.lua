@@ -6,6 +6,9 @@ local support = require "sampling_support"
 
 local message_of, reply = support.message_of, support.reply
 
+-- What says nothing of memory is left out where the collector never rests.
+local it_quickly = support.slow and function() end or it
+
 after_each(support.restore)
 
 -- A model whose answer to the sample of this number is the one of the list.
@@ -35,7 +38,7 @@ describe("texts of a vote", function()
     end
   end)
 
-  it("are not the same when they do not", function()
+  it_quickly("are not the same when they do not", function()
     local seen = {}
     for _, text in ipairs {
       "5", "-5", "1.5", "15", "5%", "1/2", "12", "1:2", "10:30", "1030", "x + 1", "x - 1", "+", "-", "!", "?", "", "1,23", "123",
@@ -72,14 +75,15 @@ describe("majority", function()
   end)
 
   it("stops when the attempts that are left can't change it", function()
-    local lists = { ["y x x z x"] = 5, ["x"] = 1, ["x x y z"] = 2 }
-    local more = { ["x x x y z"] = 3, ["x y x z x"] = 4, ["y x x x z"] = 4, ["x y x y x"] = 5, ["x x"] = 1, ["y x"] = 1, ["x y y z"] = 4 }
+    local lists = { ["x x y z"] = 2 }
+    local more = { ["y x x z x"] = 5, ["x"] = 1, ["x x x y z"] = 3, ["x y x z x"] = 4, ["y x x x z"] = 4, ["x y x y x"] = 5,
+      ["x x"] = 1, ["y x"] = 1, ["x y y z"] = 4 }
     for list, calls in pairs(support.slow and {} or more) do lists[list] = calls end
     for list, calls in pairs(lists) do
       local words = {}
       for word in list:gmatch "%S+" do words[#words + 1] = word end
       local winner
-      for _, concurrency in ipairs { 1, 2, #words } do
+      for _, concurrency in ipairs(support.slow and { 2 } or { 1, 2, #words }) do
         local seen = answers(words)
         local out = lmopt.majority(qa(), { n = #words, concurrency = concurrency }) { question = "?" }
         winner = winner or out.answer
@@ -93,7 +97,7 @@ describe("majority", function()
     end
   end)
 
-  it("votes on numbers, truth values, lists and records, by their values", function()
+  it_quickly("votes on numbers, truth values, lists and records, by their values", function()
     local function vote(...)
       local list = {}
       for i, value in ipairs { ... } do list[i] = { answer = value, number = i } end
@@ -108,7 +112,7 @@ describe("majority", function()
     assert.equal(2, vote(1, lmopt.null, lmopt.null))
   end)
 
-  it("takes the last output, or the field it is told", function()
+  it_quickly("takes the last output, or the field it is told", function()
     support.stand_in(function(rollout) return reply("reasoning", "r" .. rollout, "answer", "a" .. rollout // 2, "sure", "yes") end)
     local cot = lmopt.predict "question -> reasoning, answer, sure"
     assert.equal("a0", lmopt.majority(cot, { n = 4 })({ question = "?" }).answer)
@@ -120,7 +124,7 @@ describe("majority", function()
     assert.equal("b", lmopt.majority { "a", "b", "B" })
   end)
 
-  it("has nobody vote for nothing, or by a rule of one's own", function()
+  it_quickly("has nobody vote for nothing, or by a rule of one's own", function()
     local list = { { a = 1 }, { b = 2 }, { b = 3 }, { a = 4 }, { a = 4 } }
     assert.equal(4, lmopt.majority(list, { field = "a" }).a)
     assert.equal(list[1], lmopt.majority(list, { field = "c" }))
@@ -146,12 +150,12 @@ describe("majority", function()
         lmopt.sleep(0.001 * (rollout % 3))
         return rollout % 7 == 3 and "nonsense" or reply("answer", tostring(rollout % 5))
       end)
-      local voted = lmopt.majority(qa(), { n = 5, concurrency = inner, max_errors = 5 })
+      local voted = lmopt.majority(qa(), { n = support.slow and 2 or 5, concurrency = inner, max_errors = 5 })
       local best = lmopt.best_of_n(lmopt.ensemble { voted, voted:with { temperature = 0.1 } }, {
-        n = 4, concurrency = outer, reward = function(_, prediction) return tonumber(prediction.answer) end,
+        n = support.slow and 2 or 4, concurrency = outer, reward = function(_, prediction) return tonumber(prediction.answer) end,
       })
       local inputs = {}
-      for i = 1, support.slow and 2 or 6 do inputs[i] = { question = tostring(i) } end
+      for i = 1, support.slow and 1 or 6 do inputs[i] = { question = tostring(i) } end
       return lmopt.map(inputs, function(input)
         local out = best(input)
         local details = lmopt.details(out)
@@ -160,9 +164,11 @@ describe("majority", function()
     end
     local first = run(1, 1)
     for _, concurrency in ipairs(support.slow and { 3 } or { 2, 8, 200 }) do
-      assert.same(first, run(concurrency, 1))
-      assert.same(first, run(1, concurrency))
       assert.same(first, run(concurrency, concurrency))
+      if not support.slow then
+        assert.same(first, run(concurrency, 1))
+        assert.same(first, run(1, concurrency))
+      end
     end
   end)
 
@@ -303,7 +309,7 @@ describe("multi_chain_comparison", function()
     assert.equal(2, lmopt.details(out).attempts[2].value.answer)
   end)
 
-  it("compares what there is when some fail", function()
+  it_quickly("compares what there is when some fail", function()
     local seen = stand_in { "1", "?", "2", "?" }
     local compared = lmopt.multi_chain_comparison("question -> answer: number", { m = 4, on_parse_error = "fail", temperature = 1.2 })
     for _, concurrency in ipairs { 1, 4 } do
@@ -317,7 +323,7 @@ describe("multi_chain_comparison", function()
     assert.matches("^parse", message_of(compared, { question = "?" }))
   end)
 
-  it("takes a predictor that makes the attempts", function()
+  it_quickly("takes a predictor that makes the attempts", function()
     local seen = support.stand_in(function(_, request)
       return request.messages[1].content:find("`attempts`", 1, true) and reply("reasoning", "r", "answer", "b", "why", "w")
         or reply("answer", "a", "why", "v")
