@@ -109,6 +109,12 @@ describe("best_of_n", function()
     again, cached = answers()
     assert.same(first, again)
     assert.equal(4, cached)
+    for _, concurrency in ipairs { 1, 4 } do
+      best.concurrency, best.max_errors = concurrency, 4
+      best.program.lm = lmopt.lm("openai/fresh", { base_url = url .. "/v1", api_key = "none", budget = { calls = 2 } })
+      local _, problem = pcall(best, { question = "over budget " .. concurrency })
+      assert.is_true(errors.is(problem, "budget"))
+    end
   end)
 
   it_quickly("has numbers of its own inside another one, and under rollouts of the user's", function()
