@@ -371,6 +371,12 @@ describe("over the network", function()
     } })
     local found = lmopt.map({ "one", "two", "three" }, function(q) return qa { q = q }.a.body.messages end)
     for i, q in ipairs { "one", "two", "three" } do assert.same(qa:messages { q = q }, found[i]) end
+    -- The server says what it was sent, in JSON: the schema has the outputs in the signature's order.
+    local told = lmopt.predict("q -> path, authorization: string?", { adapter = "json",
+      lm = lmopt.lm("vllm/echo", { base_url = base_url .. "/v1" }) }) { q = "?" }
+    assert.equal("/v1/chat/completions", told.path)
+    assert.matches('"response_format": {"json_schema": {"name": "reply", "schema": {.*"properties": {"path": {"type": "string"}, '
+      .. '"authorization": {"type": %["string", "null"%]}}, "required": %["path", "authorization"%]', lmopt.details(told).text)
     http.request { method = "POST", url = base_url .. "/shutdown", body = "" }
     server:close()
   end)
