@@ -42,7 +42,7 @@ local function check_dataset(dataset)
   return count
 end
 
-local inputs_of = example.inputs or function(one) return one:inputs() end
+local inputs_of = example.inputs
 
 ---The inputs of each example.
 ---@param dataset lmopt.Example[]

@@ -59,7 +59,7 @@ local function describe(program)
   return texts
 end
 
-local inputs_of = example.inputs or function(one) return one:inputs() end
+local inputs_of = example.inputs
 
 -- The names under which examples are found: a hash of their inputs, and which of those with the same it is.
 local function keys_of(dataset)

@@ -15,9 +15,9 @@ local json = require "lmopt.json"
 local json_reader = require "lmopt.json_reader"
 local program = require "lmopt.program"
 local signature = require "lmopt.signature"
-local system = require "lmopt.core.system"
 local types = require "lmopt.types"
 local values = require "lmopt.values"
+local whole_file = require "lmopt.whole_file"
 
 local program_file = {}
 
@@ -327,38 +327,14 @@ end
 
 -- --- files ---
 
-local function needs_io(what, instead)
-  if io and os then return end
-  errors.misuse(("%s needs Lua's io and os, which this host has not opened; %s"):format(what, instead))
-end
-
----Writes a text to a file: beside it first, then in its place.
----@param path string
----@param text string
-function program_file.write(path, text)
-  local beside = ("%s.%d.new"):format(path, system.process_id())
-  local file, problem = io.open(beside, "wb")
-  -- io's reasons begin with the name of the file beside, which is not the one the user knows.
-  local function fail(reason) errors.raise("storage", ("%s can't be written: %s"):format(path, (tostring(reason):gsub("^.*: ", "")))) end
-  if not file then fail(problem) end
-  local written, why = file:write(text)
-  local closed, why_not_closed = file:close()
-  local moved, why_not_moved
-  if written and closed then moved, why_not_moved = os.rename(beside, path) end
-  if not moved then
-    os.remove(beside)
-    fail(why or why_not_closed or why_not_moved)
-  end
-end
-
 ---Writes a program to a file, whole or not at all.
 ---@param self table
 ---@param path string
 ---@return table self
 function program_file.save(self, path)
   errors.check_type(path, "path", "save", "string")
-  needs_io("save", "program:dump() gives the text")
-  program_file.write(path, program_file.dump(self))
+  whole_file.needs_io("save", "program:dump() gives the text")
+  whole_file.write(path, program_file.dump(self))
   return self
 end
 
@@ -368,7 +344,7 @@ end
 ---@return table self
 function program_file.load(self, path)
   errors.check_type(path, "path", "load", "string")
-  needs_io("load", "program:restore(text) takes it from a text")
+  whole_file.needs_io("load", "program:restore(text) takes it from a text")
   local file, problem, code = io.open(path, "rb")
   if not file then errors.raise(code == 2 and "not_found" or "storage", "the program can't be loaded: " .. problem) end
   local text, why = file:read "a"

@@ -3,6 +3,8 @@ local csv = require "lmopt.csv"
 local errors = require "lmopt.error"
 
 local parse = lmopt.dataset.parse
+-- A hook (tests/aggressive_gc.lua) makes everything some hundred times slower.
+local slow = debug.gethook() ~= nil
 
 local function message_of(fn, ...)
   local ok, problem = pcall(fn, ...)
@@ -281,6 +283,7 @@ describe("what is drawn from a dataset", function()
 
   it("shuffles without bias", function()
     -- 24 orders of 4 with 2,400 seeds: chi-squared of 23 degrees of freedom is above 49.7 once in 1,000.
+    if slow then return end
     local counts, small = {}, numbered(4)
     for seed = 1, 2400 do
       local key = table.concat(ids(small:shuffle(seed)))
@@ -325,7 +328,7 @@ describe("what is drawn from a dataset", function()
   it("has of each stratum its share", function()
     local function kind(i) return i % 10 < 6 and "a" or i % 10 < 9 and "b" or "c" end
     local skewed = numbered(200, kind):shuffle(1) -- 120 a, 60 b, 20 c
-    for seed = 1, 5 do
+    for seed = 1, slow and 1 or 5 do
       local parts = skewed:stratify("group"):split { train = 0.5, val = 0.25, seed = seed }
       assert.same({ a = 60, b = 30, c = 10 }, counted(parts.train, "group"))
       assert.same({ a = 30, b = 15, c = 5 }, counted(parts.val, "group"))

@@ -3,6 +3,8 @@ local errors = require "lmopt.error"
 local words = require "lmopt.metrics.words"
 
 local metrics = lmopt.metrics
+-- A hook (tests/aggressive_gc.lua) makes everything some hundred times slower.
+local slow = debug.gethook() ~= nil
 local null = lmopt.null
 
 local function message_of(fn, ...)
@@ -212,7 +214,7 @@ describe("numeric", function()
     end
     assert.is_nil(last "")
     assert.is_nil(last "no, none - at all.")
-    assert.equal(9, last(("9-, "):rep(250000))) -- in time that grows with the length: this would not end otherwise
+    assert.equal(9, last(("9-, "):rep(slow and 100 or 250000))) -- in time that grows with the length: this would not end otherwise
   end)
 end)
 
@@ -413,8 +415,9 @@ it("no metric raises, whatever it is given", function()
   local hostile = setmetatable({}, { __index = function() error "hostile" end, __tostring = function() error "hostile" end })
   local odd = {
     0, -1.5, 0 / 0, math.huge, "", " ", "x", "\xFF\0", true, false, {}, { 1, "a", {} }, { answer = {} }, { a = print }, print, null,
-    hostile, cyclic, ("x"):rep(10000), expecting "x",
+    hostile, cyclic, ("x"):rep(slow and 100 or 10000), expecting "x",
   }
+  local step = slow and 40 or 1
   local made = {
     metrics.exact_match "answer", metrics.exact_match(), metrics.normalized_match "answer", metrics.f1 "answer",
     metrics.contains "answer", metrics.numeric "answer", metrics.consistency "answer", metrics.consistency { samples = "answer" },
@@ -426,7 +429,7 @@ it("no metric raises, whatever it is given", function()
   local count = 0
   for _, metric in ipairs(made) do
     for i = 0, #odd do
-      for j = 0, #odd do
+      for j = i % step, #odd, step do
         for way = 1, 2 do
           local score, feedback
           if way == 1 then score, feedback = metric(lmopt.example { answer = odd[i] }, { answer = odd[j] }) end
@@ -439,5 +442,5 @@ it("no metric raises, whatever it is given", function()
       end
     end
   end
-  assert.equal(#made * (#odd + 1) ^ 2 * 2, count)
+  if not slow then assert.equal(#made * (#odd + 1) ^ 2 * 2, count) end
 end)

@@ -3,7 +3,7 @@ local errors = require "lmopt.error"
 local json_reader = require "lmopt.json_reader"
 local options = require "lmopt.cli.options"
 local program_export = require "lmopt.program_export"
-local program_file = require "lmopt.program_file"
+local whole_file = require "lmopt.whole_file"
 
 local DONE = 0
 
@@ -62,7 +62,7 @@ function export.main(values, _, host)
     error(text, 0)
   end
   if values.output then
-    program_file.write(values.output, text)
+    whole_file.write(values.output, text)
   else
     host.write(text)
   end

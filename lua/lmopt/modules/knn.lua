@@ -110,7 +110,7 @@ end
 
 -- knn:nearest(input): the examples, the nearest first.
 local function nearest(self, input)
-  if example.is(input) then input = input:inputs() end
+  if example.is(input) then input = example.inputs(input) end
   errors.check_type(input, "input", "nearest", "table")
   local text = text_of(self.inputs, input)
   local same = self._exclude_self and self._same[text] or 0
