@@ -70,6 +70,46 @@ describe("CSV", function()
   end)
 end)
 
+describe("CSV of anything", function()
+  local stream = require("lmopt.core.study").random(1, 0, "csv")
+  local PIECES = { "a", "é", ",", '"', "\n", "\r", "\r\n", " ", ";", "\t", '""', "" }
+  local function noise(length)
+    local parts = {}
+    for i = 1, length do parts[i] = PIECES[stream:integer(1, #PIECES)] end
+    return table.concat(parts)
+  end
+
+  it("comes back as it was written", function()
+    for _ = 1, slow and 3 or 300 do
+      local rows, lines = {}, {}
+      local width = stream:integer(1, 4)
+      for i = 1, stream:integer(1, 5) do
+        rows[i] = {}
+        for c = 1, width do rows[i][c] = noise(stream:integer(0, 6)) end
+        lines[i] = csv.line(rows[i])
+      end
+      local text = table.concat(lines, stream:integer(0, 1) == 0 and "\n" or "\r\n")
+      assert.same(rows, (csv.read(text)))
+    end
+  end)
+
+  it("is rows, or what is wrong with it in a line that there is", function()
+    local bad = 0
+    for _ = 1, slow and 3 or 2000 do
+      local text = noise(stream:integer(0, 30))
+      local rows, lines, line = csv.read(text)
+      if rows then
+        assert.equal(#rows, #lines)
+      else
+        bad = bad + 1
+        assert.equal("string", type(lines))
+        assert.is_true(line >= 1 and line <= select(2, text:gsub("[\r\n]", "")) + 1)
+      end
+    end
+    assert.is_true(slow or bad > 100)
+  end)
+end)
+
 describe("a dataset of a file", function()
   it("comes from JSON lines, a JSON list and CSV alike", function()
     local same = { { question = "1+1?", answer = "2" }, { question = "two\nlines", answer = "é" } }

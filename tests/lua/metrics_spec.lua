@@ -409,6 +409,32 @@ describe("metrics that ask a model", function()
   end)
 end)
 
+describe("a metric in lmopt.evaluate", function()
+  local data = lmopt.dataset({
+    { question = "France?", answer = "Paris" }, { question = "Italy?", answer = "Rome" }, { question = "Oslo?" },
+  }, { inputs = { "question" } })
+  local atlas = lmopt.lm(function(request)
+    local asked = request.messages[#request.messages].content
+    return "[[ ## answer ## ]]\n" .. (asked:find "France" and "paris." or "Milan")
+  end)
+  local qa = lmopt.predict("question -> answer", { lm = atlas })
+
+  it("scores rows, says what was wrong, and fails the rows that have no label", function()
+    local result = lmopt.evaluate(qa, data, metrics.normalized_match "answer")
+    assert.equal(1 / 3, result.score)
+    assert.equal('expected "Rome", got "Milan"', result.rows[2].feedback)
+    assert.matches("the example has no field 'answer'", result.rows[3].error.message)
+  end)
+
+  it("asks its model on the row's account", function()
+    local judge = metrics.judge { rubric = "Right?", lm = scripted { { feedback = "Yes.", score = 5 }, { feedback = "No.", score = 1 } } }
+    local result = lmopt.evaluate(qa, data:slice(1, 2), judge, { concurrency = 1 })
+    assert.equal(0.5, result.score)
+    assert.equal("No.", result.rows[2].feedback)
+    assert.equal(2, result.rows[1].usage.calls)
+  end)
+end)
+
 it("no metric raises, whatever it is given", function()
   local cyclic = {}
   cyclic[1], cyclic.answer = cyclic, cyclic
