@@ -29,27 +29,17 @@ local INSTRUCTIONS = {
 }
 
 -- Of every queue: three tickets to choose demonstrations from, five to tune on, four held out.
-local function load_tickets()
-  local folder = debug.getinfo(1, "S").source:match "^@(.*/)" or "./"
-  local count, pool, tuning, held_out = {}, {}, {}, {}
-  for line in io.lines(folder .. "data/tickets.jsonl") do
-    local ticket = lmopt.example(assert(lmopt.json.decode(line))):with_inputs "ticket"
-    local n = (count[ticket.queue] or 0) + 1
-    count[ticket.queue] = n
-    table.insert(n <= 3 and pool or n <= 8 and tuning or held_out, ticket)
-  end
-  return pool, tuning, held_out
+local folder = debug.getinfo(1, "S").source:match "^@(.*/)" or "./"
+local tickets = lmopt.dataset.load(folder .. "data/tickets.jsonl", { signature = sort.signature })
+local pool, tuning, held_out = {}, {}, {}
+for _, group in ipairs(tickets:groups "queue") do
+  for i, ticket in ipairs(group.dataset) do table.insert(i <= 3 and pool or i <= 8 and tuning or held_out, ticket) end
 end
+
+local right = lmopt.metrics.exact_match "queue"
 
 -- The share of tickets that a program sorts right. The calls run side by side.
-local function score(program, tickets)
-  local right = lmopt.map(tickets, function(ticket) return program(ticket).queue == ticket.queue and 1 or 0 end)
-  local sum = 0
-  for _, one in ipairs(right) do sum = sum + one end
-  return sum / #tickets
-end
-
-local pool, tuning, held_out = load_tickets()
+local function score(program, examples) return lmopt.evaluate(program, examples, right).score end
 
 -- The program that a trial's parameters, or a stored trial's, make. One demonstration drawn twice counts once.
 local function variant(trial)
