@@ -15,14 +15,14 @@ local sorted = require "lmopt.sorted"
 -- Callable: lmopt.dataset{...} is lmopt.dataset.new{...}.
 local dataset = {}
 setmetatable(dataset, { __call = function(_, list, options) return dataset.new(list, options) end })
+---@class lmopt.Dataset
+---@field [integer] lmopt.Example
 local methods = {}
 local strata_of = setmetatable({}, { __mode = "k" }) -- dataset -> what gives an example's stratum
 
 local PART_NAMES = { "train", "val", "test", "seed" }
 local RARE = 5 -- strata with fewer examples stand at random places
 local SLACK = 1e-9 -- 0.1 + 0.2 + 0.7 is one
-
----@class lmopt.Dataset
 
 local Dataset = { __name = "lmopt.dataset" }
 function Dataset.__index(_, key)

@@ -47,7 +47,9 @@ local function take_names(self, given, what)
     local field = self.typed[name]
     self.may_lack[name] = field and field.type.optional or nil
   end
-  if #self.inputs == 0 or next(given, #given) ~= nil then
+  local count = 0
+  for _ in next, given do count = count + 1 end
+  if count == 0 or count ~= #self.inputs then
     errors.misuse(("'inputs' of %s must be a list of names, or a text as in a signature"):format(what))
   end
 end

@@ -10,6 +10,7 @@ local errors = require "lmopt.error"
 local example = setmetatable({}, { __call = function(self, fields) return self.new(fields) end })
 
 local Example = { __name = "lmopt.example" }
+---@class lmopt.Example
 local methods = {}
 local input_names = setmetatable({}, { __mode = "k" }) -- example -> list of names; beside it, so that fields stay data
 
@@ -37,8 +38,6 @@ function example.new(fields)
   end
   return setmetatable(made, Example)
 end
-
----@class lmopt.Example
 
 -- A new example with these inputs, of which those in `may_lack` (name -> true) may be absent.
 local function declared(self, names, may_lack)
@@ -84,6 +83,11 @@ function example.input_names(self)
   return names and table.move(names, 1, #names, 1, {})
 end
 
+---Whether its inputs are declared.
+---@param self lmopt.Example
+---@return boolean
+function example.has_inputs(self) return input_names[self] ~= nil end
+
 -- The fields that are inputs, or those that are not.
 local function part(self, what, wanted)
   check_example(self, what)
@@ -106,6 +110,16 @@ function example.inputs(self) return part(self, "inputs", true) end
 ---@param self lmopt.Example
 ---@return table<string, any>
 function example.labels(self) return part(self, "labels", false) end
+
+---The names of what is not an input, by their bytes.
+---@param self lmopt.Example
+---@return string[]
+function example.label_names(self)
+  local names = {}
+  for name in next, example.labels(self) do names[#names + 1] = name end
+  table.sort(names)
+  return names
+end
 
 methods.with_inputs, methods.inputs, methods.labels = example.with_inputs, example.inputs, example.labels
 

@@ -5,7 +5,6 @@ local errors = require "lmopt.error"
 local example = require "lmopt.example"
 local json = require "lmopt.json"
 local predict = require "lmopt.predict"
-local sorted = require "lmopt.sorted"
 
 local fields = {}
 
@@ -52,8 +51,8 @@ fields.get = get
 -- The name of the only field that is not an input.
 local function only_label(one)
   if not example.is(one) then return nil, "the metric was not told which field to compare" end
-  if not example.input_names(one) then return nil, "which field is compared? The example has no declared inputs" end
-  local names = sorted.keys(example.labels(one))
+  if not example.has_inputs(one) then return nil, "which field is compared? The example has no declared inputs" end
+  local names = example.label_names(one)
   if #names == 1 then return names[1] end
   return nil, ("which field is compared? The example has %s"):format(#names == 0 and "inputs alone"
     or "several that are no inputs: " .. table.concat(names, ", "))

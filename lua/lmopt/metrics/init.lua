@@ -12,7 +12,24 @@ local PLACES = {
   weighted = "combining", gated = "combining", per_stage = "combining",
 }
 
-return setmetatable({}, {
+---@class lmopt.Metrics
+---@field exact_match fun(options: string|table|nil): lmopt.Metric
+---@field normalized_match fun(options: string|table|nil): lmopt.Metric
+---@field f1 fun(options: string|table|nil): lmopt.Metric
+---@field contains fun(options: string|table|nil): lmopt.Metric
+---@field numeric fun(options: string|table|nil): lmopt.Metric
+---@field pass_at_k fun(options: table): lmopt.Metric
+---@field estimate_pass_at_k fun(n: integer, c: integer, k: integer): number
+---@field consistency fun(options: string|table|nil): lmopt.Metric
+---@field judge fun(options: table): lmopt.Metric
+---@field semantic_f1 fun(options: string|table|nil): lmopt.Metric
+---@field groundedness fun(options: string|table): lmopt.Metric
+---@field weighted fun(parts: table): lmopt.Metric
+---@field gated fun(options: table): lmopt.Metric
+---@field per_stage fun(metrics: table): lmopt.Metric
+local metrics = {}
+
+return setmetatable(metrics, {
   __index = function(self, name)
     local place = PLACES[name]
     if not place then return errors.check_field(name, "lmopt.metrics", PLACES) end
