@@ -23,8 +23,8 @@ Comparison.__index = function(self, key) errors.check_field(key, "the comparison
 
 function Comparison:__tostring()
   local interval = self.ci and (" (%g %% interval %.6g to %.6g)"):format(self.confidence * 100, self.ci[1], self.ci[2]) or ""
-  return ("difference %.6g%s, p = %.2g, %d wins, %d losses, %d ties"):format(self.difference, interval, self.p, self.wins,
-    self.losses, self.ties)
+  return ("difference %.6g%s, p = %.2g, %d win%s, %d loss%s, %d tie%s"):format(self.difference, interval, self.p,
+    self.wins, self.wins == 1 and "" or "s", self.losses, self.losses == 1 and "" or "es", self.ties, self.ties == 1 and "" or "s")
 end
 
 -- The scores of a result, or of a list of numbers.

@@ -109,6 +109,22 @@ describe("the example", function()
     assert.matches("%(%d steps, %d model calls%)", output_of "run examples/react.lua --lm offline") -- which knows no tools
   end)
 
+  example("evaluate.lua finds the longer wording better, and writes its rows", function()
+    local path = os.tmpname()
+    os.remove(path)
+    path = path .. ".csv"
+    local text = output_of("run examples/evaluate.lua -- " .. path)
+    local short, long = tonumber(text:match "short: score ([%d.]+) %("), tonumber(text:match "long:  score ([%d.]+) %(")
+    assert.is_true(long > short + 0.2, text)
+    assert.matches("\n#  score  queue ", text)
+    local low, p = text:match "difference [%d.]+ %(95 %% interval ([%d.]+) to [%d.]+%), p = ([%d.e-]+), %d+ wins"
+    assert.is_true(tonumber(low) > 0 and tonumber(p) < 0.01, text)
+    local lines = 0
+    for _ in io.lines(path) do lines = lines + 1 end
+    os.remove(path)
+    assert.equal(61, lines)
+  end)
+
   example("quickstart.lua tunes a prompt that is better on held-out tickets too", function()
     local text = output_of "run examples/quickstart.lua"
     local untuned = tonumber(text:match "\nuntuned%s+%d+ %%%s+(%d+) %%")
