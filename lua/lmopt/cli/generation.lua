@@ -83,46 +83,69 @@ local function places_of(study)
   return type(places) == "table" and places or {}
 end
 
--- The next generation, with the trials of `old` under the new metric; nil and why not. `old` stays as it is.
-local function begin_rescored(plan, options, old)
+-- The study before, only to be read. While it is open nothing may be written: SQLite shares what it knows of a file among
+-- all connections of a process, and a reader that must leave no trace keeps the others from leaving any.
+local function open_reader(storage, name) return lmopt.load_study { name = name, storage = storage, read_only = true } end
+
+-- What has changed since, what of it besides the metric, and where metrics were.
+local function compare(plan, storage, name)
+  local old <close> = open_reader(storage, name)
+  local print, places = old:property "fingerprint", places_of(old)
+  local difference = fingerprint.difference(print, plan.print)
+  return difference, difference and fingerprint.beyond_metric(print, plan.print, places), places
+end
+
+-- The next generation, with the parameters of the study before.
+local function begin_new(plan, options, before, difference)
+  local old <close> = lmopt.load_study { name = before, storage = options.storage }
+  local study = lmopt.create_study(options)
+  study:set_property("begun_from", { name = before })
+  inherit(study, old)
+  study:set_property("fingerprint", plan.print)
+  plan.say(("%s; study '%s' begins with the parameters of '%s'"):format(difference, options.name, before))
+  return study
+end
+
+-- The trials of the study before under the new metric, and what a study needs to go on with them. Nil and why not.
+local function score(plan, options, before)
+  local old <close> = open_reader(options.storage, before)
   local target = { _check_values = old._check_values, directions = options.directions, _name_of = plan.name_of,
     property = function() return nil end }
-  local rescore = require "lmopt.cli.rescore"
-  local result, why = rescore.run(plan, old, target)
+  local result, why = require("lmopt.cli.rescore").run(plan, old, target)
   if not result then return nil, why end
+  result.places = target._metrics and target._metrics.list
   options.seed, options.lag = options.seed or old.seed, options.lag or old.lag
   options.order = options.order or old._core:info().arrival and "arrival" or nil
+  return result
+end
+
+-- The next generation, with the trials of the study before as they are under the new metric.
+local function begin_rescored(plan, options, before, difference, places)
+  local result, why = score(plan, options, before)
+  if not result then
+    errors.raise("usage", ("study '%s' can't be scored anew: %s; --new begins '%s' with its parameters"):format(before, why,
+      options.name), { brief = true })
+  end
+  local old <close> = lmopt.load_study { name = before, storage = options.storage }
   local study = lmopt.create_study(options)
-  study:set_property("rescored_from", { name = old.name })
-  rescore.write(study, old, result)
-  study:set_property("metrics", json.array(target._metrics and target._metrics.list or places_of(old)))
+  study:set_property("rescored_from", { name = before })
+  require("lmopt.cli.rescore").write(study, old, result)
+  study:set_property("metrics", json.array(result.places or places))
   study:set_property("fingerprint", plan.print) -- the last: without it the study is not whole
-  result.study = options.name
   plan.rescored = result
+  plan.say(("%s; study '%s' has the trials of '%s', scored anew%s"):format(difference, options.name, before,
+    result.again > 0 and (" (%d without predictions run again)"):format(result.again) or ""))
   return study
 end
 
--- What more than the metric has changed, or nil.
-local function beyond_metric(plan, old)
-  return fingerprint.beyond_metric(old:property "fingerprint", plan.print, places_of(old))
+local function refuse(before, next_name, difference, more)
+  errors.raise("usage", ("%s since study '%s' was begun; --new begins '%s' with its parameters, %s--same goes on with it"):format(
+    difference, before, next_name, more and "" or "--rescore scores its predictions anew, "), { brief = true })
 end
 
-local function rescored(plan, options, old, difference)
-  local name = options.name
-  local more = not plan.same and beyond_metric(plan, old)
-  if more then
-    errors.raise("usage", ("%s since study '%s' was begun, and --rescore is for a metric alone; --new begins '%s' with its "
-      .. "parameters, --rescore --same takes the rest for the same"):format(more, old.name, name), { brief = true })
-  end
-  local study, why = begin_rescored(plan, options, old)
-  if not study then
-    errors.raise("usage", ("study '%s' can't be scored anew: %s; --new begins '%s' with its parameters"):format(old.name, why,
-      name), { brief = true })
-  end
-  local again = plan.rescored.again
-  plan.say(("%s; study '%s' has the trials of '%s', scored anew%s"):format(difference, name, old.name,
-    again > 0 and (" (%d without predictions run again)"):format(again) or ""))
-  return study
+local function refuse_rescoring(before, next_name, more)
+  errors.raise("usage", ("%s since study '%s' was begun, and --rescore is for a metric alone; --new begins '%s' with its "
+    .. "parameters, --rescore --same takes the rest for the same"):format(more, before, next_name), { brief = true })
 end
 
 -- With a storage: the newest generation, or the next one.
@@ -131,28 +154,21 @@ local function resume(plan, options)
   local generations = find(options.storage, base)
   forget_unfinished(options.storage, generations)
   local newest = generations[#generations]
-  if newest then options.name = newest.name end
-
   local difference
   if newest then
-    local old <close> = lmopt.load_study { name = newest.name, storage = options.storage, read_only = true }
-    difference = fingerprint.difference(old:property "fingerprint", plan.print)
+    local more, places
+    options.name = newest.name
+    difference, more, places = compare(plan, options.storage, newest.name)
+    local next_name = ("%s@%d"):format(base, newest.number + 1)
     if difference and plan.rescore then
-      options.name = ("%s@%d"):format(base, newest.number + 1)
-      return rescored(plan, options, old, difference)
+      if more and not plan.same then refuse_rescoring(newest.name, next_name, more) end
+      options.name = next_name
+      return begin_rescored(plan, options, newest.name, difference, places)
     elseif difference and plan.new then
-      options.name = ("%s@%d"):format(base, newest.number + 1)
-      local study = lmopt.create_study(options)
-      study:set_property("begun_from", { name = newest.name })
-      inherit(study, old)
-      study:set_property("fingerprint", plan.print)
-      plan.say(("%s; study '%s' begins with the parameters of '%s'"):format(difference, options.name, newest.name))
-      return study
+      options.name = next_name
+      return begin_new(plan, options, newest.name, difference)
     elseif difference and not plan.same then
-      local scores = not beyond_metric(plan, old)
-      local ways = ("--new begins '%s@%d' with its parameters, %s--same goes on with it"):format(base, newest.number + 1,
-        scores and "--rescore scores its predictions anew, " or "")
-      errors.raise("usage", ("%s since study '%s' was begun; %s"):format(difference, newest.name, ways), { brief = true })
+      refuse(newest.name, next_name, difference, more)
     elseif plan.new or plan.rescore then
       plan.say(("nothing has changed since study '%s' was begun: going on with it"):format(newest.name))
     end
@@ -163,7 +179,7 @@ local function resume(plan, options)
   if not study:property "fingerprint" then
     local origin = study:property "begun_from"
     if origin then
-      local old <close> = lmopt.load_study { name = origin.name, storage = options.storage, read_only = true }
+      local old <close> = open_reader(options.storage, origin.name)
       inherit(study, old)
     end
   end

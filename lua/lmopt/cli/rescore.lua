@@ -185,6 +185,7 @@ end
 ---@field again integer how many have no predictions, and run again
 ---@field scored integer how many were scored
 ---@field predictions integer how many predictions were
+---@field places table[]? where the metrics are now
 
 -- Nobody is asked: a model that is called all the same ends it.
 local function refuse_calls(plan)
