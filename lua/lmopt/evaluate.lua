@@ -10,6 +10,7 @@ local errors = require "lmopt.error"
 local evaluation = require "lmopt.evaluation"
 local ledger = require "lmopt.ledger"
 local optimize = require "lmopt.optimize"
+local predictions = require "lmopt.predictions"
 local tasks = require "lmopt.task"
 local trials = require "lmopt.trial"
 local usage = require "lmopt.usage"
@@ -354,7 +355,8 @@ local function result_of(run, last)
     end
   end
   if #rows == 0 then return nil end
-  return evaluation.new(rows, { confidence = run.confidence, seed = run.seed, seconds = core.now() - run.began })
+  return evaluation.new(rows, { confidence = run.confidence, seed = run.seed, seconds = core.now() - run.began,
+    lazy = run.lazy })
 end
 
 -- Each error once.
@@ -436,6 +438,21 @@ local function launch(run)
   error(result, 0)
 end
 
+local function raise(problem) error(problem, 0) end
+
+-- The rows of an evaluation that is scored anew, with what was predicted when it was made.
+local function score_stored(run, dataset, stored)
+  local rows, found = run.rows, stored.predictions
+  for i = 1, run.count do
+    rows[i] = { index = i, example = dataset[i], prediction = found[i], score = 0, feedback = nil, error = nil, usage = nil,
+      seconds = 0.0 }
+  end
+  run.dataset, run.inputs, run.program, run.lazy = dataset, stored.errors, raise, true
+  local result = launch(run)
+  result.usage = stored.usage
+  return result
+end
+
 ---Scores a program on examples.
 ---@async
 ---@param program table|function a program, or a function from a table of inputs to a prediction
@@ -454,14 +471,18 @@ end
 function M.evaluate(program, dataset, metric, options)
   arguments.check_callable(program, "program")
   arguments.check_callable(metric, "metric")
-  local inputs = arguments.read_inputs(dataset)
-  local run = new_run(#inputs, metric, options)
-  run.program, run.dataset, run.inputs = program, dataset, inputs
+  local count = arguments.check_dataset(dataset)
+  local run = new_run(count, metric, options)
+  local kept = predictions.open(program, dataset, metric)
+  if kept and kept.stored then return score_stored(run, dataset, kept.stored) end
+  run.program, run.dataset, run.inputs = program, dataset, arguments.read_inputs(dataset)
   if options and options.resume then
     run.file = require("lmopt.evaluation_file").open(options.resume, program, dataset)
     run.resumed = run.file:take(run.rows)
   end
-  return launch(run)
+  local result = launch(run)
+  if kept then kept:close(result.rows, result.usage) end
+  return result
 end
 
 ---Scores the predictions of an evaluation with another metric; the program is not asked. Rows in which it failed stay failed.
@@ -480,8 +501,7 @@ function M.rescore(result, metric, options)
     if row.prediction == nil then failed[i] = row.error end
   end
   local run = new_run(#rows, metric, options, rows)
-  run.inputs = failed
-  function run.program(problem) error(problem, 0) end
+  run.inputs, run.program = failed, raise
   return launch(run)
 end
 

@@ -30,8 +30,10 @@ function M.check_callable(value, name)
   end
 end
 
--- Anything with a length and places. Returns its size.
-local function check_dataset(dataset)
+---Anything with a length and places. Returns its size.
+---@param dataset any
+---@return integer
+function M.check_dataset(dataset)
   local meta = getmetatable(dataset)
   if type(dataset) ~= "table" and not (type(meta) == "table" and meta.__len and meta.__index) then
     refuse("'dataset' of %s must be a list of examples, not %s", WHAT, dataset == nil and "nil" or "a " .. type(dataset))
@@ -49,7 +51,7 @@ local inputs_of = example.inputs
 ---@return table[]
 function M.read_inputs(dataset)
   local inputs = {}
-  for i = 1, check_dataset(dataset) do
+  for i = 1, M.check_dataset(dataset) do
     local one = dataset[i]
     if not example.is(one) then
       refuse("dataset[%d] of %s must be an example, lmopt.example{...}:with_inputs(...), not %s", i, WHAT,

@@ -20,8 +20,16 @@ local M = {}
 local Evaluation = { __name = "lmopt.evaluation" }
 local methods = {}
 
+local unknown = setmetatable({}, { __mode = "k" }) -- result -> what makes its interval, where nobody has asked for it
+
 Evaluation.__index = function(self, key)
   if methods[key] then return methods[key] end
+  local about = key == "ci" and unknown[self]
+  if about then
+    unknown[self] = nil
+    self.ci = statistics.interval(about.scores, about.confidence, about.seed)
+    return rawget(self, "ci")
+  end
   errors.check_field(key, "the result of evaluate", self, methods, { "ci" })
 end
 
@@ -33,7 +41,8 @@ function M.is(value) return getmetatable(value) == Evaluation end
 ---Makes a result of rows that are done.
 ---@async
 ---@param rows lmopt.Row[]
----@param about { confidence: number, seed: integer, seconds: number }
+---@param about { confidence: number, seed: integer, seconds: number, lazy: boolean? } `lazy`: the interval is made when it
+---  is asked for
 ---@return lmopt.Evaluation
 function M.new(rows, about)
   local used, failed, scores, sum = usage.new(), {}, {}, 0.0
@@ -43,15 +52,17 @@ function M.new(rows, about)
     scores[i] = row.score + 0.0
     sum = sum + row.score
   end
-  return setmetatable({
+  local result = setmetatable({
     score = sum / #rows,
-    ci = statistics.interval(scores, about.confidence, about.seed),
+    ci = not about.lazy and statistics.interval(scores, about.confidence, about.seed) or nil,
     rows = rows,
     errors = failed,
     usage = used,
     seconds = about.seconds,
     confidence = about.confidence,
   }, Evaluation)
+  if about.lazy then unknown[result] = { scores = scores, confidence = about.confidence, seed = about.seed } end
+  return result
 end
 
 -- --- as text ---

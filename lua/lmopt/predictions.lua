@@ -42,12 +42,14 @@ end
 
 -- A dataset by the contents of its examples. What JSON can't say counts by its type.
 local function digest_dataset(dataset)
-  local texts = {}
-  for i = 1, #dataset do
-    local item = dataset[i]
-    texts[i] = encoded(item) or type(item)
+  local list = json.array {}
+  for i = 1, #dataset do list[i] = dataset[i] end
+  local text = encoded(list)
+  if not text then
+    for i, item in ipairs(list) do list[i] = encoded(item) or type(item) end
+    text = table.concat(list, "\n")
   end
-  return short_digest(table.concat(texts, "\n"))
+  return short_digest(text)
 end
 
 -- The model that predictors without one of their own ask, with the settings of the task.

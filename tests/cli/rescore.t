@@ -1,22 +1,8 @@
 A study of a program: its predictions are kept with the trials.
 
-  $ cat > evaluation.lua <<'END'
-  > local predictions = require "lmopt.predictions"
-  > return function(program, dataset, metric)
-  >   local kept = predictions.open(program, dataset, metric)
-  >   local stored, rows, sum = kept and kept.stored, {}, 0
-  >   for i = 1, #dataset do
-  >     local got = stored and stored.predictions[i] or program(dataset[i])
-  >     local score = metric(dataset[i], got)
-  >     rows[i], sum = { prediction = got }, sum + (score == true and 1 or score or 0)
-  >   end
-  >   if kept then kept:close(rows) end
-  >   return { score = sum / #rows }
-  > end
-  > END
   $ cat > qa.lua <<'END'
   > local lmopt = require "lmopt"
-  > local evaluate = require "evaluation"
+  > local evaluate = lmopt.evaluate
   > local fake = lmopt.lm(function(request)
   >   io.stderr:write(os.getenv "CALLS" and "called\n" or "")
   >   local text = request.temperature > 0.5 and "Paris" or "paris"
@@ -161,7 +147,7 @@ has none runs again.
 
   $ cat > mixed.lua <<'END'
   > local lmopt = require "lmopt"
-  > local evaluate = require "evaluation"
+  > local evaluate = lmopt.evaluate
   > local examples = { lmopt.example { question = "a", answer = "x" }:with_inputs "question" }
   > local function program() return "x" end
   > local function metric(example, prediction)

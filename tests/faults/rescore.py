@@ -19,22 +19,9 @@ TRIALS = 60 if common.SANITIZED else 150
 KILLS = 3 if common.SANITIZED else 6
 
 METRICS = """
-local predictions = require "lmopt.predictions"
 local metrics = { lenient = %s }
 function metrics.score(example, prediction)
   return %s
-end
-function metrics.evaluate(program, dataset, metric)
-  local kept = predictions.open(program, dataset, metric)
-  local stored, rows, sum = kept and kept.stored, {}, 0
-  for i = 1, #dataset do
-    local ok, got = true, nil
-    if stored then got = stored.predictions[i] else ok, got = pcall(program, dataset[i]) end
-    rows[i] = { prediction = ok and got or nil, error = not ok and got or nil }
-    sum = sum + (ok and got and metric(dataset[i], got) or 0)
-  end
-  if kept then kept:close(rows) end
-  return sum / #dataset
 end
 return metrics
 """
@@ -56,11 +43,12 @@ def run(folder, env, path, *more, status=0):
 
 
 def predictions_of(path, study):
-    """number -> the hashes of its predictions; every one of them can be read."""
+    """number -> what it evaluated and the hashes of its predictions; every one of them can be read."""
     with common.copy_of(path) as connection:
         rows = connection.execute(
-            "SELECT number, group_concat(rows || ' ' || about) FROM lmopt_predictions p JOIN trials USING (trial_id) "
-            "JOIN studies USING (study_id) WHERE study_name = ? GROUP BY number ORDER BY number, place", (study,)).fetchall()
+            "SELECT number, group_concat(what) FROM (SELECT number, json_extract(about, '$.program') || ' ' || "
+            "json_extract(about, '$.dataset') || ' ' || rows AS what FROM lmopt_predictions JOIN trials USING (trial_id) "
+            "JOIN studies USING (study_id) WHERE study_name = ? ORDER BY number, place) GROUP BY number", (study,)).fetchall()
         lost = connection.execute("SELECT count(*) FROM lmopt_predictions WHERE rows NOT IN (SELECT hash FROM lmopt_texts) "
                                   "OR trial_id NOT IN (SELECT trial_id FROM trials)").fetchone()[0]
         assert lost == 0, "%d predictions without their text or trial" % lost

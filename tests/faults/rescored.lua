@@ -25,11 +25,11 @@ return {
     local tuned = program:with { temperature = trial:suggest_float("temperature", 0, 1) }
     if trial.number % 17 == 5 then error "nothing was evaluated" end
     lmopt.sleep(0.001)
-    local first = metrics.evaluate(tuned, part, metrics.score)
+    local first = lmopt.evaluate(tuned, part, metrics.score).score
     trial:report(first, 1)
     if trial.number % 5 == 1 then trial:prune() end
     lmopt.sleep(0.001)
-    local score = metrics.evaluate(tuned, examples, metrics.score)
+    local score = lmopt.evaluate(tuned, examples, metrics.score).score
     if trial.number % 13 == 2 and not metrics.lenient then error "too strict" end
     return score
   end,
