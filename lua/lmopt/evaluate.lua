@@ -18,6 +18,7 @@ local usage = require "lmopt.usage"
 local M = {}
 
 local FIRST = 3 -- when the code of the first so many rows fails in all of them, it is wrong
+local MANY = 256 -- rows between two looks at the clock, where none waits
 local TURN = 0.001 -- seconds after which rows that never wait let others run
 
 -- Kinds of errors that no other row would fare better with.
@@ -440,6 +441,29 @@ end
 
 local function raise(problem) error(problem, 0) end
 
+local function is_score(value)
+  return value == true or value == false or type(value) == "number" and value - value == 0
+end
+
+-- Scores rows whose predictions are known, up to the first with which something is wrong: from there on the workers do it.
+local function score_plain_rows(run)
+  local rows, metric, done, sum, turn = run.rows, run.metric, run.done, 0, core.now()
+  for index = 1, run.count do
+    local row = rows[index]
+    if row.prediction == nil then break end
+    local ok, value, feedback = pcall(metric, row.example, row.prediction)
+    if not ok or not is_score(value) or feedback ~= nil and type(feedback) ~= "string" then break end
+    if type(value) == "boolean" then value = value and 1 or 0 end
+    row.score, row.feedback, row.usage = value, feedback, run.nothing
+    done[index], sum, run.next = true, sum + value, index + 1
+    if index % MANY == 0 and core.now() - turn > TURN and core.current() then
+      if not core.sleep(0) then break end
+      turn = core.now()
+    end
+  end
+  run.sum, run.finished_rows = sum, run.next - 1
+end
+
 -- The rows of an evaluation that is scored anew, with what was predicted when it was made.
 local function score_stored(run, dataset, stored)
   local rows, found = run.rows, stored.predictions
@@ -448,6 +472,7 @@ local function score_stored(run, dataset, stored)
       seconds = 0.0 }
   end
   run.dataset, run.inputs, run.program, run.lazy = dataset, stored.errors, raise, true
+  if not run.progress and not run.deadline then score_plain_rows(run) end
   local result = launch(run)
   result.usage = stored.usage
   return result

@@ -15,6 +15,7 @@ import cache_hits
 import evaluations
 import processes
 import programs
+import rescoring
 from tools import HEADER, ROOT, as_table
 
 BEGIN, END = "<!-- figures: make bench -->", "<!-- end of figures -->"
@@ -24,7 +25,7 @@ PARTS = {
     "asks": (asks.peers, asks.growth),
     "processes": (processes.starts, processes.sleepers, processes.opening, processes.utilisation),
     "cache_hits": (cache_hits.hits,),
-    "evaluations": (evaluations.figures,),
+    "evaluations": (evaluations.figures, rescoring.figures),
     "programs": (programs.predict, programs.evaluate, programs.first),
     "calls": (calls.rows,),
 }

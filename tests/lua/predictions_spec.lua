@@ -1,6 +1,7 @@
 -- Predictions that are kept with their trial, and what they were of.
 package.path = "tests/lua/?.lua;" .. package.path
 local lmopt = require "lmopt"
+local core = require "lmopt.core.task"
 local fingerprint = require "lmopt.cli.fingerprint"
 local predictions = require "lmopt.predictions"
 local support = require "study_support"
@@ -21,17 +22,7 @@ end
 
 local function exact(example, prediction) return example.answer == prediction.answer end
 
--- What lmopt.evaluate does, as far as predictions go.
-local function evaluate(program, dataset, metric)
-  local kept = predictions.open(program, dataset, metric)
-  local rows = {}
-  for i = 1, #dataset do
-    local ok, got = pcall(program, dataset[i])
-    rows[i] = { prediction = ok and got or nil, error = not ok and got or nil }
-  end
-  if kept then kept:close(rows) end
-  return kept
-end
+local evaluate = lmopt.evaluate
 
 local function stored(study, number)
   local list = assert(study._core:predictions(number))
@@ -125,10 +116,10 @@ describe("predictions of a trial", function()
 
   it("are nobody's outside a trial, and in a study without a file", function()
     local qa = lmopt.predict("question -> answer", { lm = answering "Paris" })
-    assert.is_nil(evaluate(qa, examples "Paris", exact))
+    assert.is_nil(predictions.open(qa, examples "Paris", exact))
     local kept = 1
     lmopt.create_study({ seed = 1 }):optimize(function()
-      kept = evaluate(qa, examples "Paris", exact)
+      kept = predictions.open(qa, examples "Paris", exact)
       return 0
     end, { n_trials = 1 })
     assert.is_nil(kept)
@@ -158,6 +149,88 @@ describe("predictions of a trial", function()
         end
         assert.are.equal(same, table.concat(names, " "))
       end
+    end)
+  end)
+end)
+
+describe("an evaluation that is scored anew", function()
+  -- What fn returns where an evaluation finds `kept`.
+  local function scoring(study, kept, fn)
+    local source = { study = study, note = function() end }
+    function source.take()
+      local found = predictions.read(kept.rows)
+      found.usage = kept.about.usage
+      return found
+    end
+    return lmopt.spawn(function()
+      return core.spawn(setmetatable({ rescoring = source }, { __index = core.context() }), fn):await()
+    end):await()
+  end
+
+  -- Scores, feedback and errors, row by row.
+  local function outcome(result)
+    local list = { score = result.score, ci = result.ci, failed = #result.errors }
+    for i, row in ipairs(result.rows) do
+      list[i] = { row.index, row.score, row.feedback or false, row.error and tostring(row.error) or false, row.example.answer }
+    end
+    return list
+  end
+
+  local function with_study(fn)
+    with_file(function(path)
+      local study <close> = lmopt.create_study { storage = path, seed = 1 }
+      fn(study)
+    end)
+  end
+
+  it("is what the same metric makes of what was predicted, whatever it does", function()
+    with_study(function(study)
+      local calls, first = 0, nil
+      local function program(input)
+        calls = calls + 1
+        if input.question == "q6" then lmopt.error.raise("refused", "no") end
+        return { answer = "a" .. calls }
+      end
+      local dataset = examples("a1", "a", "a3", "b", "a5", "c", "d", "a8", "e", "f")
+      study:optimize(function()
+        first = evaluate(program, dataset, exact, { concurrency = 1 })
+        return first.score
+      end, { n_trials = 1 })
+      local kept = stored(study, 0)[1]
+      local metrics = {
+        exact,
+        function(example, prediction) return #example.answer + #prediction.answer, "both" end,
+        function(example) return example.answer:byte() / 100 end,
+        function(example) if example.answer == "b" then error "a b" end return 1 end,
+        function(example) if example.answer == "a5" then return nil, "five" end return 0.5 end,
+        function(example) return example.answer == "e" and 0 / 0 or 2 end,
+        function(example) return example.answer == "e" and "text" or 2 end,
+      }
+      for _, metric in ipairs(metrics) do
+        local again = scoring(study, kept, function() return evaluate(program, dataset, metric, { concurrency = 1 }) end)
+        local watched = scoring(study, kept, function()
+          return evaluate(program, dataset, metric, { concurrency = 1, progress = function() end })
+        end)
+        local expected = outcome(first:rescore(metric, { concurrency = 1 }))
+        assert.are.same(expected, outcome(again))
+        assert.are.same(expected, outcome(watched))
+      end
+      assert.are.equal(10, calls)
+      local ok, problem = pcall(scoring, study, kept, function()
+        return evaluate(program, dataset, function() error "never" end)
+      end)
+      assert.is_false(ok)
+      assert.is_truthy(tostring(problem):find("the first 3 examples all failed", 1, true))
+    end)
+  end)
+
+  it("has the usage of the one that was made", function()
+    with_study(function(study)
+      local qa = lmopt.predict("question -> answer", { lm = answering "Paris" })
+      study:optimize(function() return evaluate(qa, examples("Paris", "Rome"), exact).score end, { n_trials = 1 })
+      local result = scoring(study, stored(study, 0)[1], function() return evaluate(qa, examples("Paris", "Rome"), exact) end)
+      assert.are.equal(2, result.usage.calls)
+      assert.are.equal(0.5, result.score)
     end)
   end)
 end)
