@@ -4,11 +4,11 @@
 -- Predictions are kept and not scores: the metric is applied anew, so that it may be another one. The first line says of
 -- which program, model and settings they are; an entry is found by the inputs of its example, so that the dataset may grow,
 -- shrink or change its order. A line that was not written to its end is cut off.
-local core_json = require "lmopt.core.json"
 local errors = require "lmopt.error"
 local example = require "lmopt.example"
 local json = require "lmopt.json"
 local lm = require "lmopt.lm"
+local marks = require "lmopt.marks"
 local program_of = require "lmopt.program"
 local sorted = require "lmopt.sorted"
 local system = require "lmopt.core.system"
@@ -72,38 +72,6 @@ local function keys_of(dataset)
     keys[i] = hash .. "-" .. seen[hash]
   end
   return keys
-end
-
--- --- values, exactly ---
-
--- What JSON does not tell apart when it is read: floats without a fraction, empty lists. As paths of keys.
-local function find_marks(value, path, marks)
-  if math.type(value) == "float" and math.floor(value) == value then
-    marks[#marks + 1] = json.array { "float", json.array(table.move(path, 1, #path, 1, {})) }
-  elseif type(value) == "table" then
-    if core_json.is_array(value) and #value == 0 then
-      marks[#marks + 1] = json.array { "list", json.array(table.move(path, 1, #path, 1, {})) }
-    end
-    for _, key in ipairs(sorted.keys(value)) do
-      path[#path + 1] = key
-      find_marks(value[key], path, marks)
-      path[#path] = nil
-    end
-  end
-  return marks
-end
-
--- Puts the marks back.
-local function restore(value, marks)
-  for _, mark in ipairs(marks or {}) do
-    local path, holder, place = mark[2], { value }, 1
-    for _, key in ipairs(path) do
-      holder, place = holder[place], key
-    end
-    local made = mark[1] == "float" and holder[place] + 0.0 or json.array {}
-    if #path == 0 then value = made else holder[place] = made end
-  end
-  return value
 end
 
 -- --- the file ---
@@ -180,7 +148,7 @@ function File:take(rows)
     if entry and entry.prediction ~= nil then
       local used = usage.new(entry.usage)
       used.cached, used.billed_usd, used.waited_seconds, used.saved_usd = used.calls, 0.0, 0.0, used.usd
-      rows[i] = { index = i, example = self.dataset[i], prediction = restore(entry.prediction, entry.marks), score = 0,
+      rows[i] = { index = i, example = self.dataset[i], prediction = marks.restore(entry.prediction, entry.marks), score = 0,
         feedback = nil, error = nil, usage = used, seconds = 0.0 }
       count = count + 1
     end
@@ -193,10 +161,10 @@ end
 ---@param row lmopt.Row
 ---@param used lmopt.Usage
 function File:keep(row, used)
-  local marks = find_marks(row.prediction, {}, {})
+  local found = marks.find(row.prediction)
   self:append {
     key = self.keys[row.index], prediction = row.prediction,
-    marks = #marks > 0 and json.array(marks) or nil, usage = used.calls > 0 and used or nil,
+    marks = #found > 0 and found or nil, usage = used.calls > 0 and used or nil,
   }
 end
 

@@ -6,6 +6,7 @@
 local errors = require "lmopt.error"
 local json = require "lmopt.json"
 local lm = require "lmopt.lm"
+local marks = require "lmopt.marks"
 local program = require "lmopt.program"
 local system = require "lmopt.core.system"
 local task = require "lmopt.core.task"
@@ -194,7 +195,9 @@ local function encode_rows(rows)
       if not fields and type(prediction) == "table" then fields = fields_of(prediction) end
     end
   end
-  local ok, text = pcall(json.encode, { predictions = predictions, errors = failures, fields = fields }, AS_IT_IS)
+  local ok, text = pcall(function()
+    return json.encode({ predictions = predictions, errors = failures, fields = fields, marks = marks.find(predictions) }, AS_IT_IS)
+  end)
   if not ok then return nil, errors.text(text):gsub("^[%w_/%.]+:%d+: ", "") end
   if #text > MOST_BYTES then return nil, ("%d bytes, and %d are kept"):format(#text, MOST_BYTES) end
   return text
@@ -275,7 +278,7 @@ function M.read(text)
   if type(found) ~= "table" or type(found.predictions) ~= "table" then
     errors.raise("storage", "predictions of a trial can't be read: " .. (problem or "they are no predictions"))
   end
-  local predictions, failures = found.predictions, {}
+  local predictions, failures = marks.restore(found.predictions, found.marks), {}
   for _, failure in ipairs(found.errors or {}) do
     predictions[failure[1]] = nil
     failures[failure[1]] = errors.new(failure[2], failure[3])

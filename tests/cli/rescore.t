@@ -194,6 +194,46 @@ has none runs again.
   pruned,3.0,pruned
   state,value,params_way
 
+Several values, constraints and what was paid come out of the objective as before; a metric may stand where it is used.
+
+  $ cat > two.lua <<'END'
+  > local lmopt = require "lmopt"
+  > local fake = lmopt.lm(function(request)
+  >   io.stderr:write "called\n"
+  >   return { text = "[[ ## answer ## ]]\nParis\n[[ ## completed ## ]]", usage = { usd = request.temperature } }
+  > end, { name = "fake" })
+  > local program = lmopt.predict("question -> answer", { lm = fake })
+  > local examples = {}
+  > for i, answer in ipairs { "Paris", "paris" } do
+  >   examples[i] = lmopt.example { question = "q" .. i, answer = answer }:with_inputs "question"
+  > end
+  > return {
+  >   directions = { "maximize", "minimize" }, trials = 3, storage = "two.db", sampler = "brute_force",
+  >   objective = function(trial)
+  >     local temperature = trial:suggest_categorical("temperature", { 0, 0.25, 0.5 })
+  >     local result = lmopt.evaluate(program:with { temperature = temperature }, examples, function(example, prediction)
+  >       return example.answer == prediction.answer
+  >     end)
+  >     trial:set_constraint("cheap", result.usage.usd - 0.5)
+  >     return result.score, trial.usage.usd
+  >   end,
+  > }
+  > END
+  $ lmopt run two.lua >/dev/null 2>&1
+  $ sed -i 's/return example.answer == prediction.answer/return #example.answer == #prediction.answer and 3/' two.lua
+  $ lmopt run two.lua --rescore 2>/dev/null | head -6
+  3 trials of study 'two' scored anew, 6 predictions
+    trial       old     new  parameters
+    0        0.5, 1    3, 1  temperature=0.5
+    1        0.5, 0    3, 0  temperature=0
+    2      0.5, 0.5  3, 0.5  temperature=0.25
+  study 'two@2': 3 trials, 3 complete
+  $ for s in two two@2; do lmopt study export two.db $s --format json | grep -o '"constraints":{[^}]*}' | sort | tr '\n' ' '; echo; done | uniq | wc -l
+  1
+  $ sed -i 's/0.25, 0.5 }/0.25, 0.75 }/' two.lua
+  $ lmopt run two.lua --rescore >/dev/null 2>&1
+  [2]
+
 A study without predictions can't be scored, one without a storage neither, and some flags exclude each other.
 
   $ echo 'return { storage = "none.db", trials = 1, objective = function(t) return t:suggest_float("x", 0, 1) end }' > none.lua

@@ -58,7 +58,7 @@ describe("predictions of a trial", function()
   it("keep what failed, and any value a program returns", function()
     with_file(function(path)
       local study <close> = lmopt.create_study { storage = path, seed = 1 }
-      local values = { "text", 42, 0.5, true, { list = { 1, 2 }, none = lmopt.null }, 1 / 0 }
+      local values = { "text", 42, 42.0, 0.5, true, { list = { 1, 2.0 }, empty = lmopt.array {}, none = lmopt.null }, 1 / 0 }
       local place = 0
       local function program()
         place = place + 1
@@ -66,14 +66,17 @@ describe("predictions of a trial", function()
         return values[place]
       end
       study:optimize(function()
-        evaluate(program, examples("1", "2", "3", "4", "5", "6", "7"), exact)
+        evaluate(program, examples("1", "2", "3", "4", "5", "6", "7", "8"), exact)
         return 0
       end, { n_trials = 1 })
       local found = predictions.read(stored(study, 0)[1].rows)
       assert.are.same(values, found.predictions)
-      assert.are.equal("timeout", found.errors[7].kind)
-      assert.are.equal("too late", found.errors[7].message)
-      assert.is_nil(found.predictions[7])
+      assert.are.equal("integer float float", ("%s %s %s"):format(math.type(found.predictions[2]), math.type(found.predictions[3]),
+        math.type(found.predictions[6].list[2])))
+      assert.are.equal('{"empty":[],"list":[1,2.0],"none":null}', lmopt.json.encode(found.predictions[6]))
+      assert.are.equal("timeout", found.errors[8].kind)
+      assert.are.equal("too late", found.errors[8].message)
+      assert.is_nil(found.predictions[8])
     end)
   end)
 
@@ -232,6 +235,67 @@ describe("an evaluation that is scored anew", function()
       assert.are.equal(2, result.usage.calls)
       assert.are.equal(0.5, result.score)
     end)
+  end)
+end)
+
+describe("where a metric stands", function()
+  local folder
+
+  before_each(function()
+    folder = os.tmpname()
+    os.remove(folder)
+    assert(os.execute("mkdir " .. folder))
+    package.path = folder .. "/?.lua;" .. package.path
+  end)
+
+  after_each(function()
+    package.path = package.path:gsub("^[^;]*;", "")
+    for name in pairs(package.loaded) do
+      if name:find "^spec_" then package.loaded[name] = nil end
+    end
+    os.execute("rm -r " .. folder)
+  end)
+
+  -- A file of that text, and what it returns.
+  local function module_of(name, text)
+    support.write(("%s/spec_%s.lua"):format(folder, name), text)
+    return require("spec_" .. name)
+  end
+
+  local function places(one, metric)
+    local study = { property = function() return nil end }
+    function study._name_of(path) return path:match "[^/]*$", path:match "script.lua$" ~= nil end
+    predictions.note_metric(study, one, metric)
+    local texts = {}
+    for i, place in ipairs(study._metrics.list) do
+      texts[i] = place.whole and place.file or ("%s:%d-%d"):format(place.file, place.first, place.last)
+    end
+    return table.concat(texts, " ")
+  end
+
+  local METRIC = "local function metric()\n  return 1\nend\n"
+
+  it("is all of a file that has nothing of the program, else its lines", function()
+    local program = function() end
+    assert.are.equal("spec_alone.lua", places(program, module_of("alone", METRIC .. "return metric")))
+    assert.are.equal("spec_table.lua", places(program, module_of("table", METRIC .. "return { it = metric }").it))
+    assert.are.equal("spec_script.lua:1-3", places(program, module_of("script", METRIC .. "return metric")))
+    local both = module_of("both", METRIC .. "return { it = metric, program = function() end }")
+    assert.are.equal("spec_both.lua:1-3", places(both.program, both.it))
+    local deep = module_of("deep", METRIC .. "return { it = metric, forward = function() end }")
+    local one = lmopt.module { inputs = "question", forward = deep.forward }
+    assert.are.equal("spec_deep.lua:1-3", places(one, deep.it))
+    assert.are.equal("spec_deep.lua", places(program, deep.it))
+  end)
+
+  it("is the file that returns a metric which is made elsewhere, and nowhere for one that nobody returns", function()
+    local ready = load("return function() return 1 end", "=ready")()
+    package.preload.spec_ready = function() return ready end
+    assert.are.equal("spec_chosen.lua", places(print, module_of("chosen", "return require 'spec_ready'")))
+    assert.are.equal("", places(print, load("return function() return 1 end", "=nobody")()))
+    local callable = module_of("callable", "return setmetatable({}, { __call = function() return 1 end })")
+    assert.are.equal("spec_callable.lua", places(print, callable))
+    package.preload.spec_ready = nil
   end)
 end)
 
