@@ -236,6 +236,13 @@ function M.open(one, dataset, metric)
   return setmetatable({ trial = trial, about = about }, Kept)
 end
 
+-- Writes where the metrics of a study stand, when that is new. What can't be written now is written with the next trial.
+local function save_places(study)
+  local noted = study._metrics
+  if not noted or not noted.dirty then return end
+  noted.dirty = not study._core:set_property("metrics", json.encode(json.array(noted.list)))
+end
+
 --- Hands the predictions of a trial that ends to its study, to be written with the result.
 ---@return true? ok
 ---@return string? message
@@ -247,14 +254,8 @@ function M.hand_over(study, trial)
     local ok, message, kind = study._core:add_prediction(trial.number, one.about, one.rows)
     if not ok then return nil, message, kind end
   end
+  save_places(study)
   return true
-end
-
---- Writes where the metrics of a study stand, when that is new. What can't be written now is written with the next trial.
-function M.save_places(study)
-  local noted = study._metrics
-  if not noted or not noted.dirty then return end
-  noted.dirty = not study._core:set_property("metrics", json.encode(json.array(noted.list)))
 end
 
 -- --- reading ---

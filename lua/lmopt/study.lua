@@ -259,7 +259,6 @@ function methods:_finish(number, state, values, message, traceback)
   if ok then ok, problem, kind = handle:tell(number, state, values) end
   if not ok then return nil, problem, kind end
   self._running[number] = nil
-  if self._metrics then require("lmopt.predictions").save_places(self) end
   return true
 end
 

@@ -208,7 +208,7 @@ Several values, constraints and what was paid come out of the objective as befor
   >   examples[i] = lmopt.example { question = "q" .. i, answer = answer }:with_inputs "question"
   > end
   > return {
-  >   directions = { "maximize", "minimize" }, trials = 3, storage = "two.db", sampler = "brute_force",
+  >   directions = { "maximize", "minimize" }, trials = 3, seed = 1, storage = "two.db", sampler = "brute_force",
   >   objective = function(trial)
   >     local temperature = trial:suggest_categorical("temperature", { 0, 0.25, 0.5 })
   >     local result = lmopt.evaluate(program:with { temperature = temperature }, examples, function(example, prediction)
