@@ -54,16 +54,29 @@ local function by_text(a, b)
   return type(a) < type(b)
 end
 
+-- The fields of a record. What does not fit is left out, and has to be the same in every run: then they are sorted.
+local function keys_of(value, state)
+  local keys, named = {}, true
+  for key in next, value do
+    local kind = type(key)
+    if kind == "string" or kind == "number" then keys[#keys + 1] = key end
+    named = named and kind == "string"
+  end
+  if state.sorted then table.sort(keys, not named and by_text or nil) end
+  return keys
+end
+
 local copy
 
 -- Is it a list: nothing but items from 1 on?
 local function is_list(value)
   local length, count = rawlen(value), 0
+  if length == 0 then return json_core.is_array(value) and next(value) == nil end
   for key in next, value do
     if math_type(key) ~= "integer" or key < 1 or key > length then return false end
     count = count + 1
   end
-  return count == length and (length > 0 or json_core.is_array(value))
+  return count == length
 end
 
 local function copy_list(value, state, depth)
@@ -79,19 +92,14 @@ local function copy_list(value, state, depth)
 end
 
 local function copy_record(value, state, depth)
-  local keys = {}
-  for key in next, value do
-    if type(key) == "string" or type(key) == "number" then keys[#keys + 1] = key end
-  end
-  table.sort(keys, by_text) -- so that the same are left out in every run
-  local made = {}
+  local keys, made = keys_of(value, state), {}
   for i = 1, #keys do
     if state.left <= 0 then
       made["..."] = ("[%d more fields]"):format(#keys - i + 1)
       break
     end
-    local name = copy_text(tostring(keys[i]), state)
-    made[name] = copy(rawget(value, keys[i]), state, depth)
+    local key = keys[i]
+    made[copy_text(type(key) == "string" and key or tostring(key), state)] = copy(rawget(value, key), state, depth)
   end
   return made
 end
@@ -117,7 +125,10 @@ end
 ---@return any copy what JSON can say
 function M.take(value, most, keys)
   if value == nil then return nil end
-  return copy(value, { left = most, keys = keys }, 0)
+  local state = { left = most, keys = keys, sorted = false }
+  local made = copy(value, state, 0)
+  if state.left > 0 or type(made) ~= "table" then return made end
+  return copy(value, { left = most, keys = keys, sorted = true }, 0)
 end
 
 --- What was raised, as data.

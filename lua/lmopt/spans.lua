@@ -60,7 +60,7 @@ function Open.__close(open, problem)
   core.set_context(open.running, open.outer)
   local span, tracer = open.span, open.tracer
   if problem ~= nil then
-    span.error = snapshot.of_error(problem, tracer.max_bytes, open.keys)
+    span.error = snapshot.of_error(problem, tracer._max_bytes, open.keys)
   elseif not open.done then
     span.error = { kind = "closed", message = "its coroutine was closed" }
   end
@@ -101,12 +101,13 @@ local function begin(kind, name, names)
   return open
 end
 
-local function keep(open, value) return snapshot.take(value, open.tracer.max_bytes, open.keys) end
+local function keep(open, value) return snapshot.take(value, open.tracer._max_bytes, open.keys) end
 
 -- A call's usage counts in all that is around it.
 local function spend(open, used)
   while open do
-    open.span.usage = usage.add(open.span.usage or usage.new(), used)
+    local span = open.span
+    span.usage = span.usage and usage.add(span.usage, used) or usage.new(used)
     open = open.above
   end
 end
@@ -281,7 +282,7 @@ function tracing.end_trial(open, trial, state, values, problem)
   span.inputs, span.state = ok and keep(open, params) or nil, state or "waiting"
   span.outputs = values and keep(open, values)
   if state == "failed" or not state then
-    span.error = snapshot.of_error(problem or "it was interrupted", open.tracer.max_bytes, open.keys)
+    span.error = snapshot.of_error(problem or "it was interrupted", open.tracer._max_bytes, open.keys)
   end
   open.done = true
 end

@@ -83,15 +83,16 @@ end
 ---@return lmopt.Tracer
 function M.new(options)
   options = check(options)
+  local most, bytes = options.max_spans or MOST_SPANS, options.max_bytes or MOST_BYTES
   local made = {
-    _fields = { path = options.path, endpoint = nil, max_spans = options.max_spans or MOST_SPANS,
-      max_bytes = options.max_bytes or MOST_BYTES },
-    _lost = 0, _ring = {}, _first = 1, _last = 0, _begun = setmetatable({}, { __mode = "k" }), _number = 0, _roots = 0,
+    _fields = { path = options.path, endpoint = nil, max_spans = most, max_bytes = bytes }, _poster = false, _file = false,
+    _lost = 0, _ring = {}, _first = 1, _last = 0, _number = 0, _roots = 0,
+    _time = methods._time, _identify = methods._identify, _add = methods._add, _max_bytes = bytes, _max_spans = most, -- read often
     _unique = system.unique(), _utc = math.floor(system.utc() * 1e9), _monotonic = system.monotonic(),
   }
   made._base = tonumber(made._unique:sub(1, 16), 16) -- as an integer, with a sign
   if options.endpoint then
-    made._poster = require("lmopt.otlp").new(options.endpoint, options.headers, options.content or false, made._fields.max_spans)
+    made._poster = require("lmopt.otlp").new(options.endpoint, options.headers, options.content or false, most)
     made._fields.endpoint = made._poster.shown
   elseif options.path then
     made._file = open_file(options.path)
@@ -150,7 +151,7 @@ function methods:_add(span, is_root)
   if self._file then return self:_write(span) end
   self._last = self._last + 1
   self._ring[self._last] = span
-  if self._last - self._first >= self._fields.max_spans then forget_oldest(self) end
+  if self._last - self._first >= self._max_spans then forget_oldest(self) end
 end
 
 function methods:_write(span)
