@@ -12,6 +12,7 @@ local ledger = require "lmopt.ledger"
 local optimize = require "lmopt.optimize"
 local predictions = require "lmopt.predictions"
 local tasks = require "lmopt.task"
+local tracing = require "lmopt.tracing"
 local trials = require "lmopt.trial"
 local usage = require "lmopt.usage"
 
@@ -186,7 +187,8 @@ local function work(run, worker)
   local now = core.now()
   while run.next <= run.last do
     local row = begin_row(run, worker)
-    local problem = score(run, row, worker)
+    local problem
+    if tracing.on then problem = tracing.row(score, run, row, worker) else problem = score(run, row, worker) end
     settle_usage(worker, row, core.cancel_children())
     local later, fate = core.now(), core.fate()
     row.seconds = later - now

@@ -138,6 +138,7 @@ local function add_content(list, span)
     end
   else
     add_text(list, "lmopt.inputs", span.inputs)
+    add_text(list, "lmopt.feedback", span.feedback)
     add_text(list, "lmopt.outputs", span.outputs)
   end
 end
@@ -207,6 +208,7 @@ local function describe(list, span)
     return "trial"
   end
   add(list, "lmopt.row", span.number)
+  add(list, "lmopt.score", span.score)
   return "row"
 end
 

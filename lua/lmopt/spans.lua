@@ -34,6 +34,8 @@ local configured -- the lmopt.Tracer of lmopt.configure
 ---@field study string? of a trial
 ---@field number integer? of a trial or a row
 ---@field state string? of a trial: "complete", "pruned", "failed", "waiting" (it was interrupted)
+---@field score number? of a row
+---@field feedback any of a row: what its metric said besides
 ---@field signature string? of a predictor
 ---@field retries integer? of a predictor: calls that were repeated because a reply could not be read
 ---@field provider string? of a call, and what follows
@@ -245,19 +247,45 @@ function tracing.embeddings(ask, handle, provider, request)
   return reply
 end
 
---- Calls a function inside a span: a tool, a row of an evaluation.
----@param kind "tool"|"row"
+-- A tool says that it failed by returning nil and a message.
+local function conclude_tool(open, result, message, ...)
+  if result == nil and message ~= nil then
+    open.span.error = snapshot.of_error(message, open.tracer._max_bytes, open.keys)
+  end
+  return conclude(open, result, message, ...)
+end
+
+--- Calls a tool inside a span.
 ---@param name string
----@param inputs any
+---@param arguments any
 ---@param fn function
 ---@param ... any its arguments
 ---@return any ... what it returns
-function tracing.run(kind, name, inputs, fn, ...)
-  local open <close> = begin(kind, name) -- luacheck: ignore
+function tracing.tool(name, arguments, fn, ...)
+  local open <close> = begin("tool", name) -- luacheck: ignore
   if not open then return fn(...) end
-  open.span.number = kind == "row" and math.tointeger(name:match "%d+$") or nil
-  open.span.inputs = keep(open, inputs)
-  return conclude(open, fn(...))
+  open.span.inputs = keep(open, arguments)
+  return conclude_tool(open, fn(...))
+end
+
+--- Scores a row of an evaluation inside a span.
+---@param score fun(run: table, row: lmopt.Row, worker: table): any what went wrong, or nil
+---@param row lmopt.Row
+---@return any problem
+function tracing.row(score, run, row, worker)
+  local open <close> = begin("row", ("row %d"):format(row.index)) -- luacheck: ignore
+  if not open then return score(run, row, worker) end
+  local span = open.span
+  span.number, span.inputs = row.index, keep(open, inputs_of(row.example))
+  local problem = score(run, row, worker)
+  span.outputs = keep(open, row.prediction)
+  if problem == nil then
+    span.score, span.feedback = row.score, row.feedback and keep(open, row.feedback)
+  else
+    span.error = snapshot.of_error(problem, open.tracer._max_bytes, open.keys)
+  end
+  open.done = true
+  return problem
 end
 
 --- Begins the span of a trial, which ends when what is returned goes out of scope.

@@ -234,7 +234,7 @@ end
 function tools.start(tool, callee, arguments)
   local call = { tool = tool }
   if tracing.on then
-    call.task = task.spawn(tracing.run, "tool", tool.name, arguments, invoke, tool, callee, arguments)
+    call.task = task.spawn(tracing.tool, tool.name, arguments, invoke, tool, callee, arguments)
   else
     call.task = task.spawn(invoke, tool, callee, arguments)
   end

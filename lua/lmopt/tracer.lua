@@ -16,7 +16,7 @@ local OPTIONS = { "path", "endpoint", "headers", "content", "max_spans", "max_by
 local MOST_SPANS, MOST_BYTES = 10000, 16 * 1024
 local BUFFER = 1024 * 1024 -- a line up to this long is one write
 local KEYS = {
-  "trace_id", "span_id", "parent_id", "kind", "name", "study", "number", "state", "signature", "retries", "operation", "provider",
+  "trace_id", "span_id", "parent_id", "kind", "name", "study", "number", "state", "score", "feedback", "signature", "retries", "operation", "provider",
   "model", "address", "options", "answered_by", "finish_reason", "cached", "attempts", "started", "ended", "inputs", "outputs",
   "usage", "error",
 }
@@ -256,6 +256,7 @@ local function facts(span)
   if span.attempts and span.attempts > 1 then parts[#parts + 1] = ("%d attempts"):format(span.attempts) end
   if span.retries and span.retries > 0 then parts[#parts + 1] = ("asked %d times"):format(span.retries + 1) end
   if span.state and span.state ~= "complete" then parts[#parts + 1] = span.state end
+  if span.score then parts[#parts + 1] = ("score %g"):format(span.score) end
   if used then
     if span.kind ~= "call" then parts[#parts + 1] = ("%d call%s"):format(used.calls, used.calls == 1 and "" or "s") end
     parts[#parts + 1] = ("%d+%d tokens"):format(used.prompt_tokens, used.completion_tokens)

@@ -12,7 +12,7 @@ local program = lmopt.module {
   checks = { lmopt.predict("answer -> sure: boolean", { lm = model, on_parse_error = "fail" }) },
   forward = function(self, input)
     local out = self.answer { question = input.question }
-    spans.run("tool", "look_up", { word = out.answer }, function() return { found = true } end)
+    spans.tool("look_up", { word = out.answer }, function() return { found = true } end)
     pcall(self.checks[1], { answer = out.answer })
     return out
   end,

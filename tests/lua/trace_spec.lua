@@ -112,6 +112,32 @@ describe("lmopt.trace", function()
     assert.equal("nothing was called", tostring((lmopt.trace(function() end))))
   end)
 
+  it("has the tools of an agent, and what failed of them", function()
+    local steps = {
+      { "look_up", '{"word": "a"}' }, { "look_up", '{"word": "b"}' }, { "finish", '{"answer": "done"}' },
+    }
+    local model = lmopt.lm(function()
+      local step = table.remove(steps, 1)
+      local text = "[[ ## thought ## ]]\nhm\n\n[[ ## tool ## ]]\n%s\n\n[[ ## arguments ## ]]\n%s\n\n[[ ## completed ## ]]"
+      return text:format(step[1], step[2])
+    end)
+    local agent = lmopt.react("question -> answer", { lm = model, tools = {
+      look_up = { function(word)
+        if word == "b" then return nil, "no such word" end
+        return word:rep(3)
+      end, signature = "word -> found" },
+    } })
+    local trace, out = lmopt.trace(agent, { question = "?" })
+    assert.equal("done", out.answer)
+    local step = "predictor step {call function}"
+    assert.equal(('module module "question" {%s, tool look_up, %s, tool look_up, %s}'):format(step, step, step), outline(trace:tree()))
+    local first, second = trace:tree()[1].children[2].span, trace:tree()[1].children[4].span
+    assert.same({ word = "a" }, first.inputs)
+    assert.equal("aaa", first.outputs)
+    assert.is_nil(first.error)
+    assert.equal("no such word", second.error.message)
+  end)
+
   it("takes functions, predictors and models, and passes on all results", function()
     local model = echo()
     local trace, a, b = lmopt.trace(function(x) return x, model("word 1").text end, 3)
@@ -135,7 +161,9 @@ describe("lmopt.trace", function()
 
   it("gives the same tree at any concurrency", function()
     local items = {}
-    for i = 1, 40 do items[i] = i end
+    for i = 1, 40 do
+      items[i] = lmopt.example { question = "word " .. i, answer = i < 40 and "word" .. i or "else" }:with_inputs "question"
+    end
     local shapes = {}
     for _, concurrency in ipairs { 1, 8, 200 } do
       local program = new_program(echo(function(request)
@@ -143,16 +171,19 @@ describe("lmopt.trace", function()
         return (number * 7 % 5) / 1000 -- so that they end in another order
       end))
       local trace = lmopt.trace(function()
-        lmopt.map(items, function(i)
-          local input = { question = "word " .. i }
-          return spans.run("row", "row " .. i, input, program, input)
-        end, { concurrency = concurrency })
+        lmopt.evaluate(program, items, lmopt.metrics.exact_match "answer", { concurrency = concurrency })
       end)
       assert.equal(40 * 6, #trace.spans)
       shapes[#shapes + 1] = shape(trace:tree())
     end
     assert.equal(40, #shapes[1])
-    assert.equal("row 40", shapes[1][40].span.name)
+    local last = shapes[1][40]
+    assert.equal("row 40", last.span.name)
+    assert.equal("module", last.children[1].span.kind)
+    assert.same({ 0, 1 }, { last.span.score, shapes[1][39].span.score })
+    assert.same({ question = "word 40" }, last.span.inputs)
+    assert.same({ answer = "word40" }, last.span.outputs)
+    assert.equal(2, last.span.usage.calls)
     assert.same(shapes[1], shapes[2])
     assert.same(shapes[1], shapes[3])
   end)
@@ -192,7 +223,7 @@ describe("a tracer", function()
     assert.matches("error: timeout: too slow", tostring(trace))
 
     trace = lmopt.tracer()
-    local co = coroutine.create(function() trace:run(spans.run, "tool", "count", {}, coroutine.yield) end)
+    local co = coroutine.create(function() trace:run(spans.tool, "count", {}, coroutine.yield) end)
     coroutine.resume(co)
     coroutine.close(co)
     assert.equal("closed", trace.spans[1].error.kind)
@@ -239,7 +270,7 @@ describe("a tracer", function()
     assert.matches("%(2 more are not kept%)", tostring(trace))
     local big = {}
     for i = 1, 1000 do big[i] = i end
-    trace:run(spans.run, "tool", "list", { big = big }, function() end)
+    trace:run(spans.tool, "list", { big = big }, function() end)
     local inputs = trace.spans[3].inputs
     assert.is_true(#inputs.big < 30)
     assert.matches("%[%d+ more items%]", inputs.big[#inputs.big])
@@ -249,7 +280,7 @@ describe("a tracer", function()
     local trace, model, deep = lmopt.tracer(), echo(), {}
     deep.deep = deep
     local odd = { deep = deep, f = print, model = model, nan = 0 / 0, [1.5] = true }
-    trace:run(spans.run, "tool", "odd", odd, function() return -math.huge end)
+    trace:run(spans.tool, "odd", odd, function() return -math.huge end)
     local inputs = trace.spans[1].inputs
     assert.equal("[function]", inputs.f)
     assert.equal("[lmopt.lm]", inputs.model)
@@ -261,7 +292,7 @@ describe("a tracer", function()
 
   it("keeps copies: what happens to the tables later is not in it", function()
     local trace, input = lmopt.tracer(), { question = "word 1", list = { 1 } }
-    trace:run(spans.run, "tool", "t", input, function() input.list[1] = 2 end)
+    trace:run(spans.tool, "t", input, function() input.list[1] = 2 end)
     assert.same({ question = "word 1", list = { 1 } }, trace.spans[1].inputs)
   end)
 
@@ -269,7 +300,7 @@ describe("a tracer", function()
     local model = lmopt.lm("openai/gpt", { base_url = "http://user:secret@127.0.0.1:9/v1", api_key = KEY, max_retries = 0 })
     local path = os.tmpname()
     local trace = lmopt.tracer()
-    pcall(trace.run, trace, spans.run, "tool", "t " .. KEY, { [KEY] = KEY, at = "http://a:b@c/" }, model, "my key is " .. KEY)
+    pcall(trace.run, trace, spans.tool, "t " .. KEY, { [KEY] = KEY, at = "http://a:b@c/" }, model, "my key is " .. KEY)
     assert.equal(2, #trace.spans)
     trace:save(path)
     local text = support.read(path)
@@ -351,6 +382,27 @@ describe("the spans of a study", function()
       assert.equal(state == "failed" and "wrong" or nil, span.error and span.error.message)
     end
     assert.are_not.equal(roots[1].span.trace_id, roots[2].span.trace_id)
+  end)
+
+  it("have rows in them, and rows tell what failed", function()
+    local program = new_program(echo())
+    local data = { lmopt.example { question = "word 1", answer = "a" }:with_inputs "question",
+      lmopt.example { question = "word 2", answer = "b" }:with_inputs "question" }
+    local function metric(example, prediction)
+      if example.answer == "b" then return nil, "no good" end
+      return #prediction.answer, "fine"
+    end
+    local trace = lmopt.tracer()
+    local study = lmopt.create_study { name = "s", seed = 1 }
+    trace:run(study.optimize, study, function() return lmopt.evaluate(program, data, metric).score end, { n_trials = 1 })
+    local roots = trace:tree()
+    assert.equal("trial", roots[1].span.kind)
+    assert.equal("row 1 row 2", roots[1].children[1].span.name .. " " .. roots[1].children[2].span.name)
+    assert.equal('module module "question"', outline(roots[1].children[1].children):match "^[^{]+\"")
+    assert.equal(5, roots[1].children[1].span.score)
+    assert.equal("fine", roots[1].children[1].span.feedback)
+    assert.matches("no good", roots[1].children[2].span.error.message)
+    assert.equal(4, roots[1].span.usage.calls)
   end)
 
   it("have the errors as they were raised", function()
@@ -477,7 +529,7 @@ describe("a collector", function()
     local trace = lmopt.tracer { endpoint = address .. "/", content = true }
     local messages = { { role = "user", content = "1+1?" }, { role = "tool", tool_call_id = "c0", content = "2" } }
     trace:run(model, { messages = messages, seed = 3, stop = "x" })
-    trace:run(spans.run, "tool", "add", { a = 1 }, function() return 2 end)
+    trace:run(spans.tool, "add", { a = 1 }, function() return 2 end)
     assert.is_true(trace:flush())
     local list = spans_in(received())
     local attributes = list[1].attributes
