@@ -16,9 +16,9 @@ local OPTIONS = { "path", "endpoint", "headers", "content", "max_spans", "max_by
 local MOST_SPANS, MOST_BYTES = 10000, 16 * 1024
 local BUFFER = 1024 * 1024 -- a line up to this long is one write
 local KEYS = {
-  "trace_id", "span_id", "parent_id", "kind", "name", "study", "number", "state", "score", "feedback", "signature", "retries", "operation", "provider",
-  "model", "address", "options", "answered_by", "finish_reason", "cached", "attempts", "started", "ended", "inputs", "outputs",
-  "usage", "error",
+  "trace_id", "span_id", "parent_id", "kind", "name", "study", "number", "state", "score", "feedback", "signature", "retries",
+  "operation", "provider", "model", "address", "options", "answered_by", "finish_reason", "cached", "attempts", "started", "ended",
+  "inputs", "outputs", "usage", "error",
 }
 
 ---@class lmopt.Tracer
