@@ -192,6 +192,10 @@ local function describe(list, span)
     add(list, "gen_ai.tool.name", span.name)
     add(list, "gen_ai.tool.type", "function")
     return "execute_tool " .. span.name
+  elseif span.operation == "invoke_agent" then
+    add(list, "gen_ai.operation.name", "invoke_agent")
+    add(list, "gen_ai.agent.name", span.name)
+    return "invoke_agent " .. span.name
   elseif span.kind == "module" then
     add(list, "gen_ai.operation.name", "invoke_workflow")
     add(list, "gen_ai.workflow.name", span.name)

@@ -40,7 +40,7 @@ local configured -- the lmopt.Tracer of lmopt.configure
 ---@field retries integer? of a predictor: calls that were repeated because a reply could not be read
 ---@field provider string? of a call, and what follows
 ---@field model string?
----@field operation "chat"|"embeddings"?
+---@field operation "chat"|"embeddings"|"invoke_agent"? of a module: it calls tools
 ---@field address string? where it goes
 ---@field options table? temperature, ...
 ---@field answered_by string? the model that the reply names
@@ -155,6 +155,7 @@ function tracing.module(self, input, ...)
     return self:forward(input, ...)
   end
   open.span.inputs = keep(open, input)
+  if rawget(self, "_tools") then open.span.operation = "invoke_agent" end
   return conclude(open, self:forward(input, ...))
 end
 
@@ -379,14 +380,13 @@ end
 --- Calls a function where a tracer gets the spans; false: nobody.
 ---@param tracer lmopt.Tracer|false
 function tracing.with(tracer, fn, ...)
-  tracing.on = true
   return with_context({ trace = tracer }, fn, ...)
 end
 
 --- Sets who traces where nobody else does.
 ---@param tracer lmopt.Tracer|nil
 function tracing.configure(tracer)
-  tracing.on, configured = tracing.on or tracer ~= nil, tracer
+  configured = tracer
 end
 
 --- The tracer that is configured, or nil.

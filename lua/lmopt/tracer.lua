@@ -9,6 +9,7 @@ local errors = require "lmopt.error"
 local json = require "lmopt.json"
 local spans = require "lmopt.spans"
 local system = require "lmopt.core.system"
+local tracing = require "lmopt.tracing"
 
 local M = {}
 
@@ -97,6 +98,7 @@ function M.new(options)
   elseif options.path then
     made._file = open_file(options.path)
   end
+  tracing.on = true
   return setmetatable(made, Tracer)
 end
 

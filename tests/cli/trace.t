@@ -72,6 +72,24 @@ A collector that is not there is one line at the end, and changes nothing else.
   $ lmopt run qa.lua --quiet --trials 1 --trace /dev/full > /dev/null
   lmopt: 6 spans are not in /dev/full: No space left on device
 
+A script's own tracer, in lmopt.with or over all.
+
+  $ cat > with.lua <<'END'
+  > local lmopt = require "lmopt"
+  > local model, trace = lmopt.lm "offline", lmopt.tracer()
+  > model "before"
+  > lmopt.with({ trace = trace }, function() model "a" end)
+  > print(#trace.spans)
+  > lmopt.configure { trace = trace }
+  > model "b"
+  > lmopt.configure { trace = false }
+  > model "after"
+  > print(#trace.spans)
+  > END
+  $ lmopt run with.lua
+  1
+  2
+
 Places that can't be.
 
   $ lmopt run qa.lua --trace nowhere/spans.jsonl

@@ -1,4 +1,5 @@
 local lmopt = require "lmopt"
+local core = require "lmopt.core.task"
 local errors = require "lmopt.error"
 local http = require "lmopt.core.http"
 local json = require "lmopt.json"
@@ -131,6 +132,7 @@ describe("lmopt.trace", function()
     assert.equal("done", out.answer)
     local step = "predictor step {call function}"
     assert.equal(('module module "question" {%s, tool look_up, %s, tool look_up, %s}'):format(step, step, step), outline(trace:tree()))
+    assert.matches("invoke_agent", otlp.encode(trace.spans[1], false))
     local first, second = trace:tree()[1].children[2].span, trace:tree()[1].children[4].span
     assert.same({ word = "a" }, first.inputs)
     assert.equal("aaa", first.outputs)
@@ -413,6 +415,41 @@ describe("the spans of a study", function()
     local wanted = { kind = "timeout", message = "too slow", status = 504 }
     assert.same({ wanted, wanted }, { trace.spans[1].error, trace.spans[2].error })
     assert.matches("error:%s+timeout: too slow", lmopt.history())
+  end)
+
+  it("are the same with any number of jobs", function()
+    local shapes = {}
+    for _, jobs in ipairs { 1, 2, 8 } do
+      local model = echo(function(request) return tonumber(request.messages[1].content:match "%d+") * 7 % 5 / 1000 end)
+      local trace, study = lmopt.tracer(), lmopt.create_study { name = "s", seed = 2, lag = 8 }
+      trace:run(study.optimize, study, function(trial)
+        local x = trial:suggest_int("x", 1, 99)
+        model("word " .. x)
+        model("word " .. x + 1)
+        return x
+      end, { n_trials = 16, n_jobs = jobs })
+      shapes[#shapes + 1] = shape(trace:tree())
+    end
+    assert.equal(16, #shapes[1])
+    assert.equal("trial 15", shapes[1][16].span.name)
+    assert.same(shapes[1], shapes[2])
+    assert.same(shapes[1], shapes[3])
+  end)
+
+  it("say which trial went back to waiting", function()
+    local trace, study = lmopt.tracer(), lmopt.create_study { seed = 1 }
+    trace:run(study.optimize, study, function(trial)
+      if trial.number == 1 then
+        study:stop()
+        core.set_fate(core.cancelled_error) -- as an interruption would
+        lmopt.sleep(1)
+      end
+      return 1
+    end, { n_trials = 2 })
+    local span = trace.spans[2]
+    assert.equal("waiting", span.state)
+    assert.equal("cancelled", span.error.kind)
+    assert.is_nil(span.outputs)
   end)
 
   it("change nothing of it", function()
