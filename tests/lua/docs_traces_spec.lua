@@ -14,6 +14,6 @@ describe("docs/traces.md", function()
     local lines = {}
     local environment = setmetatable({ print = function(value) lines[#lines + 1] = tostring(value) .. "\n" end }, { __index = _G })
     assert(load(code, "@docs/traces.md", "t", environment))()
-    assert.equal((shown:gsub("%d+%.%d ms", "TIME")), (table.concat(lines):gsub("%d+%.%d ms", "TIME")))
+    assert.equal((shown:gsub("%d+%.%d+ m?s", "TIME")), (table.concat(lines):gsub("%d+%.%d+ m?s", "TIME")))
   end)
 end)
