@@ -77,7 +77,7 @@ FUZZ_PROGRAMS  := $(sort $(patsubst tests/fuzz/target_%,$(BUILD)/tests/fuzz/%,$(
 TEST_HELPERS   := $(sort $(filter-out $(UNIT_TESTS),$(wildcard tests/unit/*.c)))
 TEST_HELPER_OBJECTS := $(TEST_HELPERS:tests/%.c=$(BUILD)/obj/tests/%.o)
 
-.PHONY: all demo deb hosts install-rock uninstall test test-unit test-lua test-cli test-embed test-package test-faults faults-long test-fuzz test-gc fuzz fuzz-programs lint asan format bench interop install clean help force
+.PHONY: all demo deb hosts reference install-rock uninstall test test-unit test-lua test-cli test-embed test-package test-faults faults-long test-fuzz test-gc fuzz fuzz-programs lint asan format bench interop install clean help force
 
 all: $(BUILD)/lmopt $(BUILD)/liblmopt.a $(BUILD)/lmopt.so ## build/lmopt, build/liblmopt.a, build/lmopt.so
 
@@ -286,7 +286,12 @@ test-package: $(INSTALLED) $(STAGE)/.installed | $(BUILD)/.setup-test ## what is
 asan: ## the tests under the address and undefined-behaviour sanitizers
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan SANITIZE=address,undefined $(SUITES)
 
-lint: $(BUILD)/embedded.c | $(BUILD)/.setup-lint ## formats, static analysis, floors
+REFERENCE = LUA_CPATH='$(BUILD)/?.so;;' LUA_PATH=';;' $(LUA) scripts/reference/main.lua
+
+reference: $(BUILD)/lmopt.so | $(BUILD)/.setup-lint ## docs/reference.md and lua/meta/lmopt.lua, from the annotations
+	@$(REFERENCE) write
+
+lint: $(BUILD)/embedded.c $(BUILD)/lmopt.so | $(BUILD)/.setup-lint ## formats, static analysis, floors
 	@BUILD='$(BUILD)' LUA='$(LUA)' CFLAGS='-std=c11 $(WARNINGS) -Isrc $(PACKAGE_CFLAGS)' scripts/lint
 
 format: | $(BUILD)/.setup-lint ## clang-format over all C files

@@ -79,18 +79,8 @@ local function set_trace(tracer)
   require("lmopt.tracer").configure(tracer)
 end
 
---- Sets what is given and leaves the rest as it is.
----@param options { lm: table|string|function|nil, concurrency: integer?, rpm: number|false|nil, tpm: number|false|nil, cache:
----  false|string|table|nil, budget: table|false|nil, record: string|false|nil, replay: string|false|nil,
----  trace: string|table|false|nil, trace_content: boolean? } `lm`: a handle, or what lmopt.lm takes, or false for none;
----  `concurrency`: how many calls may be in flight at each endpoint, at best (32; a server that refuses gets fewer); `rpm`,
----  `tpm`: requests and tokens a minute at each endpoint for which no handle says it, false for no limit; `cache`: where
----  replies are kept: "memory" (the default), the path of a file, { path =, max_bytes = }, or false for nowhere; `budget`:
----  limits of all calls from now on (docs/budgets.md: usd, calls, tokens, prompt_tokens, completion_tokens, seconds, models), false
----  for none; `record`: the path of a file in which every call and its reply are written from now on; `replay`: one from which
----  they are answered, and nothing is sent; `trace`: where spans of what is called from now on go (docs/traces.md): a file, the
----  address of a collector, "otlp" (the environment's), an lmopt.tracer or its options, false for nowhere; `trace_content`: does
----  a collector get prompts, replies, inputs and outputs too (false)?
+--- Sets what is given and leaves the rest as it is, for everything in this Lua state.
+---@param options lmopt.ConfigureOptions
 function M.configure(options)
   errors.check_type(options, "options", "configure", "table")
   errors.check_options(options, OPTIONS, "configure")
@@ -122,8 +112,7 @@ function M.configure(options)
 end
 
 --- What is set now.
----@return { lm: table|nil, concurrency: integer, rpm: number|nil, tpm: number|nil, cache: false|string, budget: table|nil,
----  record: string|nil, replay: string|nil, trace: lmopt.Tracer|nil } `cache`: false, "memory" or a path; `budget`: its limits, and `spent = { usd =, calls =, tokens = }`
+---@return lmopt.Configuration
 function M.configured()
   local cache, ledger, rpm, tpm = lm.get_cache(), budget.get(), gate.get_rates()
   local tape = client.get_tape()

@@ -4,12 +4,13 @@ local errors = require "lmopt.error"
 
 local M = {}
 
+--- The range of a parameter: one of `lmopt.distributions`.
 ---@class lmopt.Distribution
----@field kind "float"|"int"|"categorical"
----@field low? number
----@field high? number
----@field step? number
----@field log? boolean
+---@field kind "float"|"int"|"categorical" what its values are
+---@field low? number the smallest, inclusive
+---@field high? number the largest, inclusive
+---@field step? number values are low, low + step, ...
+---@field log? boolean is the range logarithmic?
 ---@field choices? any[] strings, numbers, booleans, lmopt.null
 
 local Distribution = { __name = "lmopt.distribution" }
@@ -68,7 +69,7 @@ end
 --- A range of floats: `float(1e-5, 0.1, { log = true })`, `float(0, 1, { step = 0.25 })`.
 ---@param low number
 ---@param high number inclusive
----@param options? { step: number?, log: boolean? }
+---@param options? lmopt.RangeOptions
 ---@return lmopt.Distribution
 function M.float(low, high, options)
   local step, log
@@ -79,7 +80,7 @@ end
 --- A range of integers.
 ---@param low integer
 ---@param high integer inclusive
----@param options? { step: integer?, log: boolean? }
+---@param options? lmopt.RangeOptions
 ---@return lmopt.Distribution
 function M.int(low, high, options)
   local step, log

@@ -19,7 +19,7 @@ local DIMENSIONS = 64 -- of vectors that stand for a real embedder's
 local BOUNDS = { "least", "expected", "most" }
 
 ---@class lmopt.DryRun
----@field models table[] in the order in which they were first asked
+---@field models table[], in the order in which they were first asked
 ---@field trials { study: string, trials: integer }[] what was multiplied
 ---@field dearest number dollars that one call may cost at most
 local DryRun = {}

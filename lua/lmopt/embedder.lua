@@ -13,8 +13,15 @@ local M = {}
 
 local DEFAULT_BATCH, DEFAULT_BYTES = 64, 200000
 
+---A function from texts to vectors: `embed(texts)`.
 ---@class lmopt.Embedder
----@field name string
+---@field name string "provider/model", or the name that was given
+---@field answer? function of an embedder that is a Lua function
+---@field handle? lmopt.Model where it asks
+---@field provider? table how it asks
+---@field batch? integer texts in one request, at most
+---@field bytes? integer bytes of texts in one request, at most
+---@overload fun(texts: string[]): number[][], lmopt.Usage
 local Embedder = { __name = "lmopt.embedder" }
 Embedder.__index = Embedder
 
@@ -53,9 +60,8 @@ local function as_provider(provider)
 end
 
 --- Makes an embedder. Nothing is sent before it is called.
----@param spec string|function "provider/model", or a function from a list of texts to a list of vectors
----@param options table|nil as for lmopt.lm; `batch`: how many texts one request has at most. Others (dimensions, ...) go into
----  every request
+---@param spec string|fun(texts: string[]): number[][] "provider/model", or a function from texts to vectors
+---@param options? lmopt.EmbedderOptions
 ---@return lmopt.Embedder embed `embed(texts)` -> vectors, usage
 function M.new(spec, options)
   errors.check_type(spec, "model", "lmopt.embedder", "string", "function")
@@ -105,9 +111,10 @@ local function batches_of(self, texts)
 end
 
 --- The vectors of texts, in their order.
+---@async
 ---@param self lmopt.Embedder
 ---@param texts string[]
----@return number[][] vectors
+---@return number[][] vectors floats, all of the same length
 ---@return lmopt.Usage usage
 function Embedder.__call(self, texts)
   check_texts(texts)

@@ -9,10 +9,18 @@ local min, max, sort = math.min, math.max, table.sort
 
 local errors = {}
 
+---What the world's failures raise: a table, of which `tostring` gives one readable line. Kinds of model calls: "timeout",
+---"network", "rate_limit", "auth", "context_length", "truncated", "refused", "bad_response", "parse", "budget", "no_model"; of
+---tasks: "cancelled", "would_block", "interrupted"; of studies: "storage", "busy", "not_found", "exists", "failed".
 ---@class lmopt.Error
----@field kind string "timeout", "network", "cancelled", "would_block", ...: what to branch on
+---@field kind string what to branch on
 ---@field message string one readable line
 ---@field status? integer the HTTP status, where there is one
+---@field attempts? integer of a model call: how often it was asked, when there were several
+---@field reason? string where no answer came: "refused", "resolve", "connect", "tls", "certificate", "first_byte", "idle"
+---@field missing? string[] of kind "parse": the fields that could not be read
+---@field text? string of kind "parse" and "truncated": the reply as the model wrote it
+---@field [string] any what else is known
 
 ---The metatable of every error table; src/lua uses it for the ones made in C.
 local metatable = {
@@ -23,9 +31,9 @@ local metatable = {
 }
 errors.metatable = metatable
 
----Makes an error table; `error(errors.new(...), 0)` raises it.
----@param kind string
----@param message string
+---Makes an error table; `error(lmopt.error.new(...), 0)` raises it.
+---@param kind string what to branch on
+---@param message string one readable line
 ---@param fields? table more fields, copied
 ---@return lmopt.Error
 function errors.new(kind, message, fields)
@@ -250,6 +258,7 @@ end
 ---@param name string
 ---@param what string the function it is for
 ---@param ... string the types that will do
+---@return any value the same
 function errors.check_type(value, name, what, ...)
   local got = type(value)
   local wanted = {}

@@ -10,7 +10,13 @@ local errors = require "lmopt.error"
 local example = setmetatable({}, { __call = function(self, fields) return self.new(fields) end })
 
 local Example = { __name = "lmopt.example" }
+
+---Plain data, the fields by name, with a note of which are inputs. A program takes one in place of its inputs.
 ---@class lmopt.Example
+---@field with_inputs fun(self: lmopt.Example, ...: string): lmopt.Example the example with its inputs declared
+---@field inputs fun(self: lmopt.Example): table<string, any> what is an input, as a plain table
+---@field labels fun(self: lmopt.Example): table<string, any> what is not, as a plain table
+---@field [string] any the fields, by name
 local methods = {}
 local input_names = setmetatable({}, { __mode = "k" }) -- example -> list of names; beside it, so that fields stay data
 
@@ -25,7 +31,7 @@ end
 function example.is(value) return getmetatable(value) == Example end
 
 ---Makes an example of a table of fields, which is copied.
----@param fields table<string, any>
+---@param fields table<string, any> by name; no field may be called as a method is
 ---@return lmopt.Example
 function example.new(fields)
   errors.check_type(fields, "fields", "lmopt.example", "table")
@@ -39,7 +45,11 @@ function example.new(fields)
   return setmetatable(made, Example)
 end
 
--- A new example with these inputs, of which those in `may_lack` (name -> true) may be absent.
+---A new example with these inputs, of which some may be absent.
+---@param self lmopt.Example
+---@param names string[]
+---@param may_lack table<string, boolean> name -> true
+---@return lmopt.Example
 local function declared(self, names, may_lack)
   local fields = {}
   for name, value in next, self do fields[name] = value end
@@ -65,15 +75,14 @@ end
 
 ---The example with its inputs declared; the others are what is known to be right.
 ---@param self lmopt.Example
----@param ... string
+---@param ... string the names of the inputs
 ---@return lmopt.Example
 function example.with_inputs(self, ...)
   check_example(self, "with_inputs")
   return declared(self, { ... }, {})
 end
 
--- For datasets, whose types say what is optional.
-example.declared = declared
+example.declared = declared -- for datasets, whose types say what is optional
 
 ---The names of the declared inputs, or nil.
 ---@param self lmopt.Example

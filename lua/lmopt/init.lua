@@ -13,6 +13,9 @@ local system = require "lmopt.core.system"
 local task = require "lmopt.task"
 local trial = require "lmopt.trial"
 
+---@class lmopt
+---@field _VERSION string "lmopt " and the version
+---@field null lightuserdata JSON's null, `lmopt.json.null`: a choice, a value, what takes an option away
 local lmopt = {
   _VERSION = "lmopt " .. system.version,
 
@@ -74,7 +77,7 @@ local LAZY = {
   parallel = { "lmopt.modules.parallel", "run" },
 }
 
-return setmetatable(lmopt, {
+setmetatable(lmopt, {
   __index = function(self, key)
     local place = LAZY[key]
     if not place then return errors.check_field(key, "lmopt", self, LAZY) end
@@ -84,3 +87,5 @@ return setmetatable(lmopt, {
     return loaded
   end,
 })
+
+return lmopt

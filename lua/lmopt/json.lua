@@ -11,21 +11,10 @@ if not linked then cjson = require "cjson" end
 
 local json = {}
 
---- JSON's null, in both directions: `null == cjson.null`.
+--- JSON's null, in both directions: `lmopt.null == cjson.null`. Where nil stands for "nothing said", it says "nothing".
 json.null = core.null
 
---- Marks a list as a JSON array, so that an empty one is written `[]` and not `{}`.
----@param list table|nil a list without a metatable; a new one if nil
----@return table list the same table
 json.array = core.array
-
---- Writes a value as JSON. Raises, naming the place (`user.list[3]`), on what JSON cannot say: functions, cycles, lists
---- with holes, tables with both kinds of keys, more than 128 levels, NaN and infinities.
---- Bytes that are not UTF-8 become U+FFFD, or raise too with `utf8 = "error"`.
----@param value any nil excepted; write `lmopt.null`
----@param options lmopt.json.options? `indent`: spaces a level, else one line; `keys`: these first, in this order, in
----  every object; `nan = "literal"` writes NaN, Infinity and -Infinity as Python does
----@return string text
 json.encode = core.encode
 
 -- Readers of our own, so that nobody's cjson settings are touched.
@@ -67,9 +56,9 @@ end
 --- Reads JSON. Nulls become `lmopt.null`. Integral numbers below 2^53 become integers (`1.0` too); larger ones are
 --- floats. An empty array cannot be told from an empty object: both are `{}`.
 ---@param text string
----@param options { nan: "error"|"literal"|nil }|nil `nan = "literal"` also reads NaN, Infinity and -Infinity
+---@param options? { nan: "error"|"literal"|nil } `nan = "literal"` also reads NaN, Infinity and -Infinity
 ---@return any value nil when the text is not JSON
----@return string|nil message what is wrong with it
+---@return string? message what is wrong with it
 function json.decode(text, options)
   if type(text) ~= "string" then
     error(("bad argument #1 to 'json.decode' (string expected, got %s)"):format(type(text)), 2)

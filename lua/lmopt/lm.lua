@@ -39,6 +39,7 @@ local codes = setmetatable({}, { __mode = "k" }) -- handle of a function -> what
 local cache -- lmopt.cache, when it is needed
 local stand_in -- what answers instead of every model
 
+---@class lmopt.Model
 local Handle = { __name = "lmopt.lm" }
 Handle.__index = Handle
 
@@ -267,17 +268,11 @@ function lm.default()
   errors.raise("no_model", errors.at_place(message) or message)
 end
 
---- Makes a handle of a language model. Nothing is sent before it is called.
----@param spec string|function|table|nil "provider/model", "offline", a function from a request to a text or a reply, or a
----  handle (returned as it is); nil is the configured model
----@param options table|nil `base_url`, `api_key`; seconds: `timeout` (one attempt; 600), `connect_timeout` (10),
----  `first_byte_timeout`, `idle_timeout` (no limits of their own), `deadline` (a call with all its waits and attempts; none);
----  `max_retries` (7); `rpm`, `tpm` (requests and tokens a minute, of the endpoint); `budget` (limits of this handle,
----  docs/budgets.md); `price = {input=, output=}` (US dollars per million tokens), `name`, `cache = false` (never
----  from the cache), `rollout` (another sample for each number), `stream` (a function that gets the answers of all calls delta
----  by delta); anything else (temperature, max_tokens, ...) goes into
----  every request
----@return table handle
+--- Makes a model, to be called. Nothing is sent before. Raises "no_model" when it is to be the configured one, and none is.
+---@param spec? string|function|lmopt.Model "provider/model", "offline", a function from a request to a text or a reply, or a
+---  model (returned as it is); nil: the configured one
+---@param options? lmopt.ModelOptions
+---@return lmopt.Model
 function lm.new(spec, options)
   if getmetatable(spec) == Handle and options == nil then return spec end
   if spec == nil and options == nil then return lm.default() end
@@ -512,13 +507,12 @@ local function take_stream(handle, input)
   return input, streams.sink(fn, secret and secret.key)
 end
 
---- Asks the model. Inside a task this waits without blocking others.
----@param self table the handle
----@param input string|table a text (one user message), or `{ messages = {...}, temperature = ..., ... }`; `cache = false` asks
----  anew (and keeps nothing), `rollout = n` asks for another sample, which is kept under its number, `deadline` is that of
----  this call; `stream = function(text, delta) end` gets the answer as it comes: `delta` is { text, reasoning, tool_calls }. It
----  runs in the caller's task and may wait; what it raises ends the call. The reply is the same as without it
----@return table reply { text, usage, cached, finish_reason, model }
+--- Asks the model. Raises an lmopt.Error: "auth", "network", "timeout", "bad_response", "budget", "cancelled", ...
+---@async
+---@param self lmopt.Model
+---@param input string|lmopt.RequestOptions a text (one user message), or messages with options
+---@param how? any (internal) what has been done already
+---@return lmopt.Reply reply a table of the caller's own
 function Handle.__call(self, input, how)
   if tracing.on and (how == nil or how == SOUND) then return tracing.model(self, input) end
   local sound = how == SOUND
@@ -560,7 +554,7 @@ function tracing.keys()
 end
 
 --- The last calls of this Lua state as text, for people: models, messages, options, replies, usage and errors, without keys.
----@param number integer|nil how many; 1. The last 100 are kept, as long as their texts are not too long together
+---@param number? integer how many, default: 1. The last 100 are kept, as long as their texts are not too long together
 ---@return string text the oldest call first
 function lm.history(number)
   if number == nil then number = 1 end

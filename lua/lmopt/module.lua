@@ -7,10 +7,12 @@ local tracing = require "lmopt.tracing"
 
 local module = {}
 
----@class lmopt.Module
----@field inputs lmopt.Field[]
----@field forward fun(self: lmopt.Module, input: table, ...): any
-
+---A program of several predictors, written as a Lua function. Its fields are its own: predictors, modules, tables of them.
+---@class lmopt.Module: lmopt.Program
+---@field inputs lmopt.Field[] what it takes
+---@field forward fun(self: lmopt.Module, input: table<string, any>, ...): any what it does
+---@field [string] any its own
+---@overload fun(input: table<string, any>|lmopt.Example, ...): any
 local Module = { __name = "lmopt.module" }
 
 Module.lmopt_program = {} -- predictors are found inside
@@ -27,6 +29,7 @@ function Module.__newindex(self, key, value)
 end
 
 ---Runs the module's forward with the inputs, checked.
+---@async
 ---@param input table<string, any>|lmopt.Example
 ---@param ... any given to forward as they are
 ---@return any ... what forward returns
@@ -73,7 +76,7 @@ function module.derive(kind, inputs, fields)
 end
 
 ---Makes a module.
----@param fields table inputs: its input fields, as in a signature ("question, notes: list[string]"); forward: the function;
+---@param fields table<string, any> inputs: its input fields, as in a signature ("question, notes: list[string]"); forward: the function;
 ---  anything else is the module's own: predictors, other modules, tables of them, functions, data
 ---@return lmopt.Module
 function module.new(fields)

@@ -495,8 +495,9 @@ end
 -- Without a limit: until the sampler has nothing left or somebody stops it.
 ---@param study lmopt.Study
 ---@param objective fun(trial: lmopt.Trial): number, ...
----@param options? { n_trials: integer?, total: integer?, timeout: number?, n_jobs: integer?, callbacks: function[]?, catch: boolean?, progress: (boolean|function)?, trial_budget: table? } timeout in seconds; `trial_budget`: limits of each trial, as in `budget`; one that is over ends as pruned
----@return { reason: string, message: string?, usage: lmopt.Usage, started: integer } summary reason: "done", "timeout", "stopped", "exhausted" or "limit" (a budget). It raises when the run failed: the first three trials all failed (kind "failed"), the file can't be written, the key is wrong; and when it is interrupted
+---@param options? lmopt.OptimizeOptions
+---@return lmopt.OptimizeSummary summary. It raises when the run failed: the first three trials all failed (kind "failed"), the
+---  file can't be written, the key is wrong; and when it is interrupted
 function M.optimize(study, objective, options)
   options = check_options(objective, options)
   if study._run then errors.misuse("the study is being optimized already", 3) end

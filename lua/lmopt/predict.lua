@@ -19,16 +19,6 @@ local usage = require "lmopt.usage"
 
 local predict = {}
 
----@class lmopt.Predictor
----@field signature lmopt.Signature
----@field instructions string
----@field demos table[] fields by name
----@field lm table? a model handle; nil: that of lmopt.with or lmopt.configure
----@field adapter string|table "chat", "json", "xml", or an adapter of your own
----@field on_parse_error "retry"|"json"|"fail"
----@field options table<string, any> what goes into every request: temperature, max_tokens, ...
----@field frozen boolean true: instructions and demos are not to be tuned
-
 -- What a predictor is made of; any other option goes into the request.
 local OWN_OPTIONS = { "instructions", "demos", "lm", "adapter", "on_parse_error", "frozen", "options", "signature" }
 local CALL_OPTIONS = { "instructions", "demos", "lm", "adapter", "on_parse_error", "history", "stream" }
@@ -39,6 +29,17 @@ local REQUEST_NAMES = {
 }
 local POLICIES = { retry = 1, json = 1, fail = 0 } -- how many more calls
 
+---A model call with typed inputs and outputs. Its fields can be set.
+---@class lmopt.Predictor: lmopt.Program
+---@field signature lmopt.Signature what it takes and gives
+---@field instructions string what to do; nil sets the sentence made of the fields
+---@field demos table[] demonstrations: fields by name
+---@field lm lmopt.Model? nil: that of lmopt.with or lmopt.configure
+---@field adapter string|lmopt.Adapter "chat", "json", "xml", or an adapter of your own
+---@field on_parse_error "retry"|"json"|"fail" what to do with a reply that can't be read
+---@field options table<string, any> what goes into every request: temperature, max_tokens, ...
+---@field frozen boolean true: instructions and demos are not to be tuned
+---@overload fun(input: table<string, any>|lmopt.Example, options?: lmopt.CallOptions): lmopt.Prediction
 local Predictor = { __name = "lmopt.predictor" }
 
 ---Whether a value is a predictor.
@@ -282,10 +283,8 @@ end
 function predict.details_of(value) return known_of[value] end
 
 ---What is known of a prediction besides its outputs.
----@param prediction table what a predictor returned
----@return { usage: lmopt.Usage, retries: integer, repairs: string[], text: string, signature: lmopt.Signature } details usage
----  counts the calls that were repeated because a reply could not be read, `repairs` says what was mended in this one; what
----  a module knows besides (the trajectory of react, ...) is there too
+---@param prediction lmopt.Prediction what a predictor returned
+---@return lmopt.Details details
 function predict.details(prediction)
   local known = known_of[prediction]
   if not known then errors.misuse "lmopt.details expects what a predictor returned" end
@@ -372,11 +371,12 @@ local function ask(self, call, handle, request)
   end
 end
 
----Asks the model. Inside a task other tasks run meanwhile.
+---Asks the model. Raises "parse" and "truncated", and what model calls raise.
+---@async
 ---@param input table<string, any>|lmopt.Example
----@param options table? for this call: instructions, demos, lm, adapter, on_parse_error, history (a list of earlier turns,
----  fields by name), stream (a function that gets the reply's text as it comes, as the adapter has it written); anything else (temperature, max_tokens, ...) goes into the request
----@return table prediction the outputs by name
+---@param options? lmopt.CallOptions
+---@param inside? any (internal) the call is inside a span
+---@return lmopt.Prediction prediction the outputs by name
 function Predictor:__call(input, options, inside)
   if tracing.on and inside ~= tracing then return tracing.predictor(self, input, options) end
   local call = prepare(self, input, options)
@@ -431,9 +431,8 @@ end
 
 ---Makes a predictor.
 ---@param spec string|table|lmopt.Signature "question -> answer"; see lmopt.signature
----@param options table? instructions, fields, demos, lm, adapter, on_parse_error, frozen; anything else (temperature,
----  max_tokens, ...) goes into every request
----@param what string? the function it is for
+---@param options? lmopt.PredictOptions
+---@param what? string (internal) the function it is for
 ---@return lmopt.Predictor
 function predict.new(spec, options, what)
   what = what or "lmopt.predict"

@@ -10,6 +10,9 @@ local json = require "lmopt.json"
 local json_core = require "lmopt.core.json"
 
 local program = {}
+
+---What all programs can do: predictors, and modules of them.
+---@class lmopt.Program
 local methods = {}
 program.methods = methods
 
@@ -107,7 +110,7 @@ program.extras = setmetatable({}, { __mode = "k" })
 
 ---An independent copy: predictors, modules and the plain tables that hold them are copied, sharing kept; functions and
 ---other tables are shared with the original.
----@return table program
+---@return self program
 function methods:copy()
   local containers, copies = {}, {}
   walk(self, "", function() end, {}, containers)
@@ -165,7 +168,7 @@ end
 ---`["query.instructions"]`, `["query.demos"]`, `["query.temperature"]`, ... to the one of that path. lmopt.null takes an
 ---option away.
 ---@param changes table<string, any>
----@return table program
+---@return self program
 function methods:with(changes)
   errors.check_type(changes, "changes", "with", "table")
   local names = {}
@@ -195,8 +198,8 @@ end
 
 ---Exactly what a call would send: a list of { role =, content = }. For a module ask one of its predictors.
 ---@param input table<string, any>|lmopt.Example
----@param options table? those of a call
----@return { role: string, content: string }[]
+---@param options? lmopt.CallOptions
+---@return lmopt.Message[]
 function methods:messages(input, options)
   local messages = program.kind_of(self).messages
   if messages then return messages(self, input, options) end
@@ -211,22 +214,24 @@ end
 local function file() return require "lmopt.program_file" end
 
 ---The program's state as text: readable JSON, the same for the same state.
----@return string
+---@return string text
 function methods:dump() return file().dump(self) end
 
----Takes the state of a dump, given as text or as the table that it says. Nothing is changed when something does not fit.
+---Takes the state of a dump, given as text or as the table that it says. Nothing is changed when something does not fit:
+---that raises "program", and names it.
 ---@param state string|table
----@return table program itself
+---@return self program itself
 function methods:restore(state) return file().restore(self, state) end
 
----Writes the program's state to a file, whole or not at all.
+---Writes the program's state to a file, whole or not at all. Raises "storage".
 ---@param path string
----@return table program itself
+---@return self program itself
 function methods:save(path) return file().save(self, path) end
 
----Takes the state in a file. Loading runs no code, and changes nothing when something does not fit.
+---Takes the state in a file. Loading runs no code, and changes nothing when something does not fit. Raises "storage" when
+---the file can't be read, "program" when it does not fit.
 ---@param path string
----@return table program itself
+---@return self program itself
 function methods:load(path) return file().load(self, path) end
 
 return program

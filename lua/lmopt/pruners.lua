@@ -22,10 +22,13 @@ local function build(name, options, allowed)
 end
 
 --- Never prunes.
+---@param options? {} none yet
+---@return lmopt.Pruner
 function M.none(options) return build("none", options, {}) end
 
 --- Prunes a trial whose best report so far is worse than the median of the complete trials' reports at the same step.
----@param options? { n_startup_trials: integer?, n_warmup_steps: integer?, interval_steps: integer?, n_min_trials: integer? }
+---@param options? lmopt.MedianOptions
+---@return lmopt.Pruner
 function M.median(options)
   local pruner = build("median", options, { "n_startup_trials", "n_warmup_steps", "interval_steps", "n_min_trials" })
   for _, name in ipairs { "interval_steps", "n_min_trials" } do

@@ -7,21 +7,21 @@ local M = {}
 
 local STORED = { utf8 = "error" } -- what is stored is what was given
 
+--- A trial as a plain table: one of `study.trials`, or made by `lmopt.create_trial`.
 ---@class lmopt.Record
----@field number integer? absent in one that was created
----@field state "complete"|"pruned"|"failed"|"running"|"waiting"
+---@field number integer? from 0; absent in one that was created
+---@field state "complete"|"pruned"|"failed"|"running"|"waiting" how it ended, or that it has not
 ---@field value number? of one direction
----@field values number[]?
----@field params table<string, any>
----@field distributions table<string, lmopt.Distribution>
----@field user_attrs table<string, any>
----@field system_attrs table<string, any>
+---@field values number[]? one for each direction; nil where there are none
+---@field params table<string, any> by name
+---@field distributions table<string, lmopt.Distribution> what they were drawn from, by name
+---@field user_attrs table<string, any> set by `set_user_attr`
+---@field system_attrs table<string, any> kept by lmopt and Optuna
 ---@field intermediate_values table<integer, number> step -> value
----@field constraints table<string, number>
+---@field constraints table<string, number> set by `set_constraint`
 ---@field datetime_start number? seconds since 1970 (UTC)
----@field datetime_complete number?
+---@field datetime_complete number? seconds since 1970 (UTC)
 ---@field error string? why it failed
-
 local Record = { __name = "lmopt.trial_record" }
 
 local FIELDS = {
@@ -331,7 +331,7 @@ local function check_numbers(options)
 end
 
 --- Makes a trial for `study:add_trial`: a known result. Every parameter has a distribution.
----@param options table see lmopt.Record
+---@param options lmopt.NewTrialOptions
 ---@return lmopt.Record
 function M.create(options)
   options = errors.check_options(options, CREATE, "create_trial", 3)

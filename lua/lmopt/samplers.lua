@@ -41,6 +41,8 @@ local function check_flags(options, names, what)
 end
 
 --- Uniform in the (logarithmic) range of each parameter.
+---@param options? {} none yet
+---@return lmopt.Sampler
 function M.random(options)
   return build("random", copy(options, {}, "samplers.random"))
 end
@@ -51,7 +53,8 @@ local TPE = {
 }
 
 --- The tree-structured Parzen estimator, with Optuna 5's defaults.
----@param options? { n_startup_trials: integer?, n_ei_candidates: integer?, multivariate: boolean?, group: boolean?, constant_liar: boolean?, prior_weight: number?, consider_magic_clip: boolean?, consider_endpoints: boolean? }
+---@param options? lmopt.TpeOptions
+---@return lmopt.Sampler
 function M.tpe(options)
   local what = "samplers.tpe"
   options = copy(options, TPE, what)
@@ -90,7 +93,8 @@ local function sorted_names(map)
 end
 
 --- Every point of a product of lists, once: `grid{ search_space = { x = {1, 2, 3}, kind = {"a", "b"} } }`.
----@param options { search_space: table<string, any[]> }
+---@param options lmopt.GridOptions
+---@return lmopt.Sampler
 function M.grid(options)
   local what = "samplers.grid"
   options = copy(options, { "search_space" }, what)
@@ -109,12 +113,15 @@ function M.grid(options)
 end
 
 --- Every path through a tree of finite parameters, once; floats need a step.
+---@param options? {} none yet
+---@return lmopt.Sampler
 function M.brute_force(options)
   return build("brute_force", copy(options, {}, "samplers.brute_force"))
 end
 
 --- Some parameters fixed, the others from another sampler: `partial_fixed{ fixed_params = { lr = 0.1 }, base = "tpe" }`.
----@param options { fixed_params: table<string, any>, base: string|table|nil }
+---@param options lmopt.PartialFixedOptions
+---@return lmopt.Sampler
 function M.partial_fixed(options)
   local what = "samplers.partial_fixed"
   options = copy(options, { "fixed_params", "base" }, what)

@@ -13,9 +13,10 @@ local values = require "lmopt.values"
 
 local signature = {}
 
+---A field of a signature.
 ---@class lmopt.Field
----@field name string
----@field type lmopt.Type
+---@field name string as it is called in inputs and outputs
+---@field type lmopt.Type its type, read
 ---@field desc string? shown to the model
 ---@field min number? smallest value of a number or integer
 ---@field max number? largest value
@@ -23,9 +24,10 @@ local signature = {}
 ---@field pattern string? a Lua pattern that a text must match
 ---@field pattern_limit integer? bytes of the longest text that it is tried on
 
+---What a program takes and gives. It never changes: what edits it gives a new one.
 ---@class lmopt.Signature
----@field inputs lmopt.Field[] in order
----@field outputs lmopt.Field[] in order
+---@field inputs lmopt.Field[] what it takes, in the order they are shown
+---@field outputs lmopt.Field[] what it gives, in the order they are asked for
 ---@field instructions string what to do; a sentence made of the fields when none was given
 ---@field fields table<string, lmopt.Field> all of them, by name
 local methods = {}
@@ -277,12 +279,12 @@ local function with_fields(inputs, outputs, fields, what)
   return with_field_options(inputs, fields, what), with_field_options(outputs, fields, what)
 end
 
----Makes a signature. A signature is given back as it is when there are no options.
+---Makes a signature; [the grammar](programs.md#signatures). Raises at the column of a mistake. A signature is given back as
+---it is when there are no options.
 ---@param spec string|table|lmopt.Signature "a, b: type -> c", or { "a -> b", instructions =, fields = }, or { inputs =, outputs =,
 ---  instructions =, fields = } with each side a text or a list of texts and { name =, type =, desc =, ... }
----@param options { instructions: string?, fields: table<string, table>? }? fields: name -> { desc =, min =, max =,
----  max_length =, pattern = }
----@param what string? the function it is for
+---@param options? lmopt.SignatureOptions
+---@param what? string (internal) the function it is for
 ---@return lmopt.Signature
 function signature.new(spec, options, what)
   what = what or "lmopt.signature"

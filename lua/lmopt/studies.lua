@@ -100,7 +100,8 @@ local function open_recorded(options)
 end
 
 --- Makes a study, or with load_if_exists goes on with the one of that name.
----@param options? { name: string?, storage: string?, direction: string?, directions: string[]?, seed: integer?, sampler: any, pruner: any, load_if_exists: boolean?, lag: integer?, order: ("number"|"arrival")?, budget: table|false|nil }
+-- Raises "exists" when the name is taken, "storage" when the file can't be used.
+---@param options? lmopt.StudyOptions
 ---@return lmopt.Study
 function M.create(options)
   local what = "create_study"
@@ -136,8 +137,8 @@ local function only_name(storage)
     or ("%s has %d studies, say which: %s"):format(storage, #found, table.concat(names, ", ")))
 end
 
---- Goes on with a study that exists. Without a name: the only one in the storage.
----@param options { name: string?, storage: string, sampler: any, pruner: any, read_only: boolean? }
+--- Goes on with a study that exists. Without a name: the only one in the storage. Raises "not_found", "storage".
+---@param options lmopt.LoadStudyOptions
 ---@return lmopt.Study
 function M.load(options)
   local what = "load_study"
@@ -154,8 +155,8 @@ function M.load(options)
   return wrap(handle, options, what)
 end
 
---- Removes a study and its trials from a file.
----@param options { name: string, storage: string }
+--- Removes a study and its trials from a file. Raises "not_found", "storage".
+---@param options lmopt.DeleteStudyOptions
 function M.delete(options)
   options = errors.check_options(options, { "name", "storage" }, "delete_study", 3)
   local name, storage = check_text(options, "name", "delete_study"), check_text(options, "storage", "delete_study")
@@ -164,9 +165,9 @@ function M.delete(options)
   if not ok then fail(message, kind) end
 end
 
---- The studies of a file, in the order of their making.
----@param storage string
----@return { name: string, directions: string[], trials: table<string, integer>, started: string? }[]
+--- The studies of a file, in the order of their making. Raises "not_found", "storage".
+---@param storage string "sqlite:///qa.db", or a bare path
+---@return lmopt.StudySummary[]
 function M.list(storage)
   if type(storage) ~= "string" then errors.misuse("'storage' of list_studies must be a text, not " .. type(storage), 2) end
   local found, message, kind = core.list(storage)
@@ -192,9 +193,9 @@ local function copy_content(from, to)
   return true
 end
 
---- Copies a study with its trials, into the same file or another.
----@param options { from_name: string, from_storage: string, to_storage: string, to_name: string? }
----@return lmopt.Study
+--- Copies a study with its trials, into the same file or another. Raises "not_found", "exists", "storage".
+---@param options lmopt.CopyStudyOptions
+---@return lmopt.Study copy
 function M.copy(options)
   options = errors.check_options(options, { "from_name", "from_storage", "to_storage", "to_name" }, "copy_study", 3)
   for _, name in ipairs { "from_name", "from_storage", "to_storage" } do

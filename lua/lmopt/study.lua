@@ -13,20 +13,25 @@ local usage = require "lmopt.usage"
 
 local M = {}
 
+--- A study: trials, and what is known of them. What changes it raises "storage" or "busy" when its file can't be written.
 ---@class lmopt.Study
----@field name string
----@field directions ("minimize"|"maximize")[]
----@field seed integer
+---@field name string as it is called in its storage
+---@field path string? its file; nil in memory
+---@field direction "minimize"|"maximize" the first of `directions`
+---@field directions ("minimize"|"maximize")[] one for each value of the objective
+---@field seed integer all that is drawn at random follows from it
 ---@field lag integer? what trial k may know: the results of trials numbered at most k - lag; nil until it is decided
----@field best_trial table? nil while no trial is complete
----@field best_value number?
----@field best_params table<string, any>?
----@field best_trials table[] the Pareto front
----@field trials table[] a snapshot
----@field user_attrs table<string, any>
----@field metric_names string[]?
----@field sampler_name string
----@field budget { calls: integer?, tokens: integer?, prompt_tokens: integer?, completion_tokens: integer?, usd: number?, seconds: number?, models: table<string, lmopt.Limits>?, spent: table } the limits, and what is spent
+---@field best_trial lmopt.Record? nil while no trial is complete; for one direction
+---@field best_value number? its value
+---@field best_params table<string, any>? its parameters
+---@field best_trials lmopt.Record[] the Pareto front: the feasible complete trials that no other is better than in everything
+---@field trials lmopt.Record[] a snapshot
+---@field user_attrs table<string, any> set by `set_user_attr`
+---@field system_attrs table<string, any> kept by lmopt and Optuna
+---@field metric_names string[]? set by `set_metric_names`
+---@field sampler_name string of the sampler
+---@field usage lmopt.Usage of the model calls that were made for it since it was opened
+---@field budget lmopt.BudgetState the limits (nil: none), and what all runs have spent
 local methods, getters = {}, {}
 local FIELDS = { "name", "seed", "path", "directions", "usage", "sampler_name" } -- in _fields, so that no one sets them
 local Study = { __name = "lmopt.study" }
@@ -196,7 +201,7 @@ function methods:_begin(total)
 end
 
 --- Begins a trial, to be ended by `tell`. The parameters of `given` are suggested at once.
----@param given? table<string, lmopt.Distribution>
+---@param given? table<string, lmopt.Distribution> by the names of the parameters
 ---@return lmopt.Trial
 function methods:ask(given)
   check_self(self, "ask")
@@ -274,10 +279,10 @@ local function check_state(state)
     errors.hint(tostring(state), STATES)), 3)
 end
 
---- Ends a trial with its value (or a list of them), or as pruned or failed.
----@param trial lmopt.Trial|integer
----@param values number|number[]|nil
----@param options? { state: ("complete"|"pruned"|"failed")? }
+--- Ends a trial with its value (or a list of them), or as pruned or failed. What is no number fails the trial.
+---@param trial lmopt.Trial|integer or its number
+---@param values number|number[]|nil one for each direction
+---@param options? { state: ("complete"|"pruned"|"failed")? } default: "complete"
 function methods:tell(trial, values, options)
   check_self(self, "tell")
   if trials.is(trial) and trial._study ~= self then
@@ -318,9 +323,9 @@ end
 
 --- Puts a trial with these parameters in the queue; what is missing is sampled.
 -- From a callback or an objective the trial gets its number when the law of suggestion allows it: `lag` trials later.
----@param params table<string, any>
----@param options? { user_attrs: table?, skip_if_exists: boolean? }
----@return integer? number
+---@param params table<string, any> by name; a value outside the range that is suggested later is sampled instead
+---@param options? { user_attrs: table<string, any>?, skip_if_exists: boolean? } skip_if_exists: nothing is done where a trial has just these parameters
+---@return integer? number of the trial; nil from a callback or an objective, or when it was skipped
 function methods:enqueue_trial(params, options)
   check_self(self, "enqueue_trial")
   if type(params) ~= "table" then errors.misuse("'params' of enqueue_trial must be a table {name = value, ...}, not " .. type(params)) end
@@ -344,8 +349,8 @@ end
 --- Adds a trial that was made elsewhere: `lmopt.create_trial{...}`. Not from a callback or an objective of a run with a lag
 -- above 1: the trial's number would depend on how far the others have got, and later trials with it. (enqueue_trial can
 -- wait for its turn; a result can't, as it counts from the moment it is there.)
----@param record table
----@return integer number
+---@param record lmopt.Record
+---@return integer number of the trial
 function methods:add_trial(record)
   check_self(self, "add_trial")
   local run = self._run
@@ -361,6 +366,9 @@ end
 
 -- --- attributes, properties, files ---
 
+--- Attaches a value to the study; anything lmopt.json can write.
+---@param key string
+---@param value any
 function methods:set_user_attr(key, value)
   if type(key) ~= "string" then errors.misuse("'key' of set_user_attr must be a text, not " .. type(key)) end
   if key:find("\0", 1, true) then errors.misuse "'key' of set_user_attr has a zero byte in it" end
@@ -371,7 +379,7 @@ function methods:set_user_attr(key, value)
 end
 
 --- Names the objectives, for reports and dashboards.
----@param names string[]
+---@param names string[] one for each direction
 function methods:set_metric_names(names)
   if type(names) ~= "table" or #names ~= #self.directions then
     errors.misuse(("set_metric_names needs %d names, one per direction"):format(#self.directions))
@@ -389,6 +397,7 @@ end
 
 --- A value lmopt keeps beside the study, such as its fingerprint; nil when there is none.
 ---@param key string
+---@return any
 function methods:property(key)
   local text, message, kind = self._core:property(key)
   if text == nil and message then fail(message, kind) end
@@ -396,13 +405,16 @@ function methods:property(key)
 end
 
 --- Keeps a value beside the study, in lmopt's own table. Without a storage it is forgotten.
+---@param key string
+---@param value any anything lmopt.json can write
 function methods:set_property(key, value)
   local ok, message, kind = self._core:set_property(key, json.encode(value))
   if ok == nil then fail(message, kind) end
 end
 
---- The model calls of a trial: a list of {model=, request=, reply=, usage=}.
+--- The model calls of a trial, in the order in which they were made; without a storage none are kept.
 ---@param number integer
+---@return { model: string, request: string, reply: string?, usage: table }[] calls requests and replies as JSON
 function methods:calls(number)
   local found, message, kind = self._core:calls(number)
   if not found then fail(message, kind) end
@@ -411,15 +423,21 @@ end
 
 --- Writes the trials to a file: CSV, JSON or JSONL by its ending.
 ---@param path string
-function methods:export(path) return require("lmopt.export").export(self, path) end
+function methods:export(path) require("lmopt.export").export(self, path) end
 
 --- Closes the study; trials that were running go back to waiting.
 function methods:close() self._core:close() end
 
 --- Begins no more trials. From an objective or a callback of trial k it holds for the trials from k + lag on, so that the
 -- study is the same at any number of jobs.
-function methods:stop() return require("lmopt.optimize").stop(self) end
+function methods:stop() require("lmopt.optimize").stop(self) end
 
+--- Runs the objective until `n_trials` trials have begun here, or the study has `total` finished ones, or the time is over.
+-- Raises "failed" when the first three trials all fail, and what no trial can help: a wrong key, a file that can't be written.
+---@async
+---@param objective fun(trial: lmopt.Trial): number, ... one number for each direction; a trial that raises ends as failed
+---@param options? lmopt.OptimizeOptions
+---@return lmopt.OptimizeSummary summary
 function methods:optimize(objective, options)
   check_self(self, "optimize")
   return require("lmopt.optimize").optimize(self, objective, options)

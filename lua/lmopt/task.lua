@@ -18,12 +18,13 @@ local function finish(ok, ...)
   error((...), 0)
 end
 
----@class lmopt.Task a userdata; see lua/meta/task.lua
+---A function that runs beside others; made by `lmopt.spawn`. Children that nobody awaited are cancelled with it.
+---@class lmopt.Task
 
 ---Waits for the task and returns what its function returned, or raises what it raised.
 ---@async
 ---@param self lmopt.Task
----@return any ...
+---@return any ... its results
 function core.methods.await(self)
   return finish(core.await(self))
 end
@@ -37,22 +38,20 @@ end
 
 ---Starts a function, or what can be called like one (a program, a model), as a task. It runs when the loop gets to it,
 ---not at once.
----@param fn function
+---@param fn function|table
 ---@param ... any its arguments
 ---@return lmopt.Task
 function task.spawn(fn, ...)
   return core.spawn(nil, function_of(fn), ...)
 end
 
----Waits; other tasks run meanwhile.
+---Waits; other tasks run meanwhile. Raises "cancelled", and "would_block" in a host that said it must never block.
 ---@async
 ---@param seconds number
 function task.sleep(seconds)
-  return finish(core.sleep(seconds))
+  finish(core.sleep(seconds))
 end
 
----Seconds on a clock that never goes back.
----@return number
 task.now = core.now
 
 ---Suspends the running task until another piece of code calls `unpark` on it; returns the values given there.
@@ -62,25 +61,13 @@ function task.park()
   return finish(core.park())
 end
 
----Makes a parked task ready. False when it is not parked (any more): it was cancelled, or somebody was faster.
----@param parked lmopt.Task
----@param ... any what its `park` returns
----@return boolean
 task.unpark = core.unpark
-
----The running task, or nil.
----@return lmopt.Task?
 task.current = core.current
-
----Asks to be told when the host or the user interrupts, so as to end in good order: the loop then calls `fn` (which must
----not wait) and goes on, instead of raising in whoever waits outside tasks. Code that is running still gets the error.
----@param fn fun()
----@return fun() remove
 task.on_interrupt = core.on_interrupt
 
 ---Like `coroutine.wrap`, but code inside may wait, as it may in the task itself.
 ---@param fn function
----@return function
+---@return function resume
 function task.wrap(fn)
   errors.check_type(fn, "the argument", "wrap", "function")
   local co = create(fn)
@@ -154,7 +141,8 @@ end
 ---@generic T, R
 ---@param list T[]
 ---@param fn fun(item: T, index: integer): R
----@param options? {concurrency?: integer, errors?: "raise"|"collect"} at most so many at a time; "collect": no error is raised
+---@param options? {concurrency?: integer, errors?: "raise"|"collect"} at most so many at a time, default: all; "raise" (the
+---  default): the first error in list order, after all have ended; "collect": none is raised
 ---@return R[] results in list order; {value=} or {error=} records with "collect". A nil result leaves a hole
 function task.map(list, fn, options)
   errors.check_type(list, "the list", "map", "table")

@@ -12,12 +12,13 @@ M.PRUNED = errors.new("pruned", "the trial was pruned")
 
 local FLUSH_EVERY = 0.5 -- seconds between two writes of reports while the objective does not wait
 
+--- One trial, as its objective sees it. The same name twice gives the same value.
 ---@class lmopt.Trial
----@field number integer
+---@field number integer from 0
 ---@field params table<string, any> what was suggested so far
----@field user_attrs table<string, any>
+---@field user_attrs table<string, any> set by `set_user_attr`
 ---@field intermediate_values table<integer, number> step -> value
----@field last_step integer?
+---@field last_step integer? the highest step that was reported
 ---@field usage lmopt.Usage of the model calls made inside this trial
 local methods, getters = {}, {}
 local FIELDS = { "number", "usage" } -- in _fields, so that no one sets them
@@ -105,7 +106,7 @@ end
 ---@param name string
 ---@param low number
 ---@param high number
----@param options? { step: number?, log: boolean? }
+---@param options? lmopt.RangeOptions
 ---@return number
 function methods:suggest_float(name, low, high, options)
   return suggest_number(self, "suggest_float", "float", name, low, high, options)
@@ -115,7 +116,7 @@ end
 ---@param name string
 ---@param low integer
 ---@param high integer
----@param options? { step: integer?, log: boolean? }
+---@param options? lmopt.RangeOptions
 ---@return integer
 function methods:suggest_int(name, low, high, options)
   return suggest_number(self, "suggest_int", "int", name, low, high, options)
@@ -145,15 +146,15 @@ end
 --- One of a list; the list must be the same in every trial. Choices are strings, numbers, booleans or lmopt.null.
 ---@param name string
 ---@param choices any[]
----@return any
+---@return any choice
 function methods:suggest_categorical(name, choices)
   return choose(self, "suggest_categorical", name, choices)
 end
 
 --- One of several named alternatives: a module, an adapter, any Lua value. What is stored is the key.
 ---@param name string
----@param alternatives table<string, any>
----@return any
+---@param alternatives table<string, any> by their keys
+---@return any alternative
 function methods:suggest_module(name, alternatives)
   if type(alternatives) ~= "table" then
     errors.misuse("'alternatives' of suggest_module must be a table {key = value, ...}, not " .. type(alternatives))
@@ -190,8 +191,8 @@ end
 
 --- One of several instructions for the predictor at `path`: the parameter `path.instructions`. Returns the text.
 ---@param path string
----@param candidates string[]
----@return string
+---@param candidates string[] may grow from run to run
+---@return string text
 function methods:suggest_instruction(path, candidates)
   local what = "suggest_instruction"
   check_self(self, what)
@@ -201,8 +202,8 @@ end
 
 --- One of several sets of demonstrations for the predictor at `path`: the parameter `path.demos`. Returns the set.
 ---@param path string
----@param candidate_sets table[]
----@return table
+---@param candidate_sets table[] lists of demonstrations; may grow from run to run
+---@return table set
 function methods:suggest_demos(path, candidate_sets)
   local what = "suggest_demos"
   check_self(self, what)
@@ -231,7 +232,7 @@ function methods:report(value, step)
 end
 
 --- Does the study's pruner say that this trial should end?
----@return boolean
+---@return boolean prune
 function methods:should_prune()
   local study = self._study
   if study._lua_pruner then
@@ -265,7 +266,7 @@ function methods:prune()
   error(self._fate, 0)
 end
 
---- Feasible when value <= 0.
+--- Says how far the trial is from being allowed: it is feasible when every such value is at most 0.
 ---@param name string
 ---@param value number
 function methods:set_constraint(name, value)
@@ -278,6 +279,7 @@ end
 --- Attaches a value to the trial; anything lmopt.json can write.
 ---@param key string
 ---@param value any
+---@param text? string (internal) the value as JSON, where that is known already
 function methods:set_user_attr(key, value, text)
   if type(key) ~= "string" then errors.misuse("'key' of set_user_attr must be a text, not " .. type(key)) end
   if key:find("\0", 1, true) then errors.misuse "'key' of set_user_attr has a zero byte in it" end
@@ -292,7 +294,8 @@ end
 
 --- A stream of random numbers of this trial: `:uniform([low, high])`, `:integer(low, high)`, `:normal([mean, deviation])`.
 -- The same seed, trial number and purpose give the same numbers, whatever else happens.
----@param purpose? string
+---@param purpose? string default: ""
+---@return lmopt.Random stream
 function methods:random(purpose)
   return require("lmopt.core.study").random(self._study.seed, self._number, "user:" .. (purpose or ""))
 end
@@ -346,8 +349,9 @@ function fixed_getters:last_step()
 end
 
 --- A trial that suggests the parameters it was given: for trying an objective without a study.
----@param params table<string, any>
----@param number? integer
+---@param params table<string, any> by name; a parameter that is not among them raises when it is suggested
+---@param number? integer default: 0
+---@return lmopt.Trial
 function M.fixed(params, number)
   if type(params) ~= "table" then errors.misuse("'params' of fixed_trial must be a table {name = value, ...}, not " .. type(params)) end
   local fields = { number = number or 0, usage = usage.new(), user_attrs = {}, constraints = {}, reports = {} }

@@ -11,9 +11,10 @@ local errors = require "lmopt.error"
 
 local types = {}
 
+---The type of a field, read.
 ---@class lmopt.Type
----@field kind "string"|"number"|"integer"|"boolean"|"json"|"list"|"record"|"literal"
----@field optional boolean
+---@field kind "string"|"number"|"integer"|"boolean"|"json"|"list"|"record"|"literal" what its values are
+---@field optional boolean may it be absent?
 ---@field item lmopt.Type? of a list
 ---@field fields { name: string, type: lmopt.Type }[]? of a record
 ---@field members string[]? of a literal

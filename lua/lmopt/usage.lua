@@ -2,18 +2,19 @@
 -- not; `billed_usd` and `waited_seconds` are this run's.
 local usage = {}
 
+---What model calls amount to: of a reply, a trial, a run.
 ---@class lmopt.Usage
----@field calls integer
----@field cached integer calls answered without asking again
----@field prompt_tokens integer
----@field completion_tokens integer
+---@field calls integer replies that were given
+---@field cached integer those that were there already
+---@field prompt_tokens integer of what was sent
+---@field completion_tokens integer of what came back
 ---@field cached_tokens integer those of the prompt that the server had in its own cache
 ---@field reasoning_tokens integer those of the completion that were reasoning
----@field usd number
----@field seconds number
----@field billed_usd number what failed attempts may have cost included
----@field waited_seconds number in queues and for attempts that failed too
----@field saved_usd number what the cached ones would have cost
+---@field usd number US dollars that the replies cost when they were made, cached or not
+---@field seconds number that the replies took when they were made, cached or not
+---@field billed_usd number US dollars of this run, what failed attempts may have cost included
+---@field waited_seconds number of this run, with queues and attempts that failed
+---@field saved_usd number US dollars that the cached ones would have cost
 
 local COUNTS = { "calls", "cached", "prompt_tokens", "completion_tokens", "cached_tokens", "reasoning_tokens" }
 -- What a reply's usage may have besides, where the server tells: parts of prompt_tokens.

@@ -14,7 +14,8 @@ local core = {}
 ---@class lmopt.core.Study
 local study = {}
 
----@class lmopt.core.Random
+---A stream of random numbers, the same for the same seed, trial and purpose on every machine.
+---@class lmopt.Random
 local random = {}
 
 ---@alias lmopt.core.State "running"|"complete"|"pruned"|"failed"|"waiting"
@@ -94,22 +95,24 @@ function core.draw_seed() end
 ---@param seed integer
 ---@param number integer
 ---@param purpose string
----@return lmopt.core.Random
+---@return lmopt.Random
 function core.random(seed, number, purpose) end
 
----@param low? number 0
----@param high? number 1
+--- A float from low to high, uniformly.
+---@param low? number default: 0
+---@param high? number default: 1
 ---@return number
 function random:uniform(low, high) end
 
---- Both inclusive.
+--- An integer from low to high, both inclusive.
 ---@param low integer
 ---@param high integer
 ---@return integer
 function random:integer(low, high) end
 
----@param mean? number 0
----@param deviation? number 1
+--- A float from a normal distribution.
+---@param mean? number default: 0
+---@param deviation? number default: 1
 ---@return number
 function random:normal(mean, deviation) end
 

@@ -14,10 +14,11 @@ function Task:await() end
 ---@return boolean
 function Task:cancel() end
 
+---What becomes of it.
 ---@return "ready"|"running"|"waiting"|"done"|"failed"|"cancelled"
 function Task:status() end
 
----Nothing unless it failed or was cancelled.
+---What it raised; nothing unless it failed or was cancelled.
 ---@return any? error
 ---@return string? report "message\ntraceback", user frames first; nil for fates
 function Task:error() end
@@ -47,6 +48,7 @@ core.methods = {}
 ---@return lmopt.Task
 function core.spawn(context, fn, ...) end
 
+---The running task, or nil.
 ---@return lmopt.Task? running
 function core.current() end
 
@@ -64,7 +66,8 @@ function core.set_context(task, context) end
 ---@return lmopt.Error? error
 function core.sleep(seconds) end
 
----@return number seconds on a clock that never goes back
+---Seconds on a clock that never goes back.
+---@return number seconds
 function core.now() end
 
 ---@async
@@ -79,9 +82,10 @@ function core.await(task) end
 ---@return any ... the values of unpark, or the error value
 function core.park() end
 
+---Makes a parked task ready.
 ---@param task lmopt.Task
----@param ... any
----@return boolean took_effect false: it is not parked, or was woken already
+---@param ... any what its `park` returns
+---@return boolean took_effect false: it is not parked (any more): it was cancelled, or somebody was faster
 function core.unpark(task, ...) end
 
 ---@param task lmopt.Task
@@ -108,7 +112,8 @@ function core.fate(task) end
 ---@return boolean
 function core.cancelled(task) end
 
----Has `fn` called, from the loop, when the runtime is interrupted. It must not wait.
+---Asks to be told when the host or the user interrupts, so as to end in good order: the loop then calls `fn` (which must
+---not wait) and goes on, instead of raising in whoever waits outside tasks. Code that is running still gets the error.
 ---@param fn fun()
 ---@return fun() remove
 function core.on_interrupt(fn) end

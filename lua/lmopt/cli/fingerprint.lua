@@ -6,7 +6,7 @@ local system = require "lmopt.core.system"
 local fingerprint = {}
 
 ---@class lmopt.cli.Recorder
----@field files { role: string, path: string }[] in the order they were first read
+---@field files { role: string, path: string }[], in the order they were first read
 ---@field stop fun() undoes the wrapping
 
 -- Only what the script's own code reads counts: lmopt's modules are not the user's files.

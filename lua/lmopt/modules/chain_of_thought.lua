@@ -7,8 +7,8 @@ local signature = require "lmopt.signature"
 local chain_of_thought = {}
 
 ---Makes a predictor with one more output, `reasoning`, before the others.
----@param spec string|table|lmopt.Signature
----@param options table? as for lmopt.predict
+---@param spec string|table|lmopt.Signature as for lmopt.predict
+---@param options? lmopt.PredictOptions
 ---@return lmopt.Predictor
 function chain_of_thought.new(spec, options)
   local what = "lmopt.chain_of_thought"

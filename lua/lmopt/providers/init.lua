@@ -64,7 +64,7 @@ end
 
 --- Registers a provider, so that `lmopt.lm("name/model")` finds it. A name that is taken is replaced.
 ---@param name string letters, digits, "_" and "-"
----@param provider table as described at the top of this file
+---@param provider lmopt.Provider
 function providers.register(name, provider)
   errors.check_type(name, "name", "providers.register", "string")
   errors.check_type(provider, "provider", "providers.register", "table")

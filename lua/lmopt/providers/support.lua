@@ -167,7 +167,7 @@ function support.split_system(messages)
 end
 
 --- The functions among the tools, and the other tools, which pass through.
----@param tools table[]|nil in the form of OpenAI's chat completions: { type = "function", ["function"] = { name = } }
+---@param tools table[]|nil, in the form of OpenAI's chat completions: { type = "function", ["function"] = { name = } }
 ---@return table[] functions
 ---@return table[] others
 function support.functions(tools)
@@ -387,7 +387,7 @@ end
 --- A piece of a tool call, as a delta has it.
 ---@param index integer which of the reply's tool calls, from 1
 ---@param id any
----@param name any in the first piece
+---@param name any, in the first piece
 ---@param arguments any the next piece of the JSON text; a table is all of them
 ---@return table piece
 function support.call_piece(index, id, name, arguments)

@@ -1,0 +1,143 @@
+---@meta _
+-- Tables that users of models write and read. The functions are in lua/lmopt/lm.lua, configure.lua, embedder.lua.
+
+---@class lmopt.Message
+---@field role "system"|"user"|"assistant"|"tool"
+---@field content string|table[]|nil a text, or parts: `{ type = "text", text = }`, `{ type = "image_url", image_url = { url = } }`
+---@field tool_calls? lmopt.ToolCall[] of an assistant
+---@field tool_call_id? string of a tool: the call that it answers
+---@field native? any what a provider wants to see again, as its reply had it
+
+---A call of a tool that a model asks for.
+---@class lmopt.ToolCall
+---@field id? string what a `tool` message refers to
+---@field type "function"
+---@field function { name: string, arguments: string } `arguments`: JSON
+
+---@class lmopt.ModelOptions
+---@field base_url? string where the server is; default: the provider's own address
+---@field api_key? string default: the provider's environment variable; never stored, logged or shown
+---@field timeout? number seconds of one attempt; default: 600
+---@field connect_timeout? number seconds until there is a connection; default: 10
+---@field first_byte_timeout? number seconds until the reply begins; default: no limit of its own
+---@field idle_timeout? number seconds between two pieces of the reply; default: no limit of its own
+---@field deadline? number seconds of a whole call with its queue and its attempts; default: none
+---@field max_retries? integer attempts after the first; default: 7
+---@field rpm? number requests a minute, of the endpoint
+---@field tpm? number tokens a minute, of the endpoint
+---@field budget? lmopt.BudgetLimits of this handle
+---@field price? lmopt.Price default: the dated table in lua/lmopt/providers/prices.lua
+---@field name? string default: "provider/model"; a function is cached only when it has one
+---@field cache? boolean false: never from the cache; default: true
+---@field rollout? integer another sample for each number; default: none
+---@field stream? fun(text: string, delta: lmopt.Delta) gets the answers of all calls as they come
+---@field temperature? number of sampling
+---@field max_tokens? integer of one answer
+---@field [string] any goes into every request as it is: `top_p`, `seed`, `stop`, `reasoning_effort`, ...
+
+---@class lmopt.Price
+---@field input number US dollars per million tokens of prompts
+---@field output number US dollars per million tokens of completions
+
+---@class lmopt.RequestOptions
+---@field messages lmopt.Message[]
+---@field cache? boolean false: asks anew, and keeps nothing
+---@field rollout? integer another sample, kept under its number
+---@field deadline? number seconds of this call
+---@field stream? (fun(text: string, delta: lmopt.Delta))|false runs in the caller's task and may wait; what it raises ends the call
+---@field temperature? number of sampling
+---@field max_tokens? integer of the answer
+---@field tools? table[] as the provider has them
+---@field [string] any goes into the request as it is
+
+---A piece of an answer, for `stream`.
+---@class lmopt.Delta
+---@field text string the next piece of the text, "" when there is none
+---@field reasoning? string of the thoughts
+---@field tool_calls? table[] pieces of tool calls; `index`, from 1, says of which
+
+---A model: `lmopt.lm(spec, options)` makes one, and it is called.
+---@class lmopt.Model
+---@field name string "provider/model", or the name that was given
+---@field provider string "openai", ...; "function" for a Lua function
+---@field model string its name at the provider
+---@field defaults table<string, any> what goes into every request
+---@field base_url? string where requests go; nil: nowhere
+---@field default_url? boolean is that the provider's own address?
+---@field price? lmopt.Price the one that was given
+---@field cache? boolean as given
+---@field rollout? integer as given
+---@field timeout? number as given
+---@field connect_timeout? number as given
+---@field first_byte_timeout? number as given
+---@field idle_timeout? number as given
+---@field deadline? number as given
+---@field max_retries? integer as given
+---@field stream? function as given
+---@field answer? function of a Lua function
+---@field keeps? boolean of a Lua function: does it have a name, under which replies are kept?
+---@overload fun(input: string|lmopt.RequestOptions): lmopt.Reply
+
+---What a model answers: a table of the caller's own.
+---@class lmopt.Reply
+---@field text string the answer; "" when there are only tool calls
+---@field texts? string[] all of them, with n > 1
+---@field usage lmopt.Usage what it cost
+---@field cached boolean was it in the cache?
+---@field finish_reason? string "stop", "length", "tool_calls", ...
+---@field model? string what the server calls the model that answered
+---@field tool_calls? lmopt.ToolCall[] the tools that it asks for
+---@field reasoning? string its thoughts, where they are shown
+---@field logprobs? table[] of the tokens, where they were asked for
+---@field native? any what the provider wants to see again in a message
+---@field attempts? integer how often it was asked for; nil from the cache
+
+---@class lmopt.ConfigureOptions
+---@field lm? lmopt.Model|string|function|false what `lmopt.lm` takes, or false for none
+---@field concurrency? integer calls in flight at each endpoint, at best; a server that refuses gets fewer; default: 32
+---@field rpm? number|false requests a minute at each endpoint for which no handle says it; false: no limit
+---@field tpm? number|false tokens a minute, likewise
+---@field cache? "memory"|string|{ path: string, max_bytes: integer? }|false where replies are kept: in memory (the default), in a file, nowhere
+---@field budget? lmopt.BudgetLimits|false of all calls from now on; false: none
+---@field record? string|false the file in which every call and its reply are written from now on
+---@field replay? string|false the file from which calls are answered; nothing is sent
+---@field trace? string|table|false where spans go: a file, the address of a collector, "otlp" (the environment's), an lmopt.tracer or its options; false: nowhere
+---@field trace_content? boolean does a collector get prompts, replies, inputs and outputs too? default: false
+
+---What `lmopt.configure` has set.
+---@class lmopt.Configuration
+---@field lm? lmopt.Model the model of `lmopt.lm()`
+---@field concurrency integer calls in flight at each endpoint, at best
+---@field rpm? number requests a minute
+---@field tpm? number tokens a minute
+---@field cache "memory"|string|false where replies are kept
+---@field budget? lmopt.BudgetState the limits, and what is spent of them
+---@field record? string the file that is written
+---@field replay? string the file that is read
+---@field trace? lmopt.Tracer where spans go
+
+---@class lmopt.EmbedderOptions: lmopt.ModelOptions
+---@field batch? integer texts in one request, at most; default: what the provider takes
+---@field dimensions? integer of the vectors, where the provider lets it be chosen
+
+---A provider: what one kind of server wants to hear and says ([how to write one](providers.md#a-provider-of-ones-own)).
+---@class lmopt.Provider
+---@field request? fun(lm: lmopt.Model, request: lmopt.RequestOptions, key: string?): table the HTTP request: `{ url =, headers =, body =, max_tokens = }`
+---@field reply? fun(lm: lmopt.Model, response: lmopt.HttpReply, request: lmopt.RequestOptions): table the reply, of an answer with a status of 2xx
+---@field error? fun(lm: lmopt.Model, response: lmopt.HttpReply): lmopt.Error of any other status; default: the usual shapes are read
+---@field stream? fun(lm: lmopt.Model, state: table, event: { name: string, data: string }, request: lmopt.RequestOptions): string?, table? reads one event of an answer in pieces
+---@field stream_end? fun(lm: lmopt.Model, state: table, response: lmopt.HttpReply, request: lmopt.RequestOptions): table the whole of it
+---@field stream_format? "events"|"lines" server-sent events (the default), or a JSON object a line
+---@field embed_request? fun(lm: lmopt.Model, texts: string[], request: table, key: string?): table the HTTP request
+---@field embed_reply? fun(lm: lmopt.Model, response: lmopt.HttpReply, texts: string[]): table `{ vectors =, model =, usage = }`
+---@field embed_batch? integer texts that one request may have
+---@field embed_bytes? integer bytes of texts that one request may have
+---@field answer? fun(lm: lmopt.Model, request: lmopt.RequestOptions): table a provider inside this process has this one alone
+---@field base_url? string where requests go unless the handle says otherwise
+---@field base_url_env? string the variable that can change it
+---@field read_base_url? fun(text: string): string makes an address of what stands there
+---@field api_key_env? string|string[] the variables that the key may stand in; the first one set counts
+---@field api_key_optional? boolean the server may ask for none
+---@field api_version? string part of what a request is known by in the cache
+---@field limits_reply? boolean every request has a limit on the answer's length, given or not
+---@field options? string[] known names of a request's options, so that misspelt ones are seen

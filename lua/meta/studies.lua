@@ -1,0 +1,121 @@
+---@meta _
+-- Tables that users of studies write and read. The functions are in lua/lmopt/studies.lua, study.lua, trial.lua.
+
+---@class lmopt.StudyOptions
+---@field name? string default: "study-" and the seed
+---@field storage? string "sqlite:///qa.db", or a bare path; default: in memory
+---@field direction? "minimize"|"maximize" default: "minimize"
+---@field directions? ("minimize"|"maximize")[] one for each value of the objective, instead of `direction`
+---@field seed? integer at least 0; default: one is drawn, stored and shown
+---@field sampler? string|lmopt.Sampler default: "tpe"
+---@field pruner? string|lmopt.Pruner default: "median" for one direction, "none" for several
+---@field load_if_exists? boolean go on with the study of that name, if it is there; default: false
+---@field lag? integer trial k knows the results of trials up to k - lag; default: 1 when the first `n_jobs` is 1, else `2 * n_jobs`
+---@field order? "number"|"arrival" in which order results become known; default: "number"; "arrival" gives up the first law
+---@field budget? lmopt.BudgetLimits|false a hard limit over all runs; false takes it away
+
+---@class lmopt.LoadStudyOptions
+---@field name? string default: the only one in the storage
+---@field storage string
+---@field sampler? string|lmopt.Sampler default: "tpe"
+---@field pruner? string|lmopt.Pruner as for create_study
+---@field read_only? boolean change no byte of the file; default: false
+
+---@class lmopt.CopyStudyOptions
+---@field from_name string
+---@field from_storage string
+---@field to_storage string may be the same file
+---@field to_name? string default: the same name
+
+---@class lmopt.DeleteStudyOptions
+---@field name string
+---@field storage string
+
+---@class lmopt.StudySummary
+---@field name string its name
+---@field id integer its key in the file
+---@field directions string[] "minimize" or "maximize", one for each value
+---@field trials table<string, integer> how many, by state
+---@field started string? when its first trial began: UTC, "2026-01-31 12:00:00"
+
+---@class lmopt.OptimizeOptions
+---@field n_trials? integer trials to begin here; without it, `total` and `timeout` it goes on until the sampler has nothing left or somebody stops it
+---@field total? integer finished trials that the study shall have in the end, earlier runs included
+---@field timeout? number seconds after which no trial begins; those that run are interrupted and go back to waiting
+---@field n_jobs? integer trials side by side; default: 1
+---@field callbacks? (fun(study: lmopt.Study, trial: lmopt.Record))[] called after each finished trial, in the order of their numbers
+---@field catch? boolean false: the first trial that raises ends the run; default: true
+---@field progress? boolean|fun(event: table) true: a bar on standard error; default: nothing
+---@field trial_budget? lmopt.BudgetLimits limits of each trial; one that is over ends as pruned
+
+---@class lmopt.OptimizeSummary
+---@field reason "done"|"timeout"|"stopped"|"exhausted"|"limit" why it ended; "exhausted": the sampler had nothing left; "limit": a budget
+---@field message string? in words, where there is more to say
+---@field usage lmopt.Usage of the model calls in this run
+---@field started integer trials that began here
+
+---Limits: hard ones, of what is sent. What may be spent is reserved before.
+---@class lmopt.BudgetLimits
+---@field calls? integer requests that are sent; what the cache has is none
+---@field tokens? integer of prompts and completions together
+---@field prompt_tokens? integer of what is sent
+---@field completion_tokens? integer of what comes back
+---@field usd? number US dollars, by the model's price
+---@field seconds? number of the wall clock
+---@field models? table<string, lmopt.BudgetLimits> the same, but for seconds, for single models: "provider/model" or a handle's name
+
+---@class lmopt.BudgetState: lmopt.BudgetLimits
+---@field spent lmopt.BudgetLimits what is spent, calls under way included with the most they can cost
+
+---A sampler: one of `lmopt.samplers`, its name, or a table of your own with these functions. `study` shows just what the
+---trial may know, and `trial:random(purpose)` is its stream of random numbers.
+---@class lmopt.Sampler
+---@field name? string for people; of one of lmopt's own, how it is called in `sampler = "..."`
+---@field options? table<string, any> of one of lmopt's own: what it was made with
+---@field sample_independent? fun(self: table, study: lmopt.Study, trial: lmopt.Trial, name: string, distribution: lmopt.Distribution): any a value for one parameter; your own needs it
+---@field infer_relative_search_space? fun(self: table, study: lmopt.Study, trial: lmopt.Trial): table<string, lmopt.Distribution> the parameters that are drawn together
+---@field sample_relative? fun(self: table, study: lmopt.Study, trial: lmopt.Trial, space: table<string, lmopt.Distribution>): table<string, any> their values
+
+---A pruner: one of `lmopt.pruners`, its name, or a table of your own.
+---@class lmopt.Pruner
+---@field name? string for people; of one of lmopt's own, how it is called in `pruner = "..."`
+---@field options? table<string, any> of one of lmopt's own: what it was made with
+---@field prune? fun(self: table, study: lmopt.Study, trial: lmopt.Trial): boolean shall the trial end? Your own needs it
+
+---@class lmopt.TpeOptions
+---@field n_startup_trials? integer trials at random before the model; default: 10
+---@field n_ei_candidates? integer candidates of each draw; default: 24
+---@field multivariate? boolean parameters that all trials share are drawn together; default: true for one direction, false for several
+---@field group? boolean with `multivariate`: also those that only some trials have; default: false
+---@field constant_liar? boolean running trials count as bad ones; default: true
+---@field prior_weight? number default: 1
+---@field consider_magic_clip? boolean default: true
+---@field consider_endpoints? boolean default: false
+
+---@class lmopt.GridOptions
+---@field search_space table<string, any[]> the values of each parameter
+
+---@class lmopt.PartialFixedOptions
+---@field fixed_params table<string, any> what is not sampled
+---@field base? string|lmopt.Sampler one of lmopt's own, for the others; default: "tpe"
+
+---@class lmopt.MedianOptions
+---@field n_startup_trials? integer complete trials before anything is pruned; default: 5
+---@field n_warmup_steps? integer steps of each trial before it can be pruned; default: 0
+---@field interval_steps? integer steps between two decisions; default: 1
+---@field n_min_trials? integer reports at a step that a median is made of, at least; default: 1
+
+---@class lmopt.RangeOptions
+---@field step? number default: none; of an integer 1
+---@field log? boolean logarithmic: low is above 0, and there is no step; default: false
+
+---@class lmopt.NewTrialOptions
+---@field state? "complete"|"pruned"|"failed"|"waiting" default: "complete"
+---@field value? number of one direction
+---@field values? number[] one for each direction, instead of `value`
+---@field params? table<string, any> by name
+---@field distributions? table<string, lmopt.Distribution> one for each parameter
+---@field user_attrs? table<string, any> anything lmopt.json can write
+---@field system_attrs? table<string, any> as lmopt and Optuna keep them
+---@field intermediate_values? table<integer, number> step -> value
+---@field constraints? table<string, number> name -> value, feasible at 0 and below
