@@ -93,7 +93,7 @@ end
 local function check_params(tree, name, block, params)
   local described = annotations.params(block)
   for _, param in ipairs(params) do
-    if param ~= "self" and param ~= "_" and not (param == "..." and is_meta(name)) and not has(described, param) then
+    if param:byte() ~= 95 and param ~= "self" and not (param == "..." and is_meta(name)) and not has(described, param) then
       complain(tree, block.path, block.code_line,
         "%s has no @param %s (add `---@param %s TYPE what it is, its unit` above it)", name, param, param)
     end
@@ -148,8 +148,11 @@ function check.signature_of(tree, block) return source.function_at(tokens_of(tre
 function check.public_names(tree, list)
   local entries = {}
   for _, entry in ipairs(list) do
-    if type(entry.value) == "function" then
-      local block, signature = check.describe(tree, entry.value, entry.places)
+    if type(entry.value) == "function" or entry.call then
+      local block, signature = check.describe(tree, entry.call or entry.value, entry.places)
+      if entry.call and block.absent and type(entry.value.new) == "function" then -- a call of the module is one of its `new`
+        block, signature = check.describe(tree, entry.value.new)
+      end
       check.public_function(tree, entry.name, block, signature)
       entries[#entries + 1] = { name = entry.name, block = block, signature = signature or { params = {}, returns = false } }
     elseif not entry.module then

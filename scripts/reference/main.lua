@@ -1,6 +1,7 @@
 -- The reference page and its check, from the annotations of lua/lmopt and lua/meta and from what is public at run time.
 --
---   LUA_CPATH="build/?.so;;" lua5.4 scripts/reference/main.lua write    writes docs/reference.md and lua/meta/lmopt.lua
+--   LUA_CPATH="build/?.so;;" lua5.4 scripts/reference/main.lua write    writes docs/reference.md, lua/meta/lmopt.lua and the
+--                                                                       marks in docs/names.md
 --   LUA_CPATH="build/?.so;;" lua5.4 scripts/reference/main.lua check    says what is missing; exit status 1 when something is
 package.path = "scripts/reference/?.lua;" .. package.path
 
@@ -11,7 +12,7 @@ local public = require "public"
 local names = require "names"
 local lmopt = require "lmopt"
 
-local PAGE, STUB = "docs/reference.md", "lua/meta/lmopt.lua"
+local PAGE, STUB, NAMES = "docs/reference.md", "lua/meta/lmopt.lua", "docs/names.md"
 
 local function read(path)
   local file = io.open(path, "rb")
@@ -51,14 +52,17 @@ local function run(mode)
   local entries = check.public_names(tree, public.names(lmopt))
   check.public_classes(tree, public.classes, lmopt)
   check.blocks(tree)
-  local text, stub = page.write(tree, entries), page.stub(public.lazy(lmopt))
-  if mode == "write" then
-    write(PAGE, text)
-    write(STUB, stub)
-  else
-    if read(PAGE) ~= text then tree.problems[#tree.problems + 1] = PAGE .. ":1: is not what the annotations say (make reference)" end
-    if read(STUB) ~= stub then tree.problems[#tree.problems + 1] = STUB .. ":1: is not what lua/lmopt/init.lua says (make reference)" end
-    names.check(tree, lmopt)
+  local made = {
+    { path = PAGE, text = page.write(tree, entries) },
+    { path = STUB, text = page.stub(public.lazy(lmopt)) },
+    { path = NAMES, text = names.update(tree, lmopt, NAMES, read(NAMES)) },
+  }
+  for _, file in ipairs(made) do
+    if mode == "write" then
+      write(file.path, file.text)
+    elseif read(file.path) ~= file.text then
+      tree.problems[#tree.problems + 1] = file.path .. ":1: is not what it would be made now (run `make reference`)"
+    end
   end
   table.sort(tree.problems)
   for _, problem in ipairs(tree.problems) do io.stderr:write(problem, "\n") end

@@ -71,7 +71,8 @@ local function walk(list, prefix, container, lazy, seen)
     local value, name = container[key], prefix .. "." .. key
     local meta = type(value) == "table" and getmetatable(value)
     local module = type(value) == "table" and not (type(meta) == "table" and meta.__name)
-    if not INTERNAL[name] then list[#list + 1] = { name = name, value = value, key = key, module = module } end
+    local call = module and meta and meta.__call or nil
+    if not INTERNAL[name] then list[#list + 1] = { name = name, value = value, key = key, module = module, call = call } end
     if module and not seen[value] and not INTERNAL[name] then
       seen[value] = true
       walk(list, name, value, {}, seen)
@@ -81,7 +82,7 @@ end
 
 ---Every public name, in the order of the alphabet: functions, modules, other values.
 ---@param lmopt table
----@return { name: string, key: string, value: any, module: boolean, places: { module: string, key: string }[]? }[]
+---@return { name: string, key: string, value: any, module: boolean, call: function?, places: { module: string, key: string }[]? }[]
 function public.names(lmopt)
   local list = {}
   walk(list, "lmopt", lmopt, public.lazy(lmopt), { [lmopt] = true })

@@ -157,3 +157,28 @@ describe("a function's text", function()
     assert.is_nil(source.function_at(tokens, 2))
   end)
 end)
+
+describe("the page of names", function()
+  local lmopt, names = require "lmopt", require "names"
+  local function updated(row)
+    local tree = tree_of "---@class lmopt.Study\nlocal study = {}\n---Goes.\nfunction study:ask() end\n"
+    return names.update(tree, lmopt, "names.md", "| theirs | ours | why |\n" .. row .. "\n"):match "\n(.*)\n$", tree.problems
+  end
+
+  it("marks what does not exist yet, and nothing else", function()
+    local row = "| `a.lmopt.no` | `lmopt.map(list, fn)`, `lmopt.optimizers.gepa{}`, `study:ask()`, `lmopt study ls` | `lmopt.b` |"
+    local text, problems = updated(row)
+    assert.equal((row:gsub("gepa{}`", "%0 *(later)*")), text)
+    assert.same({}, problems)
+    assert.equal(text, (updated(text)))
+  end)
+
+  it("takes the mark away from what is there", function()
+    assert.equal("| x | `lmopt.map()`, `lmopt.null` | |", (updated "| x | `lmopt.map()` *(later)*, `lmopt.null` | |"))
+  end)
+
+  it("knows a slip", function()
+    local _, problems = updated "| x | `lmopt.creat_study{}`, `study:aks()` | |"
+    assert.same({ "names.md:2: there is no lmopt.creat_study", "names.md:2: there is no study:aks" }, problems)
+  end)
+end)
