@@ -311,11 +311,13 @@ install: $(INSTALLED) ## to $(DESTDIR)$(PREFIX)
 uninstall: ## what install put there
 	@$(RUN_INSTALL) uninstall
 
-# What the rockspec installs: the command and the module.
+# What the rockspec installs: the command and the module, and what language servers read.
 install-rock: $(BUILD)/lmopt $(BUILD)/lmopt.so
 	install -d '$(BINDIR)' '$(LUA_CMOD)'
 	install -m 755 $(BUILD)/lmopt '$(BINDIR)'
 	install -m 755 $(BUILD)/lmopt.so '$(LUA_CMOD)'
+	for file in $(filter-out lua/lmopt/cli/%,$(LUA_FILES)) lua/meta/*.lua; do \
+	  install -D -m 644 $$file '$(DATADIR)/lmopt/'$$file || exit 1; done
 
 deb: $(INSTALLED) | $(BUILD)/.setup-deb ## Debian packages, in build/deb
 	@CC='$(CC)' BUILD='$(BUILD)' VERSION='$(VERSION)' REQUIRES='$(LINKED)' packaging/deb

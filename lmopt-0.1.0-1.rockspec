@@ -17,6 +17,9 @@ build = {
   build_target = "all",
   build_variables = { SETUP = "scripts/setup --check" }, -- says what is missing on the system, and installs nothing
   install_target = "install-rock",
-  install_variables = { SETUP = "scripts/setup --check", BINDIR = "$(BINDIR)", LUA_CMOD = "$(LIBDIR)" },
+  install_variables = {
+    SETUP = "scripts/setup --check", BINDIR = "$(BINDIR)", LUA_CMOD = "$(LIBDIR)",
+    DATADIR = "$(PREFIX)/share", -- of the rock: luarocks show --rock-dir lmopt
+  },
 }
 deploy = { wrap_bin_scripts = false } -- the command is a program, not a Lua file

@@ -325,10 +325,13 @@ end
 
 ---Checks the public classes: what an object of each has is in its annotations.
 ---@param tree reference.Tree
----@param list { name: string, make: fun(lmopt: table): any }[]
+---@param list { name: string, needs: string?, make: fun(lmopt: table): any }[]
 ---@param lmopt table
 function check.public_classes(tree, list, lmopt)
-  for _, entry in ipairs(list) do check_class(tree, entry, lmopt, require "public") end
+  local public = require "public"
+  for _, entry in ipairs(list) do
+    if not entry.needs or public.lazy(lmopt)[entry.needs] then check_class(tree, entry, lmopt, public) end
+  end
 end
 
 return check

@@ -135,7 +135,7 @@ function public.members(object)
   return methods, meta.__call, fields
 end
 
----The public classes, and for each a function that makes one of it: `make(lmopt)`.
+---The public classes, and for each a function that makes one of it: `make(lmopt)`. `needs`: the name without which there is none.
 public.classes = {
   { name = "lmopt.Study", make = function(lmopt) return lmopt.create_study { seed = 1 } end },
   { name = "lmopt.Trial", make = function(lmopt) return lmopt.create_study({ seed = 1 }):ask() end },
@@ -176,6 +176,8 @@ public.classes = {
       return lmopt.details(qa { a = "x" })
     end,
   },
+  { name = "lmopt.Dataset", needs = "dataset", make = function(lmopt) return lmopt.dataset { lmopt.example { a = 1 } } end },
+  { name = "lmopt.Tracer", needs = "tracer", make = function(lmopt) return lmopt.tracer {} end },
   { name = "lmopt.Embedder", make = function(lmopt) return lmopt.embedder(function() return {} end) end },
   { name = "lmopt.Error", make = function(lmopt) return lmopt.error.new("kind", "message") end },
 }

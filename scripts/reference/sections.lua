@@ -23,16 +23,16 @@ return {
     names = {
       "lmopt.signature", "lmopt.predict", "lmopt.chain_of_thought", "lmopt.module", "lmopt.react", "lmopt.tool", "lmopt.best_of_n",
       "lmopt.refine", "lmopt.multi_chain_comparison", "lmopt.majority", "lmopt.parallel", "lmopt.ensemble", "lmopt.knn", "lmopt.retrieve",
-      "lmopt.program_of_thought", "lmopt.code_act", "lmopt.rlm", "lmopt.with", "lmopt.details", "lmopt.trace", "lmopt.adapters",
+      "lmopt.program_of_thought", "lmopt.code_act", "lmopt.rlm", "lmopt.with", "lmopt.details", "lmopt.trace", "lmopt.tracer", "lmopt.adapters",
       "lmopt.optimizable",
     },
     classes = { "lmopt.Signature", "lmopt.Field", "lmopt.Program", "lmopt.Predictor", "lmopt.Module", "lmopt.Prediction", "lmopt.Details",
-      "lmopt.Adapter" },
+      "lmopt.Adapter", "lmopt.Tracer", "lmopt.Span" },
   },
   {
     title = "Data, metrics, evaluation",
     names = { "lmopt.example", "lmopt.dataset", "lmopt.metrics", "lmopt.evaluate", "lmopt.compare" },
-    classes = { "lmopt.Example", "lmopt.Dataset" },
+    classes = { "lmopt.Example", "lmopt.Dataset", "lmopt.Evaluation", "lmopt.Row", "lmopt.Comparison" },
   },
   {
     title = "Optimizers",

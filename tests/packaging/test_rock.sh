@@ -26,6 +26,11 @@ module() {
      s:optimize(function(t) return t:suggest_float("x", 0, 1) end, { n_trials = 5 }) assert(#s.trials == 5)')
 }
 check "require \"lmopt\" works" module
+annotated() {
+  library=$(HOME=$work luarocks --lua-version 5.4 --tree "$tree" show --rock-dir lmopt)/share/lmopt/lua
+  [ -f "$library/meta/lmopt.lua" ] && [ -f "$library/lmopt/init.lua" ] && [ ! -e "$library/lmopt/cli" ]
+}
+check "what language servers read is in the rock's folder" annotated
 check "the command runs" sh -c '"$1" version | grep -qxF "lmopt $2"' sh "$tree/bin/lmopt" "$version"
 check "luarocks remove" rock remove lmopt
 check "leaves nothing behind" test ! -e "$tree/lib/lua/5.4/lmopt.so" -a ! -e "$tree/bin/lmopt"
