@@ -12,7 +12,7 @@ local OPTIONS = { "confidence", "seed" }
 ---@field ci number[]? { low, high }: the bootstrap's interval for it; nil for a single pair
 ---@field p number two-sided: how often a difference as large comes about when there is none
 ---@field wins integer examples in which a has the higher score
----@field losses integer in which b has
+---@field losses integer those in which b has
 ---@field ties integer
 ---@field test "sign"|"exact"|"permutation"|"normal" what gave `p`
 ---@field confidence number of the interval

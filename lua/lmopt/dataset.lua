@@ -13,10 +13,14 @@ local json = require "lmopt.json"
 local sorted = require "lmopt.sorted"
 
 -- Callable: lmopt.dataset{...} is lmopt.dataset.new{...}.
+---@class lmopt.dataset
+---@overload fun(list: table[], options?: table): lmopt.Dataset
 local dataset = {}
 setmetatable(dataset, { __call = function(_, list, options) return dataset.new(list, options) end })
+
+---A list of examples that is never changed: what is made of it is another. `#dataset` and `dataset[1]` as of a list.
 ---@class lmopt.Dataset
----@field [integer] lmopt.Example
+---@field [integer] lmopt.Example the examples
 local methods = {}
 local strata_of = setmetatable({}, { __mode = "k" }) -- dataset -> what gives an example's stratum
 

@@ -11,7 +11,7 @@ local M = {}
 ---@class lmopt.Evaluation
 ---@field score number the mean of the rows' scores
 ---@field ci number[]? { low, high }: the bootstrap's interval for the score; nil for a single row
----@field rows lmopt.Row[] in the order of the dataset
+---@field rows lmopt.Row[] one for each example, in the order of the dataset
 ---@field errors lmopt.Row[] those that failed
 ---@field usage lmopt.Usage of all rows
 ---@field seconds number

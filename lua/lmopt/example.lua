@@ -7,7 +7,10 @@
 local errors = require "lmopt.error"
 
 -- Callable: lmopt.example{...} is lmopt.example.new{...}.
-local example = setmetatable({}, { __call = function(self, fields) return self.new(fields) end })
+---@class lmopt.example
+---@overload fun(fields: table<string, any>): lmopt.Example
+local example = {}
+setmetatable(example, { __call = function(self, fields) return self.new(fields) end })
 
 local Example = { __name = "lmopt.example" }
 

@@ -22,14 +22,15 @@ local KEYS = {
   "inputs", "outputs", "usage", "error",
 }
 
+---Where spans go: into a list, a file, or to a collector.
 ---@class lmopt.Tracer
 ---@field spans lmopt.Span[] those that are kept, in the order in which they began (no path, no endpoint)
 ---@field dropped integer spans that are not kept, not written or not taken
 ---@field problem string? why, when it is not for want of room
----@field path string?
+---@field path string? the file that they are written to
 ---@field endpoint string? without a login
----@field max_spans integer
----@field max_bytes integer
+---@field max_spans integer how many are kept, at most
+---@field max_bytes integer of one value in a span, at most
 local methods, getters = {}, {}
 local Tracer = { __name = "lmopt.tracer", __index = errors.sealed("a tracer", { "path", "endpoint", "max_spans", "max_bytes" },
   methods, getters), __newindex = errors.read_only "a tracer" }

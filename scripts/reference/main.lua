@@ -54,7 +54,7 @@ local function run(mode)
   check.blocks(tree)
   local made = {
     { path = PAGE, text = page.write(tree, entries) },
-    { path = STUB, text = page.stub(public.lazy(lmopt)) },
+    { path = STUB, text = page.stub(public.lazy_places(lmopt, "lmopt")) },
     { path = NAMES, text = names.update(tree, lmopt, NAMES, read(NAMES)) },
   }
   for _, file in ipairs(made) do

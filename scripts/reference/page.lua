@@ -261,17 +261,11 @@ local lmopt = {}
 ]]
 
 ---The text of lua/meta/lmopt.lua.
----@param places table<string, string[]> name -> { module, function in it }
+---@param places { name: string, access: string }[] see public.lazy_places
 ---@return string
 function page.stub(places)
-  local names, lines = {}, {}
-  for name in next, places do names[#names + 1] = name end
-  table.sort(names)
-  for i, name in ipairs(names) do
-    local place = places[name]
-    local access = place[2] and (place[2]:match "^[%a_][%w_]*$" and "." .. place[2] or ("[%q]"):format(place[2])) or ""
-    lines[i] = ("lmopt%s = require(%q)%s\n"):format(name:match "^[%a_][%w_]*$" and "." .. name or ("[%q]"):format(name), place[1], access)
-  end
+  local lines = {}
+  for i, place in ipairs(places) do lines[i] = ("%s = %s\n"):format(place.name, place.access) end
   return STUB .. table.concat(lines) .. "\nreturn lmopt\n"
 end
 

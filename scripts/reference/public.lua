@@ -25,13 +25,46 @@ local function sorted_keys(...)
   return names
 end
 
----The names that lmopt loads when they are first used: name -> { module, function in it }.
----@param lmopt table
----@return table<string, string[]>
-function public.lazy(lmopt)
-  local places = upvalues(getmetatable(lmopt).__index).LAZY
-  assert(type(places) == "table" and next(places), "lua/lmopt/init.lua has no table LAZY any more; scripts/reference/public.lua reads it")
-  return places
+---The names that a module loads when they are first used: the keys of the table LAZY or PLACES that its __index knows.
+---@param module table
+---@return table<string, any>
+function public.lazy(module)
+  local meta = getmetatable(module)
+  local inside = type(meta) == "table" and type(meta.__index) == "function" and upvalues(meta.__index) or {}
+  local places = inside.LAZY or inside.PLACES
+  return type(places) == "table" and places or {}
+end
+
+-- require("lmopt.x").name: where a value that is loaded when it is first used comes from; nil where that is not known.
+local function access_of(value, key, place)
+  if type(place) == "table" then
+    return ("require(%q)%s"):format(place[1], place[2] and "." .. place[2] or "")
+  end
+  local path = type(value) == "function" and debug.getinfo(value, "S").source:match "^@(lmopt/.*)%.lua$"
+  local name = path and path:gsub("/init$", ""):gsub("/", ".")
+  local module = name and package.loaded[name]
+  return type(module) == "table" and rawget(module, key) == value and ("require(%q).%s"):format(name, key) or nil
+end
+
+---What is loaded when it is first used, in the order of the alphabet: how a language server finds it.
+---@param module table
+---@param prefix string "lmopt"
+---@param list table[]? { name =, access = }, added to
+---@return { name: string, access: string }[]
+function public.lazy_places(module, prefix, list)
+  list = list or {}
+  local places = public.lazy(module)
+  for _, key in ipairs(sorted_keys(places)) do
+    local value, name = module[key], prefix .. "." .. key
+    local access = access_of(value, key, places[key])
+    if type(value) == "table" and next(public.lazy(value)) then
+      list[#list + 1] = { name = name, access = "{}" }
+      public.lazy_places(value, name, list)
+    elseif access then
+      list[#list + 1] = { name = name, access = access }
+    end
+  end
+  return list
 end
 
 -- What can be reached and is for lmopt's own files.
@@ -66,8 +99,8 @@ local function places_of_values()
   return places
 end
 
-local function walk(list, prefix, container, lazy, seen)
-  for _, key in ipairs(sorted_keys(container, lazy)) do
+local function walk(list, prefix, container, seen)
+  for _, key in ipairs(sorted_keys(container, public.lazy(container))) do
     local value, name = container[key], prefix .. "." .. key
     local meta = type(value) == "table" and getmetatable(value)
     local module = type(value) == "table" and not (type(meta) == "table" and meta.__name)
@@ -75,7 +108,7 @@ local function walk(list, prefix, container, lazy, seen)
     if not INTERNAL[name] then list[#list + 1] = { name = name, value = value, key = key, module = module, call = call } end
     if module and not seen[value] and not INTERNAL[name] then
       seen[value] = true
-      walk(list, name, value, {}, seen)
+      walk(list, name, value, seen)
     end
   end
 end
@@ -85,7 +118,8 @@ end
 ---@return { name: string, key: string, value: any, module: boolean, call: function?, places: { module: string, key: string }[]? }[]
 function public.names(lmopt)
   local list = {}
-  walk(list, "lmopt", lmopt, public.lazy(lmopt), { [lmopt] = true })
+  assert(next(public.lazy(lmopt)), "lua/lmopt/init.lua has no table LAZY any more; scripts/reference/public.lua reads it")
+  walk(list, "lmopt", lmopt, { [lmopt] = true })
   local places = places_of_values()
   for _, entry in ipairs(list) do entry.places = places[entry.value] end
   return list

@@ -23,11 +23,13 @@ return {
     names = {
       "lmopt.signature", "lmopt.predict", "lmopt.chain_of_thought", "lmopt.module", "lmopt.react", "lmopt.tool", "lmopt.best_of_n",
       "lmopt.refine", "lmopt.multi_chain_comparison", "lmopt.majority", "lmopt.parallel", "lmopt.ensemble", "lmopt.knn", "lmopt.retrieve",
-      "lmopt.program_of_thought", "lmopt.code_act", "lmopt.rlm", "lmopt.with", "lmopt.details", "lmopt.trace", "lmopt.tracer", "lmopt.adapters",
-      "lmopt.optimizable",
+      "lmopt.program_of_thought", "lmopt.code_act", "lmopt.rlm", "lmopt.with", "lmopt.details", "lmopt.trace", "lmopt.tracer",
+      "lmopt.adapters", "lmopt.optimizable",
     },
-    classes = { "lmopt.Signature", "lmopt.Field", "lmopt.Program", "lmopt.Predictor", "lmopt.Module", "lmopt.Prediction", "lmopt.Details",
-      "lmopt.Adapter", "lmopt.Tracer", "lmopt.Span" },
+    classes = {
+      "lmopt.Signature", "lmopt.Field", "lmopt.Program", "lmopt.Predictor", "lmopt.Module", "lmopt.Prediction", "lmopt.Details",
+      "lmopt.Adapter", "lmopt.Tracer", "lmopt.Span",
+    },
   },
   {
     title = "Data, metrics, evaluation",
