@@ -75,7 +75,7 @@ end
 ---@async
 ---@param a lmopt.Evaluation|number[] a result of evaluate, or a list of scores
 ---@param b lmopt.Evaluation|number[]
----@param options { confidence: number?, seed: integer? }? `confidence` of the interval (0.95), `seed` of what is drawn (0)
+---@param options? lmopt.CompareOptions
 ---@return lmopt.Comparison comparison { difference = a - b, ci, p, wins, losses, ties, test }
 function M.compare(a, b, options)
   errors.check_options(options, OPTIONS, "compare")

@@ -61,8 +61,7 @@ end
 
 ---Makes a dataset of a list.
 ---@param list table[] examples, or tables of fields
----@param options { inputs: string[]|string|nil, signature: any, types: table<string, string>|nil }? which fields are
----  inputs, and types to check; an example that has declared inputs keeps them when there is neither
+---@param options? lmopt.DatasetOptions an example that has declared inputs keeps them when none are given
 ---@return lmopt.Dataset
 function dataset.new(list, options)
   local what = "lmopt.dataset"
@@ -81,15 +80,13 @@ end
 ---Reads a file: JSON lines (.jsonl, .ndjson), a JSON list (.json), CSV (.csv) or the same with tabs (.tsv). What is wrong
 ---with a row is an error of kind "data" that names the file and the line.
 ---@param path string
----@param options table? inputs, signature, types: as in dataset_fields.lua. Without a type, a cell of a CSV file is text.
----  rename: name in the file -> name; format: "jsonl", "json", "csv"; separator: of CSV, ","; columns: the names, where a
----  CSV file does not begin with them
+---@param options? lmopt.LoadOptions without a type, a cell of a CSV file is text
 ---@return lmopt.Dataset
 function dataset.load(path, options) return require("lmopt.dataset_file").load(path, options) end
 
 ---Reads a text in the place of a file, where there are no files.
 ---@param text string
----@param options table as for load, with the format
+---@param options lmopt.LoadOptions with the format
 ---@return lmopt.Dataset
 function dataset.parse(text, options) return require("lmopt.dataset_file").parse(text, options) end
 

@@ -486,13 +486,7 @@ end
 ---@param dataset lmopt.Example[] anything with a length and places; each example with its inputs declared
 ---@param metric fun(example: lmopt.Example, prediction: any): number|boolean|nil, string? a score (true is 1, false 0) and, for people and
 ---  optimizers, what was wrong; nil and a message fail the row
----@param options { concurrency: integer?, max_errors: integer?, failure_score: number?, deadline: number?, budget: table?,
----  progress: (boolean|function)?, resume: string?, seed: integer?, confidence: number? }? `concurrency`: rows at a time (that of
----  lmopt.configure, 32); `max_errors`: how many rows may fail (all; one more ends the evaluation with an error of kind "failed");
----  `failure_score`: the score of a row that failed (0); `deadline`: seconds for each row; `budget`: limits of all of it, as in
----  docs/budgets.md; `progress`: true shows it on standard error, a function gets { finished, total, score, failed, usd,
----  seconds, remaining, row }; `resume`: a file of finished rows, which are not asked for again; `seed` and `confidence`
----  (0.95): of the interval
+---@param options? lmopt.EvaluateOptions
 ---@return lmopt.Evaluation result { score, ci = { low, high }, rows, errors, usage, seconds }. What ends it early raises; the error has
 ---  the rows that are done in its `result`
 function M.evaluate(program, dataset, metric, options)

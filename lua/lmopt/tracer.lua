@@ -77,11 +77,7 @@ local function open_file(path)
 end
 
 --- Makes a tracer. It is used with lmopt.configure{ trace = }, lmopt.with{ trace = } or tracer:run.
----@param options { path: string?, endpoint: string?, headers: table<string, string>?, content: boolean?, max_spans: integer?,
----  max_bytes: integer? }? `path`: a file to which a line of JSON is added for every span; `endpoint`: where a collector takes
----  OTLP over HTTP ("http://localhost:4318"; "otlp": what the environment says); neither: they are kept in memory. `headers`: sent
----  to the endpoint, and shown nowhere; `content`: does the endpoint get prompts, replies, inputs and outputs too (false)?
----  `max_spans`: how many are kept, or wait to be sent (10000), the oldest go first; `max_bytes`: of the texts in one value (16384)
+---@param options? lmopt.TracerOptions
 ---@return lmopt.Tracer
 function M.new(options)
   options = check(options)

@@ -146,7 +146,7 @@ function check.signature_of(tree, block) return source.function_at(tokens_of(tre
 ---@param list table[] see public.names
 ---@return table[] entries { name =, block =, signature = }
 function check.public_names(tree, list)
-  local entries = {}
+  local entries, callable = {}, {}
   for _, entry in ipairs(list) do
     if type(entry.value) == "function" or entry.call then
       local block, signature = check.describe(tree, entry.call or entry.value, entry.places)
@@ -154,7 +154,10 @@ function check.public_names(tree, list)
         block, signature = check.describe(tree, entry.value.new)
       end
       check.public_function(tree, entry.name, block, signature)
-      entries[#entries + 1] = { name = entry.name, block = block, signature = signature or { params = {}, returns = false } }
+      if entry.call then callable[entry.name .. ".new"] = true end
+      if not callable[entry.name] then -- lmopt.x.new{...} is lmopt.x{...}
+        entries[#entries + 1] = { name = entry.name, block = block, signature = signature or { params = {}, returns = false } }
+      end
     elseif not entry.module then
       local top = tree.found.classes.lmopt
       local field = top and check.member(tree, top, entry.key)

@@ -41,22 +41,30 @@ local function options_of(tree, kind)
   return name and is_options(name) and tree.found.classes[name] or nil
 end
 
-local function all_fields(tree, class, list, seen)
+-- The fields of a class of options and of its parents. A parent that has been shown already goes into `shown`.
+local function all_fields(tree, listed, class, list, seen, shown)
   for _, field in ipairs(class.fields) do
     if not seen[field.name] and not field.private then
       seen[field.name] = true
       list[#list + 1] = field
     end
   end
-  for _, parent in ipairs(class.parents) do
-    if tree.found.classes[parent] and is_options(parent) then all_fields(tree, tree.found.classes[parent], list, seen) end
+  for _, name in ipairs(class.parents) do
+    local parent = tree.found.classes[name]
+    if parent and is_options(name) then
+      if listed.options[parent] then
+        shown[#shown + 1] = listed.options[parent]
+      else
+        all_fields(tree, listed, parent, list, seen, shown)
+      end
+    end
   end
   return list
 end
 
 local function add_fields(out, tree, listed, class, indent)
-  local fields, rest = {}, {}
-  for _, field in ipairs(all_fields(tree, class, {}, {})) do
+  local fields, rest, shown = {}, {}, {}
+  for _, field in ipairs(all_fields(tree, listed, class, {}, {}, shown)) do
     local list = field.name:byte() == 91 and rest or fields -- [string]: whatever else
     list[#list + 1] = field
   end
@@ -64,6 +72,7 @@ local function add_fields(out, tree, listed, class, indent)
     out[#out + 1] = ("%s- `%s%s` %s%s"):format(indent, field.name, field.optional and "?" or "", code(field.type, listed),
       sentence(field.text))
   end
+  for _, title in ipairs(shown) do out[#out + 1] = ("%s- and the options of [%s](#%s)"):format(indent, title, anchor(title)) end
 end
 
 -- What only lmopt's own files give.
@@ -85,14 +94,14 @@ local function add_param(out, tree, listed, param, title)
     out[#out + 1] = ("- `%s` a table: the options of [%s](#%s)%s"):format(name, before, anchor(before), text)
     return
   end
-  listed.options[options] = title
   out[#out + 1] = ("- `%s` a table%s"):format(name, sentence(param.text))
   add_fields(out, tree, listed, options, "  ")
+  listed.options[options] = title
 end
 
-local function add_signature(out, tree, listed, block, title)
+local function add_signature(out, tree, listed, block, title, dot)
   for _, param in ipairs(annotations.params(block)) do
-    if param.name ~= "self" and not is_internal(param) then add_param(out, tree, listed, param, title) end
+    if (param.name ~= "self" or dot) and not is_internal(param) then add_param(out, tree, listed, param, title) end
   end
   for _, result in ipairs(annotations.returns(block)) do
     local name = result.name ~= "" and (" `%s`"):format(result.name) or ""
@@ -100,7 +109,8 @@ local function add_signature(out, tree, listed, block, title)
   end
 end
 
-local function parameter_list(block, signature)
+-- `dot`: a function of a module, whose `self` is given.
+local function parameter_list(block, signature, dot)
   local optional, internal = {}, { ["..."] = true } -- what takes more to refuse it does not say so
   for _, param in ipairs(annotations.params(block)) do
     internal[param.name] = is_internal(param)
@@ -108,25 +118,33 @@ local function parameter_list(block, signature)
   end
   local shown = {}
   for _, name in ipairs(signature and signature.params or {}) do
-    if name ~= "self" and name ~= "_" and not internal[name] then shown[#shown + 1] = name .. (optional[name] and "?" or "") end
+    local hidden = name == "self" and not dot or name:byte() == 95 or internal[name]
+    if not hidden then shown[#shown + 1] = name .. (optional[name] and "?" or "") end
   end
   return table.concat(shown, ", ")
 end
 
-local function add_function(out, tree, listed, level, title, block)
+local function add_function(out, tree, listed, level, title, block, dot)
   out[#out + 1] = ("%s %s"):format(level, title)
   out[#out + 1] = ""
   local waits = #annotations.tags(block, "async") > 0 and " *Waits.*" or ""
   out[#out + 1] = block.text .. waits
   out[#out + 1] = ""
   local before = #out
-  add_signature(out, tree, listed, block, title)
+  add_signature(out, tree, listed, block, title, dot)
   if #out > before then out[#out + 1] = "" end
 end
 
+local function add_alias(out, alias)
+  out[#out + 1] = ("### %s\n"):format(alias.name)
+  if alias.text ~= "" then out[#out + 1] = alias.text .. "\n" end
+  local kind, rest = types.split(alias.type)
+  out[#out + 1] = ("`%s`%s\n"):format(kind, sentence(rest))
+end
+
 local function add_class(out, tree, listed, name)
+  if tree.found.aliases[name] then return add_alias(out, tree.found.aliases[name]) end
   local class = tree.found.classes[name]
-  if not class then return end
   out[#out + 1] = "### " .. name
   out[#out + 1] = ""
   if class.text ~= "" then
@@ -161,8 +179,12 @@ end
 -- Every class that a listed one or a public function names, so that no type on the page is unexplained.
 local function mention(tree, kind, mentioned)
   for _, name in ipairs(types.names(kind) or {}) do
-    local class = tree.found.classes[name]
-    if class and not mentioned[name] then
+    local class, alias = tree.found.classes[name], tree.found.aliases[name]
+    if alias and not mentioned[name] then
+      mentioned[name] = true
+      mentioned[#mentioned + 1] = name
+      mention(tree, types.split(alias.type), mentioned)
+    elseif class and not mentioned[name] then
       mentioned[name] = true
       mentioned[#mentioned + 1] = name
       for _, field in ipairs(class.fields) do mention(tree, field.type, mentioned) end
@@ -215,6 +237,14 @@ local function divide(entries, classes)
   return list
 end
 
+-- Options that are part of something else, and so stand nowhere yet.
+local function add_other_options(section, mentioned, tree, listed)
+  for _, name in ipairs(mentioned) do
+    if is_options(name) and not listed.options[tree.found.classes[name]] then section.classes[#section.classes + 1] = name end
+  end
+  table.sort(section.classes)
+end
+
 ---The text of docs/reference.md.
 ---@param tree reference.Tree
 ---@param entries { name: string, module: boolean, block: reference.Block, signature: table? }[]
@@ -223,7 +253,7 @@ function page.write(tree, entries)
   local mentioned = {}
   for _, section in ipairs(sections) do
     for _, name in ipairs(section.classes) do
-      if tree.found.classes[name] then mention(tree, name, mentioned) end
+      if tree.found.classes[name] or tree.found.aliases[name] then mention(tree, name, mentioned) end
     end
   end
   for _, entry in ipairs(entries) do page.mention_block(tree, entry.block, mentioned) end
@@ -231,7 +261,8 @@ function page.write(tree, entries)
   for _, name in ipairs(mentioned) do listed[name] = not is_options(name) end
   local list = divide(entries, mentioned)
   local out, contents = {}, {}
-  for _, section in ipairs(list) do
+  for i, section in ipairs(list) do
+    if i == #list then add_other_options(section, mentioned, tree, listed) end
     if #section.entries + #section.classes > 0 then
       contents[#contents + 1] = ("[%s](#%s)"):format(section.title, anchor(section.title))
       out[#out + 1] = "## " .. section.title
@@ -241,9 +272,9 @@ function page.write(tree, entries)
         out[#out + 1] = ""
       end
       for _, entry in ipairs(section.entries) do
-        local title = entry.signature and ("`%s(%s)`"):format(entry.name, parameter_list(entry.block, entry.signature))
+        local title = entry.signature and ("`%s(%s)`"):format(entry.name, parameter_list(entry.block, entry.signature, true))
           or ("`%s`"):format(entry.name)
-        add_function(out, tree, listed, "###", title, entry.block)
+        add_function(out, tree, listed, "###", title, entry.block, true)
       end
       for _, name in ipairs(section.classes) do add_class(out, tree, listed, name) end
     end

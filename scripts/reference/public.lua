@@ -74,6 +74,8 @@ local INTERNAL = {
   ["lmopt.pruners.resolve"] = true,
   ["lmopt.pruners.is_built"] = true,
   ["lmopt.error.metatable"] = true,
+  ["lmopt.example.declared"] = true,
+  ["lmopt.dataset.of"] = true,
 }
 
 -- value -> list of { module =, key = }: where a value that is no Lua function stands.
