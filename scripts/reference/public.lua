@@ -213,6 +213,17 @@ public.classes = {
     end,
   },
   { name = "lmopt.Dataset", needs = "dataset", make = function(lmopt) return lmopt.dataset { lmopt.example { a = 1 } } end },
+  {
+    name = "lmopt.React",
+    needs = "react",
+    make = function(lmopt) return lmopt.react("a -> b", { tools = { say = { print, signature = "text -> said" } } }) end,
+  },
+  {
+    name = "lmopt.NearestExamples",
+    needs = "knn",
+    make = function(lmopt) return lmopt.knn("a -> b", { trainset = { { a = "x", b = "y" } } }) end,
+  },
+  { name = "lmopt.Retriever", needs = "retrieve", make = function(lmopt) return lmopt.retrieve { "text" } end },
   { name = "lmopt.Tracer", needs = "tracer", make = function(lmopt) return lmopt.tracer {} end },
   { name = "lmopt.Embedder", make = function(lmopt) return lmopt.embedder(function() return {} end) end },
   { name = "lmopt.Error", make = function(lmopt) return lmopt.error.new("kind", "message") end },

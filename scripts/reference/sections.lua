@@ -27,7 +27,8 @@ return {
       "lmopt.adapters", "lmopt.optimizable",
     },
     classes = {
-      "lmopt.Signature", "lmopt.Field", "lmopt.Program", "lmopt.Predictor", "lmopt.Module", "lmopt.Prediction", "lmopt.Details",
+      "lmopt.Signature", "lmopt.Field", "lmopt.Program", "lmopt.Predictor", "lmopt.Module", "lmopt.React", "lmopt.NearestExamples",
+      "lmopt.Retriever", "lmopt.Prediction", "lmopt.Details",
       "lmopt.Adapter", "lmopt.Tracer", "lmopt.Span",
     },
   },

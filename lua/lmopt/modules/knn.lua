@@ -15,6 +15,7 @@ local values = require "lmopt.values"
 
 local knn = {}
 
+---A program with the nearest examples as its demonstrations, at each call.
 ---@class lmopt.NearestExamples: lmopt.Module
 ---@field program table what is asked
 ---@field k integer how many examples are shown
@@ -214,9 +215,7 @@ end
 ---Makes a program that shows, at each call, the nearest training examples.
 ---@param of string|table|lmopt.Signature what to predict, or a program: those of its predictors that are not frozen get the
 ---  examples, where an example has an input and an output of theirs
----@param options table trainset: a list of examples or tables; k (3); tokenizer: as for lmopt.retrieve; or embedder: an
----  lmopt.embedder, or a function from texts to vectors; exclude_self: true leaves out examples with the same input as the
----  call, for scoring on the training set; with a signature also the options of lmopt.predict
+---@param options lmopt.KnnOptions
 ---@return lmopt.NearestExamples
 function knn.new(of, options)
   local what = "lmopt.knn"

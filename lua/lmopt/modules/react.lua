@@ -20,6 +20,7 @@ local types = require "lmopt.types"
 
 local react = {}
 
+---A program that calls tools in steps.
 ---@class lmopt.React: lmopt.Module
 ---@field step lmopt.Predictor chooses the next call
 ---@field extract lmopt.Predictor makes the result when the steps have run out
@@ -300,11 +301,7 @@ end
 
 ---Makes a program that calls tools in steps until it knows the result.
 ---@param spec string|table|lmopt.Signature
----@param options table tools: name -> { function or program, signature = "query -> results: list[string]", fields =, desc =,
----  deadline = seconds }; max_steps (20): then the result is made of what was found; max_malformed (3): so many calls that
----  can't be made end the work too; deadline (60): seconds for one call of a tool; max_observation (16000): bytes of a
----  result that the model sees; native: true or false, else what the model's provider can; instructions, fields: as for
----  lmopt.predict; anything else (lm, temperature, ...) goes to both predictors, `step` and `extract`
+---@param options lmopt.ReactOptions
 ---@return lmopt.React
 function react.new(spec, options)
   local what = "lmopt.react"

@@ -11,13 +11,14 @@ local usage = require "lmopt.usage"
 
 local retrieve = {}
 
+---An index of documents, which can be called like a program.
 ---@class lmopt.Retriever: lmopt.Module
 ---@field count integer documents
 ---@field k integer how many are found at most
----@field find fun(self: lmopt.Retriever, query: string, options: { k: integer? }?): lmopt.Hit[]
+---@field find fun(self: lmopt.Retriever, query: string, options: { k: integer? }?): lmopt.Hit[] the documents with the words of the query, the best first
 
 ---@class lmopt.Hit
----@field text string
+---@field text string the document's
 ---@field score number BM25: more is better
 ---@field number integer the document's place
 ---@field document table? the document, where it is more than a text
@@ -90,10 +91,7 @@ end
 ---`find(query, { k = })` gives a list of { text =, score =, number =, document = }, the best first; `count` is how many
 ---documents there are.
 ---@param documents (string|table)[]|nil texts, or tables of plain data with `text`; nil: those in the file
----@param options { k: integer?, path: string?, tokenizer: string? }? k (3): how many are found at most; path: a file that keeps
----  the index (without it, in memory): made when it is not there or of other documents; tokenizer: "unicode61" (words, without
----  case and accents; the default), "porter" (and without the endings of English words) or "trigram" (any three characters, for
----  languages that do not part words)
+---@param options? lmopt.RetrieveOptions
 ---@return lmopt.Retriever
 function retrieve.new(documents, options)
   local what = "lmopt.retrieve"
