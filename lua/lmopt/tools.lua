@@ -8,6 +8,7 @@
 local core = require "lmopt.core.task"
 local errors = require "lmopt.error"
 local json = require "lmopt.json"
+local json_core = require "lmopt.core.json"
 local program = require "lmopt.program"
 local signature = require "lmopt.signature"
 local task = require "lmopt.task"
@@ -141,14 +142,15 @@ local PLAIN = { string = "string", number = "number", integer = "integer", boole
 local schema_of
 
 local function object_schema(fields)
-  local properties, required = {}, json.array {}
-  for _, field in ipairs(fields) do
+  local properties, names, required = {}, {}, json.array {}
+  for i, field in ipairs(fields) do
     local schema = schema_of(field.type)
     schema.description = about(field)
     schema.minimum, schema.maximum = field.min, field.max
-    properties[field.name] = schema
+    names[i], properties[field.name] = field.name, schema
     if not field.type.optional then required[#required + 1] = field.name end
   end
+  json_core.ordered(properties, names) -- models write the keys in the schema's order
   return { type = "object", properties = properties, required = required }
 end
 

@@ -1,5 +1,7 @@
 -- Every script in docs/programs.md, as it stands there: what it prints is what it says that it prints.
 local lmopt = require "lmopt"
+-- A hook (tests/aggressive_gc.lua) makes everything some hundred times slower, and the modules have specs of their own.
+local slow = debug.gethook() ~= nil
 
 local file = assert(io.open("docs/programs.md", "rb"))
 local document = file:read "a"
@@ -34,7 +36,8 @@ describe("docs/programs.md", function()
   for before, script in document:gmatch "(.-)```lua\n(.-)```" do
     for title in before:gmatch "\n#+ ([^\n]*)" do heading = title end
     count = count + 1
-    it(("%d, %s"):format(count, heading), function()
+    local check = slow and function() end or it
+    check(("%d, %s"):format(count, heading), function()
       local printed = run(script, "docs/programs.md")
       local at = 1
       for _, promised in ipairs(promises_of(script)) do

@@ -2,6 +2,11 @@ local lmopt = require "lmopt"
 -- A hook (tests/aggressive_gc.lua) makes everything some hundred times slower.
 local slow = debug.gethook() ~= nil
 
+-- A test that would say nothing new there.
+local function quick(name, fn)
+  if not slow then it(name, fn) end
+end
+
 local function message_of(fn, ...)
   local ok, problem = pcall(fn, ...)
   assert.is_false(ok)
@@ -42,7 +47,7 @@ describe("knn", function()
       { sort:nearest({ ticket = "zzz" })[1].ticket, sort:nearest({ ticket = "zzz" })[2].ticket })
   end)
 
-  it("takes examples with more fields, and fewer of them than k", function()
+  quick("takes examples with more fields, and fewer of them than k", function()
     local model, seen = copycat "queue"
     local trainset = { lmopt.example { ticket = "a b", queue = "one", note = "extra" }:with_inputs "ticket" }
     local sort = lmopt.knn(lmopt.predict("ticket -> queue", { lm = model }), { trainset = trainset })
@@ -53,7 +58,7 @@ describe("knn", function()
     assert.equal("one", sort({ ticket = "c" }, { temperature = 0.5 }).queue)
   end)
 
-  it("can leave out what is asked itself", function()
+  quick("can leave out what is asked itself", function()
     local model, seen = copycat "queue"
     local options = { trainset = TICKETS, k = 1, lm = model, exclude_self = true }
     local sort = lmopt.knn("ticket -> queue", options)
@@ -118,7 +123,7 @@ describe("knn", function()
     assert.equal(7, first[7])
   end)
 
-  it("is copied, changed, saved and loaded", function()
+  quick("is copied, changed, saved and loaded", function()
     local sort = lmopt.knn("ticket -> queue", { trainset = TICKETS, instructions = "Sort." })
     local changed = sort:with { instructions = "Sort it.", lm = copycat "queue" }
     assert.equal("bug", changed { ticket = "crashes" }.queue)
@@ -126,7 +131,7 @@ describe("knn", function()
     assert.equal("Sort it.", sort:restore(changed:dump()).program.instructions)
   end)
 
-  it("says what is wrong, at the caller's line", function()
+  quick("says what is wrong, at the caller's line", function()
     local one = { { a = "" } }
     for text, call in pairs {
       ["'options' of lmopt.knn must be a table"] = function() lmopt.knn "a -> b" end,

@@ -110,7 +110,7 @@ describe("react", function()
     assert.same({}, trajectory[1].arguments)
   end)
 
-  it("shows a tool's failure to the model, and counts it", function()
+  quick("shows a tool's failure to the model, and counts it", function()
     local model, seen = scripted {
       step("", "capital", { country = "Oz" }), step("", "broken", {}), step("", "wrong", {}), step("", "finish", { answer = "none" }),
     }
@@ -153,7 +153,7 @@ describe("react", function()
     assert.is_true(closed)
   end)
 
-  it("explains calls that can't be made, and gives up after some", function()
+  quick("explains calls that can't be made, and gives up after some", function()
     local model, seen = scripted {
       step("", "capital", { contry = "Peru" }), step("", "add", { a = "many", b = 1 }), step("", "capital", "[1, 2"), EXTRACTED,
     }
@@ -300,7 +300,7 @@ describe("react", function()
     end
   end)
 
-  it("shows its tools among the spans of a trace", function()
+  quick("shows its tools among the spans of a trace", function()
     local inner = lmopt.predict("question -> answer", { lm = lmopt.lm(function() return "[[ ## answer ## ]]\ninner" end) })
     local model = scripted { step("", "ask", { question = "why?" }), step("", "broken", {}), step("", "finish", { answer = "x" }) }
     local program = solver(model, { tools = { ask = { inner },
@@ -438,7 +438,7 @@ describe("react with the model's own tool calls", function()
     assert.equal("tool", seen[3].messages[5].role)
   end)
 
-  it("drops observations, and extracts in text when steps run out", function()
+  quick("drops observations, and extracts in text when steps run out", function()
     local long = ("x"):rep(500)
     local turn, sizes = 0, {}
     local model = lmopt.lm(function(request)
@@ -470,8 +470,9 @@ describe("react with the model's own tool calls", function()
     assert.matches('"thought":"t","tool":"finish","arguments":{"answer":"a"}', seen[1].messages[1].content, 1, true)
     assert.matches("- `notes`: what is known", seen[1].messages[1].content, 1, true)
     local schema = seen[1].tools[1]["function"].parameters
-    assert.equal('{"properties":{"any":{},"kind":{"description":"which","enum":["a","b"],"type":"string"},"ok":{"type":"boolean"},'
-      .. '"rows":{"items":{"properties":{"n":{"type":"integer"},"of":{"type":"number"}},"required":["n"],"type":"object"},"type":"array"}},'
+    assert.equal('{"properties":{"kind":{"description":"which","enum":["a","b"],"type":"string"},'
+      .. '"rows":{"items":{"properties":{"n":{"type":"integer"},"of":{"type":"number"}},"required":["n"],"type":"object"},"type":"array"},'
+      .. '"any":{},"ok":{"type":"boolean"}},'
       .. '"required":["kind","rows","ok"],"type":"object"}', json.encode(schema))
   end)
 
