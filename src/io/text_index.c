@@ -225,8 +225,6 @@ static lmopt_status open_file(lm_text_index *x, const lm_text_index_options *o, 
 
 static lmopt_status connect(lm_text_index *x, const lm_text_index_options *o, lm_error *e) {
   static const unsigned char nothing[LM_DIGEST_SIZE];
-  if (!sqlite3_compileoption_used("ENABLE_FTS5"))
-    return lm_fail(e, LMOPT_STORAGE, "the SQLite of this system has no full-text search (FTS5)");
   /* Where nothing may be written SQLite opens to read alone; where it may, a reader undoes what a killed writer left. */
   int flags = SQLITE_OPEN_READWRITE | (o->item ? SQLITE_OPEN_CREATE : 0);
   int result = sqlite3_open_v2(x->path ? x->path : ":memory:", &x->database,
@@ -236,6 +234,10 @@ static lmopt_status connect(lm_text_index *x, const lm_text_index_options *o, lm
   sqlite3_db_config(x->database, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
   result = execute(x, "PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY");
   if (result != SQLITE_OK) return fail(x, result, e);
+  long long modules = 0;
+  result = ask_number(x, "SELECT count(*) FROM pragma_module_list WHERE name = 'fts5'", &modules);
+  if (result != SQLITE_OK) return fail(x, result, e);
+  if (modules == 0) return lm_fail(e, LMOPT_STORAGE, "the SQLite of this system has no full-text search (FTS5)");
   if (x->path || !o->item) return open_file(x, o, e);
   result = make(x, o, nothing);
   return result == SQLITE_OK ? LMOPT_OK : fail(x, result, e);

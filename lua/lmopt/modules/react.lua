@@ -229,7 +229,8 @@ end
 function Run:note_unread(problem)
   self.malformed = self.malformed + 1
   self:add { thought = "", tool = "", arguments = {}, kind = "malformed", problem = problem.message,
-    observation = "The step could not be read: write a thought, the name of one tool, and its arguments." }
+    observation = self.conversation and "The reply called no tool."
+      or "The step could not be read: write a thought, the name of one tool, and its arguments." }
   if self.conversation then self.conversation:add_unread(problem) end
 end
 
