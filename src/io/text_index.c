@@ -1,8 +1,11 @@
+#define _POSIX_C_SOURCE 200809L
 #include "io/text_index.h"
 
 #include <errno.h>
 #include <sqlite3.h>
 #include <string.h>
+#include <sys/types.h>
+#include <unistd.h>
 
 #include "base/buffer.h"
 #include "io/digest.h"
@@ -10,11 +13,12 @@
 #define APPLICATION_ID "1819112553" /* "lmti", https://www.sqlite.org/fileformat.html#application_id */
 #define VERSION "1"
 
-enum { WORDS_MAX = 256, WORD_LENGTH = 256, PATIENCE = 2000 /* milliseconds for another's lock */ };
+enum { WORDS_MAX = 256, WORD_LENGTH = 256, PATIENCE = 2000 };
 
 struct lm_text_index {
   lm_allocator allocator;
-  char *path; /* NULL: in memory */
+  char *path;    /* NULL: in memory */
+  pid_t process; /* a file is not used after a fork: https://www.sqlite.org/howtocorrupt.html */
   sqlite3 *database;
   sqlite3_stmt *search;
   lm_tokenizer tokenizer;
@@ -230,7 +234,7 @@ static lmopt_status connect(lm_text_index *x, const lm_text_index_options *o, lm
   int result = sqlite3_open_v2(x->path ? x->path : ":memory:", &x->database,
                                flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
   if (result != SQLITE_OK) return fail(x, result, e);
-  sqlite3_busy_timeout(x->database, PATIENCE);
+  sqlite3_busy_timeout(x->database, o->patience > 0 ? o->patience : PATIENCE);
   sqlite3_db_config(x->database, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
   result = execute(x, "PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY");
   if (result != SQLITE_OK) return fail(x, result, e);
@@ -251,6 +255,7 @@ lmopt_status lm_text_index_open(const lm_allocator *a, const lm_text_index_optio
   lm_text_index *x = lm_alloc_zeroed(a, sizeof *x);
   if (!x) return lm_fail_memory(e);
   x->allocator = *a;
+  x->process = getpid();
   x->tokenizer = options->tokenizer;
   x->path = lm_copy_text(a, options->path);
   lmopt_status status = options->path && !x->path ? lm_fail_memory(e) : connect(x, options, e);
@@ -261,10 +266,14 @@ lmopt_status lm_text_index_open(const lm_allocator *a, const lm_text_index_optio
   return status;
 }
 
+static bool is_inherited(const lm_text_index *x) { return x->path && x->process != getpid(); }
+
 void lm_text_index_close(lm_text_index *x) {
   if (!x) return;
-  sqlite3_finalize(x->search);
-  sqlite3_close(x->database);
+  if (!is_inherited(x)) { /* the parent's: even closing would take its locks away */
+    sqlite3_finalize(x->search);
+    sqlite3_close(x->database);
+  }
   const lm_allocator a = x->allocator;
   lm_free(&a, x->path);
   lm_free(&a, x);
@@ -355,6 +364,7 @@ static void end_search(lm_text_index *x) {
 
 lmopt_status lm_text_index_find(lm_text_index *x, const char *query, size_t size, long long limit, lm_error *e) {
   int result = SQLITE_OK;
+  if (is_inherited(x)) return lm_fail(e, LMOPT_MISUSE, "the index '%s' was opened by the parent process", x->path);
   if (!x->search) result = sqlite3_prepare_v3(x->database, search_sql, -1, SQLITE_PREPARE_PERSISTENT, &x->search, NULL);
   if (result != SQLITE_OK) return fail(x, result, e);
   end_search(x);
@@ -378,7 +388,7 @@ lmopt_status lm_text_index_find(lm_text_index *x, const char *query, size_t size
 
 lmopt_status lm_text_index_next(lm_text_index *x, lm_text_hit *hit, bool *found, lm_error *e) {
   *found = false;
-  if (!x->asked) return LMOPT_OK;
+  if (!x->asked || is_inherited(x)) return LMOPT_OK;
   int result = sqlite3_step(x->search);
   if (result != SQLITE_ROW) {
     end_search(x);

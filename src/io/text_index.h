@@ -30,6 +30,7 @@ typedef enum lm_tokenizer {
 
 typedef struct lm_text_index_options {
   const char *path; /* NULL: in memory */
+  int patience;     /* milliseconds to wait for another process's lock; 0: 2000 */
   lm_tokenizer tokenizer;
   /* Gives text `i`, from 0; called in order, and again from 0. NULL: the texts are those in the file. */
   void (*item)(void *userdata, size_t i, lm_text *out);

@@ -83,6 +83,8 @@ static int l_open(lua_State *L) {
   if (l.texts) options.item = read_item;
   options.userdata = &l;
   options.count = (size_t)count;
+  lmopt_runtime *rt = lm_binding_find_runtime(L);
+  if (rt && lm_runtime_never_block(rt)) options.patience = 2; /* a frame can't wait for other processes */
   lm_allocator a;
   a.fn = lua_getallocf(L, &a.userdata);
   lm_error e;

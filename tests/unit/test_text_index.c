@@ -212,6 +212,48 @@ static void test_processes(void **state) {
   lm_text_index_close(x);
 }
 
+/* The child of a process that has an index open: it says so, and takes nothing away. */
+static void test_fork(void **state) {
+  bench *b = *state;
+  lm_text_index *x = open_texts(b, b->path, few, FEW);
+  lm_text_hit hit;
+  bool found;
+  assert_ok(b, lm_text_index_find(x, "alpha", 5, 9, &b->e));
+  assert_ok(b, lm_text_index_next(x, &hit, &found, &b->e)); /* half answered: it holds a lock */
+  pid_t child = fork();
+  assert_true(child >= 0);
+  if (child == 0) {
+    lmopt_status next = lm_text_index_next(x, &hit, &found, &b->e);
+    lmopt_status status = lm_text_index_find(x, "alpha", 5, 9, &b->e);
+    lm_text_index_close(x);
+    _exit(status == LMOPT_MISUSE && next == LMOPT_OK && !found ? 0 : 1);
+  }
+  int status;
+  assert_int_equal(waitpid(child, &status, 0), child);
+  assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  assert_ok(b, lm_text_index_next(x, &hit, &found, &b->e));
+  assert_true(found);
+  assert_string_equal(find(b, x, "alpha", 9), "4 1");
+  lm_text_index_close(x);
+}
+
+/* Another's lock is waited for, no longer than told. */
+static void test_locked(void **state) {
+  bench *b = *state;
+  lm_text_index_close(open_texts(b, b->path, few, FEW));
+  sqlite3 *other;
+  assert_int_equal(sqlite3_open(b->path, &other), SQLITE_OK);
+  assert_int_equal(sqlite3_exec(other, "BEGIN EXCLUSIVE", NULL, NULL, NULL), SQLITE_OK);
+  corpus c = {.texts = few};
+  lm_text_index_options o = {.path = b->path, .patience = 1, .item = item, .userdata = &c, .count = FEW};
+  lm_text_index *x = NULL;
+  assert_int_equal(lm_text_index_open(&b->allocator, &o, &x, &b->e), LMOPT_BUSY);
+  assert_non_null(strstr(b->e.text, "in use by another program"));
+  sqlite3_close(other);
+  assert_ok(b, lm_text_index_open(&b->allocator, &o, &x, &b->e));
+  lm_text_index_close(x);
+}
+
 static void refused(bench *b, const char *const *texts, const char *expected) {
   lm_text_index *x = NULL;
   assert_int_equal(try_open(b, &b->allocator, b->path, texts, texts ? FEW : 0, &x), LMOPT_STORAGE);
@@ -372,7 +414,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       bench_test(test_finds),     bench_test(test_random),    bench_test(test_any_bytes), bench_test(test_trigrams),
       bench_test(test_file),      bench_test(test_processes), bench_test(test_refused),   bench_test(test_damage),
-      bench_test(test_full_disk), bench_test(test_kill),      bench_test(test_no_memory),
+      bench_test(test_full_disk), bench_test(test_kill),      bench_test(test_fork),      bench_test(test_locked),
+      bench_test(test_no_memory),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
