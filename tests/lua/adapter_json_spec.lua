@@ -190,9 +190,10 @@ describe("a reply that is no JSON", function()
     assert.same({ a = "x" }, (parse("q -> a", '{"a": "x"}\nand so', "length")))
   end)
   it("of a megabyte of noise is refused soon", function()
-    local size = slow and 1 << 14 or (1 << 20) - 64
-    for _, noise in ipairs { " ", "{", "{{", '{"', '{"a":', '{"a":{', "[", '"', "\\", "{'", "`", "//", "/*", "{/*", "\xFF", "{a",
-      "null,", "{}" } do
+    local size = slow and 1 << 7 or (1 << 20) - 64
+    local some = { "{", '{"a":', "x" }
+    for _, noise in ipairs(slow and some or { " ", "{", "{{", '{"', '{"a":', '{"a":{', "[", '"', "\\", "{'", "`", "//", "/*", "{/*", "\xFF",
+      "{a", "null,", "{}" }) do
       for _, type_text in ipairs { "list[{n: int}]", "literal[a, b]" } do
         local signature = "q -> other, a: " .. type_text
         local found, problem = parse(signature, noise:rep(size // #noise), "stop")

@@ -94,7 +94,7 @@ local function text_of(value) return (lmopt.json.encode(value):gsub("%[%]", "{}"
 --- A demonstration of any values of any signature is read as what it was made of.
 function support.round_trips(adapter, seed)
   support.seed(seed)
-  for _ = 1, support.slow and 50 or 1500 do
+  for _ = 1, support.slow and 10 or 800 do
     local texts = {}
     for i = 1, random(1, 3) do texts[i] = ("f%d: %s"):format(i, random_type(3)) end
     local signature = lmopt.signature("q -> " .. table.concat(texts, ", "))

@@ -144,9 +144,10 @@ describe("a reply without the tags", function()
     assert.same({ a = "x" }, (parse("q -> a", "<a>x</a>\nand", "length")))
   end)
   it("of much noise is refused soon", function()
-    local size = slow and 1 << 14 or 1 << 18
-    for _, noise in ipairs { " ", "<", "<a", "<a ", "<a>", "</a>", "<b>", "</b>", "&", "&amp;", "amp;", "&lt;", "<![CDATA[", "a",
-      "<other>", "\xFF" } do
+    local size = slow and 1 << 7 or 1 << 18
+    local some = { "<a>", "&amp;", "<" }
+    for _, noise in ipairs(slow and some or { " ", "<", "<a", "<a ", "<a>", "</a>", "<b>", "</b>", "&", "&amp;", "amp;", "&lt;",
+      "<![CDATA[", "a", "<other>", "\xFF" }) do
       local text = noise:rep(size // #noise)
       for _, reply in ipairs { text, "<a>" .. text, "<a>" .. text .. "</a>" } do
         local found, problem = parse("q -> other, a: literal[x, y]", reply, "stop")
