@@ -101,6 +101,13 @@ describe("the example", function()
     assert.is_true(right[2] >= 8 and right[2] > right[1] and right[1] > 0, text)
   end)
 
+  example("extraction.lua finds more when it is told more", function()
+    local text = output_of "run examples/extraction.lua"
+    assert.matches('records: missing: {"item":"oyster","quantity":12}', text, 1, true)
+    assert.matches("0.55 before, 0.94 after: 6 messages better, 0 worse", text, 1, true)
+    assert.matches("0 messages better, 0 worse", output_of "run examples/extraction.lua --lm offline", 1, true) -- which can't extract
+  end)
+
   example("react.lua looks up, calculates and finishes", function()
     local text = output_of "run examples/react.lua"
     assert.matches('1  I need the year.-search {"query":"Suez Canal"}.-opened in 1869', text)

@@ -5,6 +5,7 @@ local errors = require "lmopt.error"
 local example = require "lmopt.example"
 local json = require "lmopt.json"
 local predict = require "lmopt.predict"
+local words = require "lmopt.metrics.words"
 
 local fields = {}
 
@@ -170,6 +171,28 @@ function fields.text_of_item(value)
   return ok and encoded or tostring(type(value))
 end
 
+-- A copy, of what has no cycles, in which texts are their words, whole numbers integers, and what is null is absent.
+local function plain(value)
+  if type(value) == "string" then return words.normalize(value) end
+  if math.type(value) == "float" then return math.tointeger(value) or value end
+  if type(value) ~= "table" then return value end
+  local made = {}
+  for key, item in next, value do
+    if item ~= null then made[key] = plain(item) end
+  end
+  return made
+end
+
+---A text that is the same for values that say the same: by their words, lists and records as JSON.
+---@param value any
+---@return string
+function fields.key(value)
+  if type(value) ~= "table" then return words.normalize(fields.text(value)) end
+  if not pcall(json.encode, value, { nan = "literal" }) then return "a table" end -- a cycle, a function
+  local ok, text = pcall(json.encode, plain(value), { nan = "literal" })
+  return ok and text or "a table"
+end
+
 local function trim(text)
   local start = text:find "%S"
   return start and text:match("^.*%S", start) or ""
@@ -182,12 +205,8 @@ local function says(text, value)
   return text:find "^[+-]?[0-9.]+[eE]?[+-]?[0-9]*$" ~= nil and tonumber((text:gsub("^%+", ""))) == value
 end
 
----Whether two values are the same plain data. Spaces at the ends of texts do not count, 42 is "42", and nothing is null.
----@param a any
----@param b any
----@param depth integer?
----@return boolean
-function fields.same(a, b, depth)
+-- `seen`: tables that are being compared already, and with what; a cycle is the same where nothing in it differs.
+local function same(a, b, seen, depth)
   if a == nil then a = null end
   if b == nil then b = null end
   if a == b then return true end
@@ -196,15 +215,22 @@ function fields.same(a, b, depth)
   if kind == "string" and (other == "number" or other == "boolean") then return says(a, b) end
   if other == "string" and (kind == "number" or kind == "boolean") then return says(b, a) end
   if kind ~= "table" or other ~= "table" then return false end
-  depth = (depth or 0) + 1
+  if seen[a] == b then return true end
   if depth > DEPTH_MAX then return false end
+  seen[a] = b
   for key, value in next, a do
-    if not fields.same(value, rawget(b, key), depth) then return false end
+    if not same(value, rawget(b, key), seen, depth + 1) then return false end
   end
   for key, value in next, b do
     if rawget(a, key) == nil and value ~= null then return false end
   end
   return true
 end
+
+---Whether two values are the same plain data. Spaces at the ends of texts do not count, 42 is "42", and nothing is null.
+---@param a any
+---@param b any
+---@return boolean
+function fields.same(a, b) return same(a, b, type(a) == "table" and {} or nil, 0) end
 
 return fields

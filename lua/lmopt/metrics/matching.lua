@@ -70,7 +70,7 @@ end
 local function tokens(value, as_items)
   if not as_items or not fields.is_list(value) then return words.list(fields.text(value)) end
   local items = {}
-  for i = 1, #value do items[i] = words.normalize(fields.text_of_item(value[i])) end
+  for i = 1, #value do items[i] = fields.key(value[i]) end
   return items
 end
 

@@ -4,9 +4,7 @@
 -- the example (`program =, n =`), each with another rollout, so that each is cached as a sample of its own.
 local errors = require "lmopt.error"
 local fields = require "lmopt.metrics.fields"
-local json = require "lmopt.json"
 local scores = require "lmopt.metrics.scores"
-local words = require "lmopt.metrics.words"
 
 local sampling = {}
 
@@ -86,21 +84,13 @@ function sampling.pass_at_k(options)
   end
 end
 
--- What makes two answers the same: their words, or what JSON says.
-local function key_of(value)
-  if value == nil or value == json.null then return "" end
-  if type(value) ~= "table" then return words.normalize(fields.text(value)) end
-  local ok, text = pcall(json.encode, value, { nan = "literal" })
-  return ok and text or type(value)
-end
-
 -- The answers, most frequent first: a list of { value =, count = }.
 local function tally(samples, name)
   local kinds, by_key = {}, {}
   for _, sample in ipairs(samples) do
     local value = sample.value
     if name and type(value) == "table" then value = fields.get(value, name) end
-    local key = key_of(value)
+    local key = fields.key(value)
     local kind = not sample.error and by_key[key]
     if kind then
       kind.count = kind.count + 1
