@@ -46,6 +46,12 @@ local function with_traceback(problem)
   return errors.new("raised", errors.text(problem), { traceback = debug and debug.traceback(errors.text(problem), 2) })
 end
 
+-- What xpcall gives: without memory, or without stack for it, the handler was not asked.
+local function as_error(problem)
+  if errors.is(problem) then return problem end
+  return errors.new(problem == "not enough memory" and "memory" or "raised", errors.text(problem))
+end
+
 -- The error of a row: a copy, since a shared one (a program's own) is not ours to write into.
 local function failure_of(problem, stage, prefix)
   local fields = {}
@@ -86,7 +92,7 @@ end
 local function predict(run, row, worker)
   if row.prediction ~= nil then return nil end
   local ok, prediction = xpcall(run.program, with_traceback, run.inputs[row.index])
-  if not ok then return prediction == trials.PRUNED and prediction or failure_of(prediction, "program") end
+  if not ok then return prediction == trials.PRUNED and prediction or failure_of(as_error(prediction), "program") end
   if worker.late then return worker.late end -- it caught that, and went on
   if prediction == nil then return errors.new("no_prediction", "the program returned nothing", { stage = "program" }) end
   row.prediction = prediction
@@ -101,8 +107,9 @@ local function score(run, row, worker)
   if problem then return problem end
   local ok, value, feedback = xpcall(run.metric, with_traceback, row.example, row.prediction)
   if not ok then
-    return value == trials.PRUNED and value
-      or failure_of(value, "metric", value.kind == "raised" and "the metric raised: " or "the metric: ")
+    if value == trials.PRUNED then return value end
+    value = as_error(value)
+    return failure_of(value, "metric", value.kind == "raised" and "the metric raised: " or "the metric: ")
   end
   row.score, problem = judge(run, value, feedback)
   if row.score then
@@ -168,13 +175,17 @@ end
 -- What ends with a worker's task, whatever ends that: a coroutine that is closed from outside gets no further.
 local Guard = {}
 
-function Guard.__close(worker)
+function Guard.__close(worker, problem)
   local run = worker.run
   if worker.row then
     core.cancel_children(worker.task)
     worker.row.usage = worker.sinks[1]
-    run:finished(worker, core.fate(worker.task), errors.new("raised",
-      "the row's coroutine was ended from outside; use lmopt.wrap for generators", { stage = "program" }))
+    if problem ~= nil then
+      problem = errors.new("memory", errors.text(problem)) -- nothing else raises outside the program and the metric
+    else
+      problem = errors.new("raised", "the row's coroutine was ended from outside; use lmopt.wrap for generators", { stage = "program" })
+    end
+    run:finished(worker, core.fate(worker.task), problem)
   end
   worker.ended = true
   run.working = run.working - 1
@@ -280,7 +291,7 @@ function Run:note_failure(row, problem)
   row.error, row.score, row.feedback = problem, self.failure_score, nil
   if row.index > self.last then return end
   self.failed[#self.failed + 1] = row.index
-  if row.index <= FIRST and OF_CODE[problem.kind] then
+  if row.index <= FIRST and OF_CODE[problem.kind] and (self.max_errors or FIRST) >= FIRST then
     self.first_failed = self.first_failed + 1
     if self.first_failed == FIRST then self:abort(false) end
   end

@@ -288,6 +288,14 @@ describe("a row that fails", function()
     assert.equal("failed", problem.kind)
     assert.matches("^the first 3 examples all failed: example 1: raised: the metric raised: .*evaluate_spec", problem.message)
     assert.is_true(begun <= 5)
+    -- Where fewer may fail, that comes first, whichever of them ends first.
+    for _, concurrency in ipairs { 1, 8 } do
+      local why = problem_of(lmopt.evaluate, function(input)
+        lmopt.sleep(number_in(input) == 1 and 0.01 or 0)
+        error "oops"
+      end, sums(10), right, { max_errors = 1, concurrency = concurrency })
+      assert.matches("^2 of the first 2 examples failed, and max_errors is 1: example 1: raised", why.message)
+    end
     -- Not so what the world is to blame for, nor examples that the metric turns down.
     assert.equal(0, lmopt.evaluate(function() errors.raise("parse", "what?") end, sums(5), right).score)
     assert.equal(0, lmopt.evaluate(add_one, sums(5), function() return nil, "no" end).score)
@@ -320,6 +328,13 @@ describe("a row that fails", function()
     lmopt.sleep(0.02)
     assert.equal(1, result.score)
     assert.equal(0, late)
+  end)
+
+  it("may run out of stack", function()
+    local function deep(n) return 1 + deep(n + 1) end
+    local result = lmopt.evaluate(function(input) return number_in(input) == 2 and deep(1) or add_one(input) end, sums(3), right)
+    assert.equal(2 / 3, result.score)
+    assert.matches("overflow", result.rows[2].error.message)
   end)
 
   it("may be a coroutine that is ended from outside", function()
