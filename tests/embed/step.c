@@ -95,6 +95,26 @@ static void errors_are_said(void) {
   close_host(L);
 }
 
+/* An evaluation whose rows never wait takes turns with the frames, its interval too. */
+static void evaluations(void) {
+  lua_State *L = open_host(true);
+  CHECK(run(L,
+            "n, result, data = 0, nil, {}\n"
+            "for i = 1, 60 do data[i] = lmopt.example { n = i }:with_inputs 'n' end\n"
+            "local function program(input) n = n + 1\n"
+            "  local t = os.clock() while os.clock() - t < 0.0005 do end return input end\n"
+            "function score() result = lmopt.evaluate(program, data, function() return 1 end) return result end\n"
+            "local ok, e = pcall(score) assert(not ok and e.kind == 'would_block', tostring(e))"));
+  CHECK(lmopt_step(rt, 0, 0) == 0);
+  CHECK(global_number(L, "n") == 0); /* nobody may wait for it: it does not run */
+  CHECK(run(L, "lmopt.spawn(score)"));
+  int steps = 1;
+  while (lmopt_step(rt, 0, 500) > 0) steps++;
+  CHECK(steps >= 10);
+  CHECK(run(L, "assert(n == 60 and result.score == 1 and #result.ci == 2)"));
+  close_host(L);
+}
+
 static void budgets(void) {
   lua_State *L = open_host(true);
   CHECK(run(L,
@@ -221,6 +241,7 @@ static void texts(void) {
 int main(void) {
   frames();
   errors_are_said();
+  evaluations();
   budgets();
   many_sleepers();
   waits();
