@@ -26,6 +26,7 @@ static const char script[] =
     "  if trial:should_prune() then trial:prune() end\n"
     "  trial:set_constraint('small', x - 0.9)\n"
     "  trial:set_user_attr('note', { k })\n"
+    "  if trial.number == 2 then study._core:add_prediction(2, '{}', '[1]') end\n"
     "  if trial.number == 4 then error('one fails') end\n"
     "  return x * k\n"
     "end\n"
@@ -34,6 +35,7 @@ static const char script[] =
     "trial:suggest_float('x', 0, 1)\n"
     "study:tell(trial, 0.25)\n"
     "done = #study.trials + (study.best_value and 1 or 0) + (study.best_trial and 1 or 0)\n"
+    "study._core:predictions(2)\n"
     "if other then\n" /* it reads what the first has written; a try that fails must not spoil the next */
     "  pcall(function() return other.trials end)\n"
     "  local mine, seen = study.trials, other.trials\n"
