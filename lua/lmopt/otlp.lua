@@ -415,6 +415,7 @@ local function send(self, texts)
   end
   self.batch, self.pause = nil, FIRST_PAUSE
   if status >= 200 and status <= 299 then
+    if self:lost() == 0 then self.problem = nil end -- it is over, and nothing came of it
     read_partial(self, response.body, #texts)
   else -- the same would be refused again
     self.refused = self.refused + #texts
