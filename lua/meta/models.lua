@@ -101,7 +101,7 @@
 ---@field budget? lmopt.BudgetLimits|false of all calls from now on; false: none
 ---@field record? string|false the file in which every call and its reply are written from now on
 ---@field replay? string|false the file from which calls are answered; nothing is sent
----@field trace? string|table|false where spans go: a file, the address of a collector, "otlp" (the environment's), an lmopt.tracer or its options; false: nowhere
+---@field trace? string|table|false where spans go ([traces](traces.md)): a file, the address of a collector, "otlp" (the environment's), an lmopt.tracer or its options; false: nowhere
 ---@field trace_content? boolean does a collector get prompts, replies, inputs and outputs too? default: false
 
 ---What `lmopt.configure` has set.

@@ -19,7 +19,7 @@ return {
   },
   {
     title = "Programs",
-    text = "In full in [programs](programs.md).",
+    text = "With examples in [programs](programs.md); spans in [traces](traces.md).",
     names = {
       "lmopt.signature", "lmopt.predict", "lmopt.chain_of_thought", "lmopt.module", "lmopt.react", "lmopt.tool", "lmopt.best_of_n",
       "lmopt.refine", "lmopt.multi_chain_comparison", "lmopt.majority", "lmopt.parallel", "lmopt.ensemble", "lmopt.knn", "lmopt.retrieve",
@@ -34,6 +34,7 @@ return {
   },
   {
     title = "Data, metrics, evaluation",
+    text = "With examples in [data](data.md) and [evaluation](evaluation.md).",
     names = { "lmopt.example", "lmopt.dataset", "lmopt.metrics", "lmopt.evaluate", "lmopt.compare" },
     classes = { "lmopt.Example", "lmopt.Dataset", "lmopt.Evaluation", "lmopt.Row", "lmopt.Comparison" },
   },
