@@ -248,6 +248,23 @@ function check.blocks(tree)
   end
 end
 
+---Checks that every function of the modules in C has a stub in lua/meta, where a file there says which it is of.
+---@param tree reference.Tree
+function check.stubs(tree)
+  for _, file in ipairs(tree.files) do
+    local name = (file.lines[1] or ""):match "^%-%-%-@meta (lmopt%.core%.[%w_]+)"
+    local text = name and table.concat(file.lines, "\n")
+    local lacking = {}
+    for key, value in next, name and require(name) or {} do
+      if type(value) == "function" and not text:find("function [%w_]+[.:]" .. key .. "%(") then lacking[#lacking + 1] = key end
+    end
+    table.sort(lacking)
+    for _, key in ipairs(lacking) do
+      complain(tree, file.path, 1, "%s.%s has no stub (add `function core.%s(...) end` with its annotations)", name, key, key)
+    end
+  end
+end
+
 -- --- classes ---
 
 ---A class's field or method of that name, parents included.

@@ -52,6 +52,7 @@ local function run(mode)
   local entries = check.public_names(tree, public.names(lmopt))
   check.public_classes(tree, public.classes, lmopt)
   check.blocks(tree)
+  check.stubs(tree)
   local made = {
     { path = PAGE, text = page.write(tree, entries) },
     { path = STUB, text = page.stub(public.lazy_places(lmopt, "lmopt")) },
