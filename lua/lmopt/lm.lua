@@ -475,19 +475,19 @@ end
 local function call_over_network(handle, secret, input, context, sink)
   local provider = providers.get(handle.provider)
   local sample = type(input) == "table" and input or NO_PROVIDER
-  local entries, name
+  local memo, name
   if not context.journal and not client.get_tape() then -- which have to note what was seen
     local store = client.open_cache(handle, sample)
     if store then
       local reply
       local limited = budget.limits_tokens(budget.ledgers(secret.ledger), handle.name)
-      reply, entries, name = recall.find(handle, provider, limited, input, store)
+      reply, memo, name = recall.find(handle, provider, limited, input, store)
       if reply then return reply end
     end
   end
   local attempt <close> = setmetatable({ handle = handle, input = input }, Attempt) -- luacheck: ignore
   local reply, id, text, sent = client.call(handle, provider, make_request(handle, input, provider), sample, secret, sink)
-  if name and id then recall.note(entries, name, id, #text) end
+  if memo and id then recall.note(memo, name, id, #text) end
   return reply, sent
 end
 

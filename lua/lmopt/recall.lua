@@ -9,6 +9,7 @@ local usage = require "lmopt.usage"
 local M = {}
 
 local MOST_BYTES = 32 * 1024 * 1024 -- of all memos; then they begin anew
+local MOST_SEEN = 10000 -- calls of a handle after which its memo begins, whether one was repeated or not
 
 local recall = core.recall
 local memos = setmetatable({}, { __mode = "k" }) -- store -> handle -> memo
@@ -23,10 +24,12 @@ local USD <const>, SECONDS <const>, EXTRAS <const> = 10, 11, 12
 ---@class lmopt.Memo
 ---@field provider table
 ---@field limited boolean whether a budget limits the length of replies
----@field entries table<string, table> by the identity of what was given
+---@field entries table<string, table>|nil by the identity of what was given; nil until something is asked again
+---@field seen table<string, true>|nil what the cache knows the calls by, until then
+---@field calls integer how many those are
 
 local function new_memo(store, handle, provider, limited)
-  local memo = { provider = provider, limited = limited, entries = {} }
+  local memo = { provider = provider, limited = limited, entries = nil, seen = {}, calls = 0 }
   local of_store = memos[store] or setmetatable({}, { __mode = "k" })
   memos[store], of_store[handle] = of_store, memo
   return memo
@@ -89,7 +92,7 @@ end
 ---@param input string|table what the handle is called with
 ---@param store lmopt.CacheFile
 ---@return table|nil reply a copy
----@return table|nil entries where a reply may be noted that is got the long way
+---@return lmopt.Memo|nil memo where a reply is to be noted that is got the long way
 ---@return string|nil name under this name; nil: it can't be
 function M.find(handle, provider, limited, input, store)
   local of_store = memos[store]
@@ -98,23 +101,36 @@ function M.find(handle, provider, limited, input, store)
     memo = new_memo(store, handle, provider, limited)
   end
   local entries = memo.entries
+  if not entries then return nil, memo end
   local entry, name, text, stamp = recall(store, entries, input)
-  if not entry then return nil, entries, name end
+  if not entry then return nil, memo, name end
   if text then
     local ok, reply = pcall(replies.read, text)
-    if not ok then return nil, entries, name end -- the long way says what is wrong
+    if not ok then return nil, memo, name end -- the long way says what is wrong
     fill(entry, reply, stamp)
   end
   return make_reply(entry)
 end
 
+-- Where nothing is ever asked again, hashing what is given would be for nothing.
+local function note_call(memo, id)
+  memo.calls = memo.calls + 1
+  if memo.seen[id] or memo.calls > MOST_SEEN then
+    memo.entries, memo.seen = {}, nil
+  else
+    memo.seen[id] = true
+  end
+end
+
 --- Notes where the reply to what the caller gave is.
----@param entries table of find
----@param name string of find
+---@param memo lmopt.Memo of find
+---@param name string|nil of find
 ---@param id string what the cache knows it by
 ---@param size integer of the reply's text
-function M.note(entries, name, id, size)
-  if entries[name] then return end
+function M.note(memo, name, id, size)
+  local entries = memo.entries
+  if not entries then return note_call(memo, id) end
+  if not name or entries[name] then return end
   bytes = bytes + size + 400 -- about what an entry takes with its reply
   if bytes > MOST_BYTES then
     for store in pairs(memos) do memos[store] = nil end
