@@ -111,11 +111,10 @@ end
 local function read_number(state, at)
   local digits, stop = match(state.text, "^(-?%d+%.?%d*[eE]?[+-]?%d*)()", at)
   if not digits then return nil end
-  local strict = match(digits, "^-?%d+$") or match(digits, "^-?%d+%.%d+$") or match(digits, "^-?%d+%.?%d*[eE][+-]?%d+$")
-  if not state.tolerant and (not strict or find(digits, "^-?0%d") or find(digits, "%.[eE]")) then
-    fail(state, at, "not a number of JSON")
-  end
   local value = tonumber(digits)
+  -- No pattern with two runs of digits side by side and an end: it would try every way to share them out.
+  local strict = value and find(digits, "^%d", #digits) and not find(digits, "^-?0%d") and not find(digits, "%.[eE]")
+  if not state.tolerant and not strict then fail(state, at, "not a number of JSON") end
   if not value then return nil end
   return value, stop
 end
@@ -199,7 +198,7 @@ end
 local function place_of(text, at)
   local before = sub(text, 1, at - 1)
   local _, lines = before:gsub("\n", "")
-  local line = match(before, "([^\n]*)$")
+  local line = sub(before, match(before, "^.*\n()") or 1)
   return ("line %d, column %d"):format(lines + 1, (utf8.len(line) or #line) + 1)
 end
 

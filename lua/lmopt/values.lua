@@ -240,7 +240,8 @@ end
 
 local function number_of(text)
   text = without_groups((text:gsub("^\xE2\x88\x92", "-"):gsub("^%+", "")))
-  if not text:find "^-?%d+%.?%d*[eE]?[+-]?%d*$" and not text:find "^-?%.%d+$" then return nil end
+  -- One pattern for all of a number would try every way to share out a long run of digits.
+  if not text:find "^-?%.?%d" or text:find "[^%d.eE+-]" then return nil end
   local value = tonumber(text)
   return value and is_finite(value) and value or nil
 end
@@ -284,7 +285,7 @@ function COERCIONS.string(value)
   if type(value) == "number" or type(value) == "boolean" then return encode(value) end
 end
 function COERCIONS.number(value)
-  if type(value) == "string" then value = number_of(without_wrappers(trim(value))) end
+  if type(value) == "string" then value = #value <= SCALAR_LENGTH and number_of(without_wrappers(trim(value))) end
   return type(value) == "number" and is_finite(value) and value or nil
 end
 function COERCIONS.integer(value)

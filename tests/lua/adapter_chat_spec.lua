@@ -157,6 +157,11 @@ describe("a value", function()
     assert.is_nil((value("integer", "1.5")))
   end)
 
+  it("of a number of many digits is refused in one pass", function()
+    for _, text in ipairs { ("1"):rep(4095) .. "x", ("1"):rep(4000) .. "e1e", ("1,"):rep(2047), "1." .. ("0"):rep(4000) .. "-" } do
+      assert.is_nil((parse("q -> a: number", marked { { "a", text } }, "stop")))
+    end
+  end)
   it("of a truth value or a literal", function()
     for text, truth in pairs { ["True"] = true, ["yes."] = true, ["FALSE"] = false, ["no"] = false } do
       assert.equal(truth, value("boolean", text))

@@ -166,6 +166,12 @@ describe("a value in JSON", function()
       assert.matches(text, message, 1, true)
     end
   end)
+  it("of a number in a long text is refused unread", function()
+    for _, noise in ipairs { "1", "'", "1,", "-", "*" } do
+      assert.is_nil((parse("q -> a: number", '{"a": "' .. noise:rep((1 << 20 - (#noise - 1)) - 64) .. 'x"}', "stop")))
+      assert.is_nil((parse("q -> a: list[integer]", '{"a": ["' .. noise:rep((1 << 20 - (#noise - 1)) - 64) .. '"]}', "stop")))
+    end
+  end)
   it("is held to its constraints", function()
     local signature = lmopt.signature("q -> n: int", { fields = { n = { max = 3 } } })
     local found, problem = json_adapter.parse(signature, '{"n": 4}')
@@ -203,6 +209,9 @@ describe("a reply that is no JSON", function()
       end
     end
     assert.matches("at most 1048576 bytes of JSON, not 1048577", problem_of("q -> a", ("x"):rep((1 << 20) + 1), "stop").message)
+  end)
+  it("with white space in the place of its last bracket is read soon", function()
+    assert.same({ a = 1 }, (parse("q -> a: number", '{"a":' .. (" "):rep((1 << 20) - 64) .. "1", "stop")))
   end)
   it("is shown to the model once more", function()
     local signature = lmopt.signature "q -> a: int"

@@ -81,6 +81,19 @@ describe("reading JSON tolerantly", function()
     assert.same({ 1, 2, 3 }, read("[/* a */1,/**/2 /***/,/*/*/3]", { tolerant = true }))
   end)
 
+  it("shares out a long run of digits, or a long line before the fault, in one way only", function()
+    local digits, line = ("1"):rep(1 << 19), ("x"):rep(1 << 19)
+    for _, options in ipairs { {}, { tolerant = true } } do
+      for _, ending in ipairs { ".", "e", "+1", ".e1", "x", "e5e5" } do
+        local ok, problem = reader.read(digits .. ending, options)
+        assert.is_true(ok or #problem < 100)
+      end
+      local ok, problem = reader.read('{"a": "' .. line .. '",\n ?}', options)
+      assert.is_false(ok)
+      assert.matches("at line 2, column 2$", problem)
+    end
+  end)
+
   it("ends on anything", function()
     local random, alphabet = 12345, "[]{}\",:'\\ab1-.e \n\xE2\x80\x9C\x9D/*"
     for _ = 1, 3000 do

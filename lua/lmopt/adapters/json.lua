@@ -134,7 +134,8 @@ end
 
 -- An object whose last brackets were left out.
 local function read_unclosed(text)
-  local body = trim(text):gsub("%s*```$", "")
+  local body = trim(text)
+  if body:sub(-3) == "```" then body = trim(body:sub(1, -4)) end
   local start = body:find("{", 1, true)
   if not start or not body:find "[%]}\"%del]$" then return nil end -- a whole value is before them
   for _, closer in ipairs(CLOSERS) do
