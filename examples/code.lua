@@ -1,7 +1,7 @@
 -- Writes Lua functions, runs their tests, and has those that fail written again, with advice drawn from what failed.
 --
---   lmopt run examples/code.lua
---   lmopt run examples/code.lua --lm openai/gpt-4o-mini
+--   lmopt run examples/code.lua                           offline, with an in-process model
+--   lmopt run examples/code.lua --lm openai/gpt-4o-mini   on a server
 --
 -- The model `offline` knows no Lua: it takes the function of the nearest demonstration. The advice is what makes another
 -- one the nearest.

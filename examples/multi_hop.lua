@@ -1,7 +1,7 @@
 -- Questions that need two facts: what the first look-up finds says what to look up next.
 --
---   lmopt run examples/multi_hop.lua
---   lmopt run examples/multi_hop.lua --lm openai/gpt-4o-mini
+--   lmopt run examples/multi_hop.lua                           offline, with an in-process model
+--   lmopt run examples/multi_hop.lua --lm openai/gpt-4o-mini   on a server
 --
 -- Without --lm the in-process model plays along: it looks up all that it was given, and answers with the notes.
 local lmopt = require "lmopt"

@@ -1,7 +1,7 @@
 -- Tunes a program (which instructions, which demonstrations, how many), and saves it as a file that a host can ship
 -- without any of this: examples/embed/shipped.c does.
 --
---   lmopt run examples/program.lua                          shows the tuned program
+--   lmopt run examples/program.lua                          offline; shows the tuned program
 --   lmopt run examples/program.lua -- sort.json             saves it
 --   lmopt run examples/program.lua --lm openai/gpt-4o-mini -- sort.json
 local lmopt = require "lmopt"

@@ -1,9 +1,10 @@
 -- A model with two tools: one looks facts up, one calculates.
 --
---   lmopt run examples/react.lua --lm openai/gpt-4o-mini
+--   lmopt run examples/react.lua                           offline: a function plays the model
+--   lmopt run examples/react.lua --lm openai/gpt-4o-mini   on a server
 --   lmopt run examples/react.lua --lm openai/gpt-4o-mini -- "How old was the Suez Canal in 2000?"
 --
--- Without --lm a function plays the model, for the question below: it shows what a step looks like.
+-- The function knows the question below alone: it shows what a step looks like.
 local lmopt = require "lmopt"
 
 local question = ... or "How many years after the Suez Canal was the Panama Canal opened?"
@@ -92,6 +93,7 @@ local solve = lmopt.react("question -> years: number", {
 local out = solve { question = question }
 local details = lmopt.details(out)
 for _, step in ipairs(details.trajectory) do
-  print(("%d  %s\n   %s %s\n   %s"):format(step.step, step.thought, step.tool, lmopt.json.encode(step.arguments), step.observation))
+  local thought = step.thought ~= "" and step.thought .. "\n   " or "" -- many models think nothing beside a tool call
+  print(("%d  %s%s %s\n   %s"):format(step.step, thought, step.tool, lmopt.json.encode(step.arguments), step.observation))
 end
 print(("\n%s\n%g (%d steps, %d model calls)"):format(question, out.years, details.steps, details.usage.calls))

@@ -1,5 +1,6 @@
 -- Shows an answer while it comes:
 --
+--   lmopt run examples/stream.lua --lm offline              the in-process model, which repeats what it is asked, at once
 --   lmopt run examples/stream.lua --lm openai/gpt-4o-mini -- "Why is the sky blue?"
 --
 -- The second time the answer comes from the cache, in one piece. Thoughts, where the model gives them, go to standard error.
@@ -18,4 +19,5 @@ local reply = lmopt.lm() {
 
 local usage = reply.usage
 io.write("\n")
+io.flush()
 io.stderr:write(("%d tokens, %.1f s%s\n"):format(usage.completion_tokens, usage.seconds, reply.cached and ", from the cache" or ""))

@@ -1,5 +1,6 @@
--- Runs every example as a user would, through the command line.
+-- Runs every example as a user would, through the command line: offline, and those that take a model on a server too.
 require "lmopt"
+local http = require "lmopt.core.http"
 local json = require "lmopt.json"
 
 local program = os.getenv "LMOPT" or "build/lmopt"
@@ -7,8 +8,8 @@ local file = io.open(program, "rb")
 if file then file:close() end
 
 -- What a command prints to standard output; its exit status must be 0.
-local function output_of(arguments)
-  local pipe = assert(io.popen(program .. " " .. arguments .. " 2>&1 </dev/null", "r"))
+local function output_of(arguments, environment)
+  local pipe = assert(io.popen((environment or "") .. " " .. program .. " " .. arguments .. " 2>&1 </dev/null", "r"))
   local text = pipe:read "a"
   local _, _, status = pipe:close()
   assert.equal(0, status, text)
@@ -101,19 +102,29 @@ describe("the example", function()
     assert.is_true(right[2] >= 8 and right[2] > right[1] and right[1] > 0, text)
   end)
 
-  example("extraction.lua finds more when it is told more", function()
-    local text = output_of "run examples/extraction.lua"
-    assert.matches('records: missing: {"item":"oyster","quantity":12}', text, 1, true)
-    assert.matches("0.55 before, 0.94 after: 6 messages better, 0 worse", text, 1, true)
-    assert.matches("0 messages better, 0 worse", output_of "run examples/extraction.lua --lm offline", 1, true) -- which can't extract
-  end)
-
   example("react.lua looks up, calculates and finishes", function()
     local text = output_of "run examples/react.lua"
     assert.matches('1  I need the year.-search {"query":"Suez Canal"}.-opened in 1869', text)
     assert.matches('3  .-calculate {"expression":"1914 %- 1869"}%s+45', text)
     assert.matches("\n45 %(4 steps, 4 model calls%)", text)
     assert.matches("%(%d steps, %d model calls%)", output_of "run examples/react.lua --lm offline") -- which knows no tools
+  end)
+
+  example("classification.lua finds demonstrations better than none, and the nearest best", function()
+    local text = output_of "run examples/classification.lua"
+    local none, same, nearest = text:match "\nnone +(%d+) %%.-\nthe same 10 +(%d+) %%.-\nthe nearest 10 +(%d+) %%"
+    assert.is_true(tonumber(none) + 10 < tonumber(same) and tonumber(same) + 10 < tonumber(nearest), text)
+    local low = text:match "nearest against none: difference [%d.]+ %(95 %% interval (%-?[%d.]+) to"
+    assert.is_true(tonumber(low) > 0, text)
+    assert.matches("\n  feature, not billing: %u", text)
+  end)
+
+  example("extraction.lua scores field by field, and has its dates written again", function()
+    local text = output_of "run examples/extraction.lua"
+    assert.matches("\ndeliver_by +4 +4 +4 +100 %%\nexpress +11 +11 +9 +82 %%\nitems.colour +10 +8 +8 +89 %%\n", text)
+    assert.matches("\n11 orders read, 4 after a second call: mean F1 92 %%\n", text)
+    assert.matches("wrong: express, items.colour, items.count, items.product (Could you send a dozen", text, 1, true)
+    assert.matches("mean F1 10 %%", output_of "run examples/extraction.lua --lm offline") -- which only copies the demonstration
   end)
 
   example("evaluate.lua finds the longer wording better, and writes its rows", function()
@@ -153,6 +164,46 @@ describe("the example", function()
     local first = table_of(output_of(arguments))
     assert.equal(first, table_of(output_of(arguments)))
     for _, ending in ipairs { "", "-wal", "-shm" } do os.remove(path .. ending) end
+  end)
+end)
+
+describe("on a server,", function()
+  local server, base_url
+
+  lazy_setup(function()
+    local answerer = program .. " run tests/lua/offline_answers.lua"
+    server = assert(io.popen("env -u LD_PRELOAD python3 tests/lua/examples_server.py " .. answerer .. " </dev/null", "r"))
+    base_url = "http://127.0.0.1:" .. assert(server:read "n")
+  end)
+
+  lazy_teardown(function()
+    http.request { method = "POST", url = base_url .. "/shutdown", body = "" }
+    server:close()
+  end)
+
+  -- What an example prints that asks the server.
+  local function served(name, arguments)
+    return output_of(("run examples/%s --lm openai/test -- %s"):format(name, arguments or ""),
+      ("OPENAI_API_KEY=a-key OPENAI_BASE_URL=%s/v1"):format(base_url))
+  end
+
+  -- The server answers as the model `offline` does, so the result must be that one too, but for times.
+  for _, name in ipairs { "classification.lua", "extraction.lua", "multi_hop.lua", "code.lua", "evaluate.lua" } do
+    example(name .. " gives what the same model gives in the process", function()
+      local function result_of(text) return (text:gsub(", [%d.]+ s\n", "\n")) end
+      assert.equal(result_of(output_of("run examples/" .. name .. " --lm offline")), result_of(served(name)))
+    end)
+  end
+
+  example("react.lua calls its tools as the model asks", function()
+    local text = served "react.lua"
+    assert.matches('1  search {"query":"Suez Canal"}\n   ["The Suez Canal was opened in 1869."]', text, 1, true)
+    assert.matches('3  calculate {"expression":"1914 - 1869"}\n   45', text, 1, true)
+    assert.matches("Panama Canal opened?\n45 (4 steps, 4 model calls)", text, 1, true)
+  end)
+
+  example("stream.lua writes the answer that comes in pieces", function()
+    assert.matches("^How are you, all of you%?\n6 tokens", served("stream.lua", "'How are you, all of you?'"))
   end)
 end)
 
