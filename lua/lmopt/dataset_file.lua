@@ -77,6 +77,7 @@ end
 
 local function read_lines(text, path)
   local rows, places, number = {}, {}, 0
+  if not text:find("\n", 1, true) then text = text:gsub("\r", "\n") end -- which JSON has nowhere inside a line
   for line in (text:sub(-1) == "\n" and text or text .. "\n"):gmatch "(.-)\r?\n" do
     number = number + 1
     if line:find "%S" then

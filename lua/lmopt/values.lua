@@ -192,7 +192,8 @@ end
 -- What models put around a bare value.
 local WRAPPERS = {
   { '"', '"' }, { "'", "'" }, { "`", "`" }, { "**", "**" }, { "*", "*" }, { "“", "”" }, { "”", "”" }, { "„", "“" }, { "„", "”" },
-  { "‘", "’" }, { "«", "»" }, { "»", "«" }, { "‹", "›" }, { "「", "」" }, { "『", "』" },
+  { "‘", "’" }, { "‚", "‘" }, { "‚", "’" }, { "«", "»" }, { "»", "«" }, { "‹", "›" }, { "›", "‹" }, { "「", "」" }, { "『", "』" },
+  { "＂", "＂" },
 }
 
 ---Text without white space at its ends, in time that grows with its length: one pattern for both ends would backtrack.
@@ -214,6 +215,16 @@ local function without_fence(text)
   return trim(body)
 end
 
+-- French guillemets have spaces inside, which do not break the line: U+00A0 or U+202F.
+local function without_spaces(text)
+  text = trim(text)
+  for _, space in ipairs { "\u{A0}", "\u{202F}" } do
+    if text:sub(1, #space) == space then text = trim(text:sub(#space + 1)) end
+    if text:sub(-#space) == space then text = trim(text:sub(1, -#space - 1)) end
+  end
+  return text
+end
+
 local function without_wrappers(text)
   text = without_fence(text)
   local again = true
@@ -222,7 +233,7 @@ local function without_wrappers(text)
     for _, wrapper in ipairs(WRAPPERS) do
       local open, close = wrapper[1], wrapper[2]
       if #text >= #open + #close and text:sub(1, #open) == open and text:sub(-#close) == close then
-        text = trim(text:sub(#open + 1, -#close - 1))
+        text = without_spaces(text:sub(#open + 1, -#close - 1))
         again = text ~= ""
         break
       end
@@ -293,12 +304,14 @@ function COERCIONS.integer(value)
   return value and math.tointeger(value)
 end
 function COERCIONS.boolean(value)
-  if type(value) == "string" then return boolean_of(trim(value)) end
+  if type(value) == "string" then return boolean_of(without_wrappers(trim(value))) end
   if type(value) == "boolean" then return value end
 end
 function COERCIONS.literal(value, one)
   if type(value) == "number" or type(value) == "boolean" then value = encode(value) end
-  return type(value) == "string" and member_of(trim(value), one.members) or nil
+  if type(value) ~= "string" then return nil end
+  value = trim(value)
+  return member_of(value, one.members) or #value <= SCALAR_LENGTH and member_of(without_wrappers(value), one.members) or nil
 end
 function COERCIONS.json(value) return value end
 

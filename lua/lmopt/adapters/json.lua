@@ -277,6 +277,10 @@ local function read_objects(signature, text, ended)
   return nil, closest, cut, some
 end
 
+local function truncated(text)
+  return layout.truncated(text, nil, text:find("{", 1, true) and "inside its JSON object" or nil)
+end
+
 ---Reads a reply.
 ---@param signature lmopt.Signature
 ---@param text string
@@ -286,13 +290,13 @@ end
 function adapter.parse(signature, text, reply)
   local finish_reason = reply and reply.finish_reason
   if #text > REPLY_LENGTH then
-    if finish_reason == "length" then return nil, layout.truncated(text) end
+    if finish_reason == "length" then return nil, truncated(text) end
     local what = ("a reply may have at most %d bytes of JSON, not %d"):format(REPLY_LENGTH, #text)
     return nil, layout.unreadable(text, {}, { what })
   end
   local found, more, cut, some = read_objects(signature, text, finish_reason and finish_reason ~= "length")
   if found then return found, more end
-  if finish_reason == "length" or cut and not finish_reason and not more then return nil, layout.truncated(text) end
+  if finish_reason == "length" or cut and not finish_reason and not more then return nil, truncated(text) end
   local bare = not more and read_bare(signature, trim(text))
   if bare then return bare, { "the reply is no object with the fields" } end
   more = more or nothing_found(signature, some and "no JSON object has the fields" or "there is no JSON object")

@@ -157,9 +157,10 @@ end
 ---The problem of a reply that was cut off.
 ---@param text string
 ---@param field string? the one it was cut off in
+---@param where string? where it was, if in none; before the first field unless it is given
 ---@return table problem
-function layout.truncated(text, field)
-  local where = field and ("inside '%s'"):format(field) or "before its first field"
+function layout.truncated(text, field, where)
+  where = field and ("inside '%s'"):format(field) or where or "before its first field"
   return {
     kind = "truncated", missing = {},
     message = ("the reply was cut off %s; raise max_tokens: %s"):format(where, layout.excerpt(text)),

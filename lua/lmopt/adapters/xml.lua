@@ -246,7 +246,9 @@ function xml.parse(signature, text, reply)
       problems[#problems + 1] = ("'%s' is missing"):format(name)
     end
   end
-  if #missing > 0 and finish_reason == "length" then return nil, layout.truncated(text, open) end
+  if #missing > 0 and finish_reason == "length" then
+    return nil, layout.truncated(text, open, last and ("after '%s'"):format(last.name))
+  end
   if #tags == 0 then
     local bare = text:find "%S" and layout.read_bare(signature, trim(text))
     if bare then return bare, { "the reply has no tags" } end
