@@ -437,6 +437,23 @@ end
 
 -- --- checks ---
 
+-- The first name in `given`, by its bytes, that no field has.
+local function stray_name(fields, given)
+  local known, found = {}, nil
+  for _, field in ipairs(fields) do known[field.name] = true end
+  for name in next, given do
+    local text = tostring(name)
+    if not known[name] and (not found or text < found) then found = text end
+  end
+  return found
+end
+
+-- What is missing may be there by a wrong name.
+local function found_instead(fields, given)
+  local stray = stray_name(fields, given)
+  return stray and (" (found '%s')"):format(stray) or ""
+end
+
 ---What is wrong with a table of values for some fields, or nil: a missing one, a type, a constraint, a name that is no field.
 ---@param fields lmopt.Field[]
 ---@param given table
@@ -451,18 +468,13 @@ function signature.problem(fields, given, partial)
     if not (type(value) == "string" and values.takes_any_text(field)) and (value ~= nil or not partial) then
       local path = "'" .. field.name .. "'"
       local problem = values.check(value, field.type, path) or values.violates(value, field, path)
-      if problem then return problem end
+      if problem then return value == nil and problem .. found_instead(fields, given) or problem end
     end
   end
   for _ in next, given do count = count - 1 end
   if count == 0 then return nil end -- all of them are known
-  local names, known, wrong = {}, {}, nil
-  for i, field in ipairs(fields) do
-    names[i], known[field.name] = field.name, true
-  end
-  for name in next, given do
-    if not known[name] and (not wrong or tostring(name) < wrong) then wrong = tostring(name) end
-  end
+  local names, wrong = {}, stray_name(fields, given)
+  for i, field in ipairs(fields) do names[i] = field.name end
   return ("there is no field '%s'%s; there is %s"):format(wrong, errors.hint(wrong, names), side_text(fields))
 end
 

@@ -77,7 +77,7 @@ What is wrong is said in a line.
   lmopt: sort.json: the program has no predictor 'quey'; it has self
   [1]
   $ lmopt export sort.json --input '{"tickt": "x"}'
-  lmopt: predict "ticket -> queue: literal[billing, bug]": 'ticket' is missing
+  lmopt: predict "ticket -> queue: literal[billing, bug]": 'ticket' is missing (found 'tickt')
   [1]
   $ lmopt export sort.json --input '["x"]'
   lmopt: ["x"]: No such file or directory

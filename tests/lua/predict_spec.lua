@@ -148,6 +148,7 @@ describe("a predictor", function()
     local qa = lmopt.predict("question, n: int? -> answer", { lm = "offline" })
     for text, call in pairs {
       ["'question' is missing"] = function() qa {} end,
+      ["'question' is missing %(found 'qestion'%)"] = function() qa { zeta = 1, qestion = "?" } end,
       ["'question' must be a string, not 5"] = function() qa { question = 5 } end,
       ["did you mean 'question'"] = function() qa { question = "?", qestion = "?" } end,
       ["'n' must be an integer, not 1.5"] = function() qa { question = "?", n = 1.5 } end,
