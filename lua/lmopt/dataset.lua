@@ -65,6 +65,7 @@ end
 ---@return lmopt.Dataset
 function dataset.new(list, options)
   local what = "lmopt.dataset"
+  errors.check_dot(list, what)
   local known = fields.read(errors.check_options(options, { "inputs", "signature", "types" }, what), what)
   local made = {}
   for i = 1, check_list(list, what) do

@@ -174,6 +174,16 @@ function errors.misuse(message, level)
   error(placed, 0)
 end
 
+---Raises at the user's line when a first argument is lmopt itself: `lmopt:predict "a -> b"`.
+---@param value any
+---@param what string the function that was called
+function errors.check_dot(value, what)
+  local version = type(value) == "table" and rawget(value, "_VERSION")
+  if type(version) == "string" and version:sub(1, 6) == "lmopt " then
+    errors.misuse(("call it with a dot, not with a colon: lmopt.%s(...)"):format((what:gsub("^lmopt%.", ""))), 3)
+  end
+end
+
 ---Checks the names in a table of options; an unknown one raises at the user's line with the near miss.
 ---nil stands for an empty table.
 ---@param options table?
@@ -198,6 +208,7 @@ function errors.check_options(options, allowed, what, level)
     end
   end
   if wrong then
+    errors.check_dot(options, what)
     local shown = type(wrong.key) == "string" and "'" .. wrong.text .. "'" or "[" .. wrong.text .. "]"
     errors.misuse("unknown option " .. shown .. " for " .. what .. errors.hint(wrong.text, allowed), level)
   end

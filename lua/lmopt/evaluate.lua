@@ -501,6 +501,7 @@ end
 ---@return lmopt.Evaluation result { score, ci = { low, high }, rows, errors, usage, seconds }. What ends it early raises; the error has
 ---  the rows that are done in its `result`
 function M.evaluate(program, dataset, metric, options)
+  errors.check_dot(program, "evaluate")
   arguments.check_callable(program, "program")
   arguments.check_callable(metric, "metric")
   local count = arguments.check_dataset(dataset)

@@ -37,6 +37,7 @@ function example.is(value) return getmetatable(value) == Example end
 ---@param fields table<string, any> by name; no field may be called as a method is
 ---@return lmopt.Example
 function example.new(fields)
+  errors.check_dot(fields, "example")
   errors.check_type(fields, "fields", "lmopt.example", "table")
   local made = {}
   for name, value in next, fields do
@@ -73,7 +74,10 @@ end
 
 -- What the functions below are called with.
 local function check_example(self, what)
-  if not example.is(self) then errors.misuse(("lmopt.example.%s expects an example, not a %s"):format(what, type(self))) end
+  if not example.is(self) then 
+    errors.misuse(("%s is called with a colon, example:%s(...), or with an example, not with %s"):format(what, what,
+      self == nil and "nothing" or "a " .. type(self)))
+  end
 end
 
 ---The example with its inputs declared; the others are what is known to be right.

@@ -276,6 +276,7 @@ end
 function lm.new(spec, options)
   if getmetatable(spec) == Handle and options == nil then return spec end
   if spec == nil and options == nil then return lm.default() end
+  errors.check_dot(spec, "lm")
   errors.check_type(options, "options", "lmopt.lm", "table", "nil")
   options = options or {}
   if type(spec) == "function" then return new_function_model(spec, options) end

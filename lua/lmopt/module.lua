@@ -81,6 +81,7 @@ end
 ---@return lmopt.Module
 function module.new(fields)
   local what = "lmopt.module"
+  errors.check_dot(fields, what)
   errors.check_type(fields, "fields", what, "table")
   errors.check_type(fields.inputs, "inputs", what, "string")
   errors.check_type(fields.forward, "forward", what, "function")

@@ -436,6 +436,7 @@ end
 ---@return lmopt.Predictor
 function predict.new(spec, options, what)
   what = what or "lmopt.predict"
+  errors.check_dot(spec, what)
   errors.check_type(options, "options", what, "table", "nil")
   options = options or NOTHING
   local made_for = signature.new(spec, { instructions = options.instructions, fields = options.fields }, what)
@@ -471,6 +472,7 @@ end
 ---@param ... any its arguments
 ---@return any ... what it returns
 function predict.with(settings, fn, ...)
+  errors.check_dot(settings, "with")
   errors.check_type(settings, "settings", "lmopt.with", "table")
   errors.check_type(fn, "fn", "lmopt.with", "function")
   local outer = task.context()

@@ -86,9 +86,14 @@ local Predictors = {
   end,
 }
 
+local function check_self(self, what)
+  if not program.kind_of(self) then errors.misuse(("call it with a colon: program:%s(...)"):format(what)) end
+end
+
 ---The predictors of the program, in the order of their paths; one that is shared appears once, under its first path.
 ---@return { name: string, predictor: lmopt.Predictor }[] list `list["answer"]` is the predictor of that path
 function methods:predictors()
+  check_self(self, "predictors")
   local list = {}
   walk(self, "", function(predictor, path) list[#list + 1] = { name = path, predictor = predictor } end, {}, {})
   return setmetatable(list, Predictors)
@@ -112,6 +117,7 @@ program.extras = setmetatable({}, { __mode = "k" })
 ---other tables are shared with the original.
 ---@return self program
 function methods:copy()
+  check_self(self, "copy")
   local containers, copies = {}, {}
   walk(self, "", function() end, {}, containers)
   local function clone(value)
@@ -170,6 +176,7 @@ end
 ---@param changes table<string, any>
 ---@return self program
 function methods:with(changes)
+  check_self(self, "with")
   errors.check_type(changes, "changes", "with", "table")
   local names = {}
   for name in next, changes do
@@ -201,6 +208,7 @@ end
 ---@param options? lmopt.CallOptions
 ---@return lmopt.Message[]
 function methods:messages(input, options)
+  check_self(self, "messages")
   local messages = program.kind_of(self).messages
   if messages then return messages(self, input, options) end
   local names = {}
@@ -211,27 +219,30 @@ end
 
 -- --- saving: program_file.lua, which is needed by those who save ---
 
-local function file() return require "lmopt.program_file" end
+local function file(self, what)
+  check_self(self, what)
+  return require "lmopt.program_file"
+end
 
 ---The program's state as text: readable JSON, the same for the same state.
 ---@return string text
-function methods:dump() return file().dump(self) end
+function methods:dump() return file(self, "dump").dump(self) end
 
 ---Takes the state of a dump, given as text or as the table that it says. Nothing is changed when something does not fit:
 ---that raises "program", and names it.
 ---@param state string|table
 ---@return self program itself
-function methods:restore(state) return file().restore(self, state) end
+function methods:restore(state) return file(self, "restore").restore(self, state) end
 
 ---Writes the program's state to a file, whole or not at all. Raises "storage".
 ---@param path string
 ---@return self program itself
-function methods:save(path) return file().save(self, path) end
+function methods:save(path) return file(self, "save").save(self, path) end
 
 ---Takes the state in a file. Loading runs no code, and changes nothing when something does not fit. Raises "storage" when
 ---the file can't be read, "program" when it does not fit.
 ---@param path string
 ---@return self program itself
-function methods:load(path) return file().load(self, path) end
+function methods:load(path) return file(self, "load").load(self, path) end
 
 return program

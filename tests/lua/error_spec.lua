@@ -91,6 +91,20 @@ describe("options", function()
     assert.truthy(message_of(optimize, 5):find("the options of optimize must be a table, not a number", 1, true))
   end)
 
+  it("that are lmopt itself mean a colon for a dot", function()
+    for name, call in pairs {
+      predict = function() return lmopt:predict "a -> b" end, react = function() return lmopt:react("a -> b", {}) end,
+      chain_of_thought = function() return lmopt:chain_of_thought "a -> b" end, lm = function() return lmopt:lm "offline" end,
+      module = function() return lmopt:module {} end, dataset = function() return lmopt:dataset {} end,
+      example = function() return lmopt:example {} end, evaluate = function() return lmopt:evaluate(print, {}, print) end,
+      configure = function() return lmopt:configure { lm = "offline" } end, create_study = function() return lmopt:create_study {} end,
+      with = function() return lmopt:with({}, print) end,
+    } do
+      assert.truthy(message_of(function() return (call()) end)
+        :find("call it with a dot, not with a colon: lmopt." .. name .. "(...)", 1, true), name)
+    end
+  end)
+
   it("have types", function()
     assert.are.equal(5, errors.check_type(5, "timeout", "optimize", "number", "nil"))
     assert.is_nil(errors.check_type(nil, "timeout", "optimize", "number", "nil"))

@@ -75,6 +75,11 @@ describe("a module", function()
     assert.matches("column 4", message_of(lmopt.module, { inputs = "q, q", forward = print }))
     assert.matches("did you mean 'answer'", message_of(function() return program.anwser end))
     assert.matches("ask one of its predictors for its messages: answer, query", message_of(program.messages, program, {}))
+    for _, name in ipairs { "copy", "with", "save", "load", "predictors", "messages", "dump", "restore" } do
+      for _, one in ipairs { program, program.query } do
+        assert.matches("call it with a colon: program:" .. name .. "(...)", message_of(function() return (one[name] { x = 1 }) end), 1, true)
+      end
+    end
   end)
 end)
 

@@ -12,6 +12,7 @@ local chain_of_thought = {}
 ---@return lmopt.Predictor
 function chain_of_thought.new(spec, options)
   local what = "lmopt.chain_of_thought"
+  errors.check_dot(spec, what)
   errors.check_type(options, "options", what, "table", "nil")
   options = options or {}
   local plain = signature.new(spec, { instructions = options.instructions, fields = options.fields }, what)

@@ -306,6 +306,7 @@ end
 ---@return lmopt.React
 function react.new(spec, options)
   local what = "lmopt.react"
+  errors.check_dot(spec, what)
   errors.check_type(options, "options", what, "table")
   errors.check_type(options.native, "native", what, "boolean", "nil")
   local plain = signature.new(spec, { instructions = options.instructions, fields = options.fields }, what)
