@@ -49,6 +49,9 @@ function dataset.is(value) return getmetatable(value) == Dataset end
 function dataset.of(examples) return setmetatable(examples, Dataset) end
 
 local function check_list(list, what)
+  if type(list) == "string" then
+    errors.misuse(("'list' of %s must be a list of tables, not a string; lmopt.dataset.load(path) reads a file"):format(what))
+  end
   errors.check_type(list, "list", what, "table")
   local count = #list
   for key in next, list do

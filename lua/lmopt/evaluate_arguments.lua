@@ -19,14 +19,27 @@ function M.refuse(format, ...) errors.misuse(format:format(...), 4) end
 
 local refuse = M.refuse
 
+local function described(value) return value == nil and "nil" or "a " .. type(value) end
+
+-- What to do about a program or a metric that is something else.
+local function hint_of(value, name)
+  if name == "metric" and type(value) == "string" then
+    return "; ready ones are made by lmopt.metrics: lmopt.metrics.exact_match \"answer\""
+  end
+  if name == "program" and type(value) == "table" then
+    return "; it is called evaluate(program, dataset, metric, options)"
+  end
+  return ""
+end
+
 ---Raises for what can't be called.
 ---@param value any
 ---@param name string
 function M.check_callable(value, name)
   local meta = getmetatable(value)
   if type(value) ~= "function" and not (type(meta) == "table" and meta.__call) then
-    refuse("'%s' of %s must be %s, not %s", name, WHAT, name == "metric" and "a function(example, prediction)" or "a program or a function",
-      value == nil and "nil" or "a " .. type(value))
+    local wanted = name == "metric" and "a function(example, prediction)" or "a program or a function"
+    refuse("'%s' of %s must be %s, not %s%s", name, WHAT, wanted, described(value), hint_of(value, name))
   end
 end
 
@@ -36,7 +49,8 @@ end
 function M.check_dataset(dataset)
   local meta = getmetatable(dataset)
   if type(dataset) ~= "table" and not (type(meta) == "table" and meta.__len and meta.__index) then
-    refuse("'dataset' of %s must be a list of examples, not %s", WHAT, dataset == nil and "nil" or "a " .. type(dataset))
+    refuse("'dataset' of %s must be a list of examples, not %s%s", WHAT, described(dataset),
+      type(dataset) == "string" and "; lmopt.dataset.load(path) reads a file" or "")
   end
   if example.is(dataset) then refuse("'dataset' of %s must be a list of examples, not one", WHAT) end
   local count = #dataset

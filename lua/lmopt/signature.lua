@@ -258,6 +258,10 @@ end
 -- { "a -> b", instructions =, fields = } or { inputs =, outputs =, instructions =, fields = }
 local function read_table(spec, what)
   if type(spec[1]) ~= "string" then
+    if spec.inputs == nil and spec.outputs == nil then
+      errors.misuse(what .. " expects its fields as a text, \"question -> answer\" or { \"question -> answer\", instructions = ... }, "
+        .. "or as { inputs = {...}, outputs = {...} }")
+    end
     errors.check_options(spec, TABLE_OPTIONS, what)
     local inputs, outputs = read_side(spec.inputs, "inputs", what), read_side(spec.outputs, "outputs", what)
     check_distinct(inputs, outputs, what)

@@ -265,6 +265,7 @@ describe("a dataset of a list", function()
     assert.same({ a = "4" }, data:with_inputs("a")[2]:inputs())
     assert.same({ a = "2" }, lmopt.dataset(data, { inputs = "a" })[1]:inputs())
     assert.equal(0, #lmopt.dataset {})
+    assert.matches("not a string; lmopt.dataset.load(path) reads a file", message_of(lmopt.dataset, "data.csv"), 1, true)
     assert.matches("item 2 of lmopt.dataset must be a table", message_of(lmopt.dataset, { {}, 5 }))
     assert.matches("item 2 of lmopt.dataset: there is no field 'q'",
       message_of(lmopt.dataset, { { q = 1 }, { p = 1 } }, { inputs = { "q" } }))

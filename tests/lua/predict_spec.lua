@@ -167,6 +167,7 @@ describe("a predictor", function()
 
   it("checks what it is made of", function()
     for text, make in pairs {
+      ["lmopt.predict expects its fields as a text"] = function() lmopt.predict { question = "string", answer = "string" } end,
       ["did you mean 'instructions'"] = function() lmopt.predict("a -> b", { instuctions = "x" }) end,
       ["demos%[2%].*did you mean 'b'"] = function() lmopt.predict("a -> b", { demos = { { a = "", b = "" }, { a = "", bb = "" } } }) end,
       ["needs an input and an output"] = function() lmopt.predict("a -> b", { demos = { { a = "x" } } }) end,
