@@ -316,7 +316,10 @@ end
 ---  `test`; `seed`: 0
 ---@return table<string, lmopt.Dataset> parts by name; what is left is `rest`
 function methods:split(parts)
-  errors.check_type(parts, "parts", "split", "table")
+  if not dataset.is(self) then errors.misuse "call it with a colon: dataset:split(...)" end
+  if type(parts) ~= "table" then
+    errors.misuse("'parts' of split must be a table, as { train = 0.8, val = 0.2 }, not " .. (parts == nil and "nil" or "a " .. type(parts)))
+  end
   local seed, names = check_seed(parts.seed, "split"), part_names(parts)
   local ends = part_ends(names, parts, #self)
   local order = order_of(self, seed, "dataset.split")

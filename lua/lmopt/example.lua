@@ -28,6 +28,30 @@ function Example.__index(self, key)
   errors.check_field(key, "the example", self, methods)
 end
 
+---Fields as JSON, for people: what JSON can't say is shown by its type.
+---@param fields table<string, any>
+---@param names string[] which, in this order; those that are nil are left out
+---@return string
+function example.text_of(fields, names)
+  local json = require "lmopt.json"
+  local parts = {}
+  for _, name in ipairs(names) do
+    local value = rawget(fields, name)
+    if value ~= nil then
+      local ok, text = pcall(json.encode, value)
+      parts[#parts + 1] = ("%s: %s"):format(json.encode(name), ok and text or "[" .. type(value) .. "]")
+    end
+  end
+  return "{" .. table.concat(parts, ", ") .. "}"
+end
+
+function Example:__tostring()
+  local names = {}
+  for name in next, self do names[#names + 1] = name end
+  table.sort(names)
+  return example.text_of(self, names)
+end
+
 ---Whether a value is an example.
 ---@param value any
 ---@return boolean

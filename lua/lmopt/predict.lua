@@ -277,6 +277,13 @@ function Prediction.__index(self, key)
   if fields[key] == nil then errors.check_field(key, "the prediction", self) end
 end
 
+-- The outputs as JSON, in the order of the signature: print(prediction) shows what there is.
+function Prediction:__tostring()
+  local names = {}
+  for i, field in ipairs(known_of[self].signature.outputs) do names[i] = field.name end
+  return example.text_of(self, names)
+end
+
 ---What lmopt.details would copy; nil for what is no prediction. For those that read many, and change nothing.
 ---@param value any
 ---@return table?

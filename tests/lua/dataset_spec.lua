@@ -266,6 +266,10 @@ describe("a dataset of a list", function()
     assert.same({ a = "2" }, lmopt.dataset(data, { inputs = "a" })[1]:inputs())
     assert.equal(0, #lmopt.dataset {})
     assert.matches("not a string; lmopt.dataset.load(path) reads a file", message_of(lmopt.dataset, "data.csv"), 1, true)
+    local two = lmopt.dataset { { b = 1, a = "x\n" }, { c = print } }
+    assert.equal([[{"a": "x\n", "b": 1} {"c": [function]}]], tostring(two[1]) .. " " .. tostring(two[2]))
+    assert.matches("call it with a colon: dataset:split", message_of(two.split, { train = 0.5 }))
+    assert.matches("must be a table, as { train = 0.8, val = 0.2 }, not a number", message_of(two.split, two, 0.8), 1, true)
     assert.matches("item 2 of lmopt.dataset must be a table", message_of(lmopt.dataset, { {}, 5 }))
     assert.matches("item 2 of lmopt.dataset: there is no field 'q'",
       message_of(lmopt.dataset, { { q = 1 }, { p = 1 } }, { inputs = { "q" } }))

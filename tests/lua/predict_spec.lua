@@ -131,6 +131,16 @@ describe("a predictor", function()
     assert.equal(1, #seen)
   end)
 
+  it("prints its outputs, in the order of the signature", function()
+    local model = lmopt.lm(function() return "[[ ## z ## ]]\nLima \"\n\n[[ ## a ## ]]\n[1, 2]" end)
+    local found = lmopt.predict("question -> z, a: list[int]", { lm = model }) { question = "?" }
+    assert.equal('{"z": "Lima \\"", "a": [1,2]}', tostring(found))
+    found.a = print
+    assert.equal('{"z": "Lima \\"", "a": [function]}', tostring(found))
+    found.a = nil
+    assert.equal('{"z": "Lima \\""}', tostring(found))
+  end)
+
   it("takes an example with declared inputs", function()
     local model, seen = scripted { GOOD }
     local qa = lmopt.predict("question -> answer", { lm = model })
