@@ -290,13 +290,17 @@ end
 -- A value that JSON reading gave, as a value of the type. Returns ok, and the value or what is wrong.
 local coerce
 
+-- A text of JSON without what models put around it. Longer ones are no scalars: taking wrappers away copies what is left, once for
+-- each of them.
+local function scalar_of(text) return #text <= SCALAR_LENGTH and without_wrappers(trim(text)) or "" end
+
 local COERCIONS = {}
 function COERCIONS.string(value)
   if type(value) == "string" then return value end
   if type(value) == "number" or type(value) == "boolean" then return encode(value) end
 end
 function COERCIONS.number(value)
-  if type(value) == "string" then value = #value <= SCALAR_LENGTH and number_of(without_wrappers(trim(value))) end
+  if type(value) == "string" then value = number_of(scalar_of(value)) end
   return type(value) == "number" and is_finite(value) and value or nil
 end
 function COERCIONS.integer(value)
@@ -304,14 +308,13 @@ function COERCIONS.integer(value)
   return value and math.tointeger(value)
 end
 function COERCIONS.boolean(value)
-  if type(value) == "string" then return boolean_of(without_wrappers(trim(value))) end
+  if type(value) == "string" then return boolean_of(scalar_of(value)) end
   if type(value) == "boolean" then return value end
 end
 function COERCIONS.literal(value, one)
   if type(value) == "number" or type(value) == "boolean" then value = encode(value) end
   if type(value) ~= "string" then return nil end
-  value = trim(value)
-  return member_of(value, one.members) or #value <= SCALAR_LENGTH and member_of(without_wrappers(value), one.members) or nil
+  return member_of(trim(value), one.members) or member_of(scalar_of(value), one.members)
 end
 function COERCIONS.json(value) return value end
 

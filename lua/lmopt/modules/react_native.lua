@@ -77,7 +77,7 @@ function Conversation:make_adapter()
   end
   function adapter.parse(_, text, reply)
     local calls = reply and reply.tool_calls
-    if not calls or #calls == 0 then
+    if type(calls) ~= "table" or #calls == 0 then
       local cut = reply and reply.finish_reason == "length"
       return nil, { kind = cut and "truncated" or "parse", missing = { "tool" },
         message = cut and "the reply was cut off before its first tool call; raise max_tokens" or "the reply calls no tool" }
@@ -117,7 +117,8 @@ end
 function Conversation:calls()
   local calls = {}
   for i, call in ipairs(self.reply.tool_calls) do
-    local made = call["function"] or {}
+    if type(call) ~= "table" then call = {} end
+    local made = type(call["function"]) == "table" and call["function"] or {}
     calls[i] = { tool = tostring(made.name), id = call.id, text = type(made.arguments) == "string" and made.arguments
       or json.encode(made.arguments or {}) }
   end
