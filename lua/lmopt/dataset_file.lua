@@ -12,6 +12,7 @@ local json_core = require "lmopt.core.json"
 local json_reader = require "lmopt.json_reader"
 local sorted = require "lmopt.sorted"
 local system = require "lmopt.core.system"
+local trim = require("lmopt.values").trim
 local whole_file = require "lmopt.whole_file"
 
 local dataset_file = {}
@@ -22,7 +23,7 @@ local OF_ENDING = { jsonl = "jsonl", ndjson = "jsonl", json = "json", csv = "csv
 local MARK = "\xEF\xBB\xBF"
 local OTHER_MARKS = { ["\xFF\xFE"] = "UTF-16", ["\xFE\xFF"] = "UTF-16" }
 -- lmopt.json.decode is quick, but reads these not quite as they are written: see json_reader.lua.
-local LONG_NUMBER = ("%d"):rep(16)
+local LONG_NUMBER, LARGE_EXPONENT = ("%d"):rep(16), "%d[eE]%+?%d%d%d"
 
 local function fail(path, line, what)
   errors.raise("data", ("%s%s: %s"):format(path, line and ":" .. line or "", what), { path = path, line = line })
@@ -51,17 +52,22 @@ end
 
 -- --- JSON ---
 
+-- The value; or nil, what is wrong, and the byte where it is.
 local function decode(text)
-  if text:find "%[%s*%]" or text:find(LONG_NUMBER) then
-    local ok, value = json_reader.read(text)
-    if ok then return value end
-    return nil, value
+  if not text:find "%[%s*%]" and not text:find(LONG_NUMBER) and not text:find(LARGE_EXPONENT) then
+    local value = json.decode(text)
+    if value ~= nil then return value end
   end
-  local value = json.decode(text)
-  if value ~= nil then return value end
-  local ok, read = json_reader.read(text) -- says where it is wrong
-  if ok then return read end
-  return nil, read
+  local ok, value, _, at = json_reader.read(text) -- says where it is wrong
+  if ok then return value end
+  return nil, value, at
+end
+
+-- Whether an object is followed by another on a line of its own.
+local function are_lines(text, at)
+  local first = trim(text:sub(1, at - 1))
+  return first:sub(1, 1) == "{" and first:sub(-1) == "}" and text:sub(at, at) == "{"
+    and text:sub(1, at - 1):find("\n", text:find("{", 1, true) + #first, true) ~= nil
 end
 
 local function described(value)
@@ -91,10 +97,10 @@ local function read_lines(text, path)
 end
 
 local function read_list(text, path)
-  local list, problem = decode(text)
+  local list, problem, at = decode(text)
   if list == nil then
     local what, line = problem:match "^(.*) at line (%d+), column %d+$"
-    if problem:find "expected the end" and text:find "^%s*{.-}%s*\n%s*{" then
+    if problem:find "expected the end" and are_lines(text, at) then
       what = "these are JSON lines; say format = \"jsonl\""
     end
     fail(path, tonumber(line), what or problem)

@@ -187,7 +187,11 @@ const char *lm_option_text(lua_State *L, int index, const char *name, const char
     if (size) *size = missing ? strlen(missing) : 0;
     return missing;
   }
-  const char *value = lua_tolstring(L, -1, size); /* the table keeps it alive */
+  size_t length;
+  const char *value = lua_tolstring(L, -1, &length); /* the table keeps it alive */
+  /* What C reads up to a NUL would be another path or address than the one that was said. */
+  if (!size && strlen(value) != length) lm_misuse(L, "'%s' must be a text without NUL bytes", name);
+  if (size) *size = length;
   lua_pop(L, 1);
   return value;
 }

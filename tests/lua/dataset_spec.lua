@@ -143,6 +143,9 @@ describe("a dataset of a file", function()
       { "json", '[{"a": 1}, 5]', "item 2 must be an object, not a number" },
       { "json", '{"a": 1}', "expected a list of objects" },
       { "json", '{"a": 1}\n{"a": 2}', "say format = \"jsonl\"" },
+      { "json", ' {"a": "}\\n{"} {', "expected the end" },
+      { "json", '{"a": 1}' .. ("\n"):rep(slow and 1000 or 200000) .. "x", "expected the end" }, -- found in one pass
+      { "jsonl", '{"a": 1}\n{"a": 1e999}', "text:2: a number beyond all that can be written at column 7" },
       { "json", '[{"a": 1}, {"b": 1}]', "item 2: there is no field 'a'" },
       { "csv", "a,b\n1,2\n3\n", "text:3: 1 cell where there are 2 columns" },
       { "csv", "a,a\n1,2\n", "two columns are called 'a'" },
