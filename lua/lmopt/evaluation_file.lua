@@ -78,9 +78,20 @@ end
 
 local function refuse(path, why) errors.raise("resume", ("%s can't be resumed: %s"):format(path, why)) end
 
+local function has_only_numbers(list)
+  for _, value in next, list do
+    if type(value) ~= "number" then return false end
+  end
+  return true
+end
+
+-- An entry that is read, with its prediction as it was.
 local function read_line(path, number, line)
   local entry = json.decode(line)
-  if type(entry) ~= "table" then refuse(path, ("line %d is damaged"):format(number)) end
+  local used = type(entry) == "table" and (entry.usage == nil and {} or entry.usage)
+  local ok = type(used) == "table" and has_only_numbers(used)
+  if ok and entry.marks ~= nil then ok, entry.prediction = pcall(marks.restore, entry.prediction, entry.marks) end
+  if not ok then refuse(path, ("line %d is damaged"):format(number)) end
   return entry
 end
 
@@ -148,7 +159,7 @@ function File:take(rows)
     if entry and entry.prediction ~= nil then
       local used = usage.new(entry.usage)
       used.cached, used.billed_usd, used.waited_seconds, used.saved_usd = used.calls, 0.0, 0.0, used.usd
-      rows[i] = { index = i, example = self.dataset[i], prediction = marks.restore(entry.prediction, entry.marks), score = 0,
+      rows[i] = { index = i, example = self.dataset[i], prediction = entry.prediction, score = 0,
         feedback = nil, error = nil, usage = used, seconds = 0.0 }
       count = count + 1
     end
