@@ -49,6 +49,12 @@ describe("retrieve", function()
     assert.matches("did you mean 'passages'", message_of(function() return out.passage end))
   end)
 
+  it("gives a document back as it was, but for its table", function()
+    local corpus = lmopt.retrieve { { text = "empty", list = lmopt.array {}, record = { share = 1.0, count = 1 } } }
+    local document = corpus:find("empty")[1].document
+    assert.equal('{"list":[],"record":{"count":1,"share":1.0},"text":"empty"}', lmopt.json.encode(document))
+  end)
+
   it("takes any text for words", function()
     local corpus = lmopt.retrieve { "alpha beta", "not near or", 'a "quoted" word', "text column rank", "prefix prefixes", "x NEAR y" }
     for query, expected in pairs {

@@ -3,6 +3,7 @@
 -- in memory or in a file (src/io/text_index.h). Nothing in a question is syntax, so that a model may ask by itself.
 local errors = require "lmopt.error"
 local json = require "lmopt.json"
+local json_reader = require "lmopt.json_reader"
 local module = require "lmopt.module"
 local predict = require "lmopt.predict"
 local signature = require "lmopt.signature"
@@ -76,7 +77,10 @@ local function find(self, query, options)
   local ok, hits = self._index:find(query, check_k(options.k, "find") or self.k)
   if not ok then error(hits, 0) end
   for _, hit in ipairs(hits) do
-    if hit.data then hit.document, hit.data = json.decode(hit.data), nil end
+    if hit.data then -- not with json.decode, to which [] is {} and 1.0 is 1
+      local read, document = json_reader.read(hit.data)
+      hit.document, hit.data = read and document or nil, nil
+    end
   end
   return hits
 end
