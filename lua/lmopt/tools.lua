@@ -283,7 +283,9 @@ end
 -- { ok =, text =, kind =, problem = } of a call that has ended. Raises what is not the tool's alone.
 local function outcome_of(call, results)
   if results[1] then
-    local text, problem = result_text(call.tool, results)
+    -- What it returned may have code of its own: a table that refuses names it does not know.
+    local fine, text, problem = pcall(result_text, call.tool, results)
+    if not fine then text, problem = nil, "its result can't be read: " .. errors.text(text) end
     if text then return { ok = true, text = text } end
     return { ok = false, kind = "raised", text = problem, problem = problem }
   end

@@ -112,16 +112,22 @@ describe("react", function()
 
   quick("shows a tool's failure to the model, and counts it", function()
     local model, seen = scripted {
-      step("", "capital", { country = "Oz" }), step("", "broken", {}), step("", "wrong", {}), step("", "finish", { answer = "none" }),
+      step("", "capital", { country = "Oz" }), step("", "broken", {}), step("", "wrong", {}), step("", "strict", {}),
+      step("", "keyed", {}), step("", "finish", { answer = "none" }),
     }
     local program = solver(model, { tools = {
       capital = { capital, signature = "country -> city" },
       broken = { function() error "out of order" end, signature = "-> x" },
       wrong = { function() return "many" end, signature = "-> x: number" },
+      strict = { function() return setmetatable({}, { __index = function(_, key) error("no field " .. key) end }) end,
+        signature = "-> r: {a: string}" },
+      keyed = { function() return { a = "x", [capital] = 1 } end, signature = "-> r: {a: string}" },
     } })
     local out = program { question = "?" }
     local details = lmopt.details(out)
-    assert.equal(3, details.failures)
+    assert.equal(5, details.failures)
+    assert.matches("its result can't be read: .*no field a$", details.trajectory[4].observation)
+    assert.matches("'r' has no field '%(a function%)'", details.trajectory[5].observation)
     assert.equal("The tool failed: no such country: Oz", details.trajectory[1].observation)
     assert.equal("The tool failed: out of order", details.trajectory[2].observation)
     assert.matches("react_spec.lua:%d+: out of order", details.trajectory[2].problem)
