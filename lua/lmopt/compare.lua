@@ -40,9 +40,9 @@ local function scores_of(value, name)
   end
   for i = 1, #value do
     local score = value[i]
-    if type(score) ~= "number" or score ~= score or score == math.huge or score == -math.huge then
+    if type(score) ~= "number" or not (score >= -statistics.LARGEST and score <= statistics.LARGEST) then
       errors.misuse(("%s[%d] of compare must be a finite number, not %s"):format(name, i,
-        type(score) == "number" and tostring(score) or "a " .. type(score)), 3)
+        type(score) == "number" and ("%g"):format(score) or "a " .. type(score)), 3)
     end
   end
   return value

@@ -11,6 +11,7 @@ local evaluation = require "lmopt.evaluation"
 local ledger = require "lmopt.ledger"
 local optimize = require "lmopt.optimize"
 local predictions = require "lmopt.predictions"
+local statistics = require "lmopt.statistics"
 local tasks = require "lmopt.task"
 local tracing = require "lmopt.tracing"
 local trials = require "lmopt.trial"
@@ -18,6 +19,7 @@ local usage = require "lmopt.usage"
 
 local M = {}
 
+local LARGEST = statistics.LARGEST
 local FIRST = 3 -- when the code of the first so many rows fails in all of them, it is wrong
 local MANY = 256 -- rows between two looks at the clock, where none waits
 local TURN = 0.001 -- seconds after which rows that never wait let others run
@@ -81,6 +83,9 @@ local function judge(run, value, feedback)
   if value == false then value = 0 end
   if type(value) ~= "number" or value ~= value or value == math.huge or value == -math.huge then
     return nil, metric_failure(run, ("returned %s; it must return a number, true or false"):format(described(value)))
+  end
+  if value > LARGEST or value < -LARGEST then
+    return nil, metric_failure(run, ("returned %g; a score is between %g and %g"):format(value, -LARGEST, LARGEST))
   end
   if feedback ~= nil and type(feedback) ~= "string" then
     return nil, metric_failure(run, ("returned %s as feedback; that must be a text"):format(described(feedback)))

@@ -90,7 +90,7 @@ end
 local function is_count(value) return math.tointeger(value) ~= nil and value >= 1 end
 local function is_count_or_none(value) return math.tointeger(value) ~= nil and value >= 0 end
 local function is_positive(value) return value > 0 and value < math.huge end
-local function is_finite(value) return value == value and value > -math.huge and value < math.huge end
+local function is_score(value) return value >= -statistics.LARGEST and value <= statistics.LARGEST end
 
 ---What the options say.
 ---@param options table?
@@ -101,7 +101,7 @@ function M.read_options(options)
   local run = {
     concurrency = check_number(options, "concurrency", is_count, "an integer of at least 1") or lm.get_concurrency(),
     max_errors = check_number(options, "max_errors", is_count_or_none, "an integer of at least 0"),
-    failure_score = check_number(options, "failure_score", is_finite, "a finite number") or 0,
+    failure_score = check_number(options, "failure_score", is_score, "a finite number") or 0,
     deadline = check_number(options, "deadline", is_positive, "a positive number of seconds"),
     seed = statistics.check_seed(options.seed, WHAT),
     confidence = statistics.check_confidence(options.confidence, WHAT),

@@ -9,6 +9,9 @@ local M = {}
 M.RESAMPLES = 2000 -- Efron and Tibshirani (1993) ask for 1,000 at least
 M.FLIPS = 10000
 M.MANY = 10000 -- values from which the limit is as good as resamples, and needs none
+--- Scores beyond this are refused: their sums would not be finite.
+M.LARGEST = 1e300
+local LARGE, SMALL = 1e100, 1e-100 -- where squares and cubes are no numbers any more
 local SLICE = 200000 -- draws between two turns of others
 
 -- Calls fn(first, count) for slices of `total` rounds, each of which draws `width` numbers.
@@ -24,6 +27,13 @@ local function in_slices(total, width, fn)
   end
 end
 
+-- What values are to be divided by, so that powers of them are numbers.
+local function unit_of(values)
+  local largest = 0
+  for _, value in ipairs(values) do largest = math.max(largest, math.abs(value)) end
+  return largest ~= 0 and (largest > LARGE or largest < SMALL) and largest or 1
+end
+
 ---The bootstrap's interval for the mean (BCa: bias-corrected and accelerated). From M.MANY values on it is the limit of it
 ---for many values.
 ---@async
@@ -34,6 +44,12 @@ end
 ---@return number[]? interval { low, high }; nil for fewer than two values, which say nothing of how they vary
 function M.interval(values, confidence, seed, resamples)
   if #values < 2 then return nil end
+  local unit = unit_of(values)
+  if unit ~= 1 then
+    local scaled = {}
+    for i, value in ipairs(values) do scaled[i] = value / unit end
+    values = scaled
+  end
   local means
   if #values < M.MANY then
     means = {}
@@ -41,7 +57,8 @@ function M.interval(values, confidence, seed, resamples)
       core.bootstrap_means(values, seed, first, count, means)
     end)
   end
-  return { core.interval(values, means, confidence) }
+  local low, high = core.interval(values, means, confidence)
+  return { low * unit, high * unit }
 end
 
 -- Whether all that differ, differ by the same.

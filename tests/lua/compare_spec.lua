@@ -2,6 +2,9 @@
 local lmopt = require "lmopt"
 local statistics = require "lmopt.statistics"
 
+-- A hook (tests/aggressive_gc.lua) makes everything some hundred times slower.
+local slow = debug.gethook() ~= nil
+
 local function near(expected, value, tolerance) assert.is_true(math.abs(expected - value) <= tolerance, tostring(value)) end
 
 local function data(count)
@@ -61,6 +64,21 @@ describe("compare", function()
     assert.is_nil(lmopt.compare({ 1 }, { 0 }).ci) -- one pair says nothing of how they vary
   end)
 
+  it("says the same of scores of any size", function()
+    for _, count in ipairs { 5, slow and 20 or 10000 } do
+      local a, b = {}, {}
+      for i = 1, count do a[i], b[i] = i % 7, 2.0 end
+      local plain = lmopt.compare(a, b)
+      for _, unit in ipairs { 2.0 ^ -400, 2.0 ^ 400, 2.0 ^ 990 } do
+        local large, large_b = {}, {}
+        for i = 1, count do large[i], large_b[i] = a[i] * unit, b[i] * unit end
+        local found = lmopt.compare(large, large_b)
+        assert.equal(plain.p, found.p)
+        for side = 1, 2 do assert.is_true(math.abs(found.ci[side] / unit - plain.ci[side]) < 1e-9) end
+      end
+    end
+  end)
+
   it("takes the same examples only", function()
     local function refused(pattern, ...)
       local ok, problem = pcall(lmopt.compare, ...)
@@ -75,6 +93,7 @@ describe("compare", function()
     refused("row 3 of a is another one than row 3 of b", a, lmopt.evaluate(function() return {} end, other, function() return 1 end))
     refused("'a' of compare must be a result of evaluate", nil, a)
     refused("b%[2%] of compare must be a finite number, not a string", { 1, 2 }, { 1, "x" })
+    refused("a%[1%] of compare must be a finite number, not 1.7e%+308", { 1.7e308, 2 }, { 1, 2 })
     refused("one pair of scores at least", {}, {})
     refused("did you mean 'confidence'", a, a, { confidance = 0.5 })
   end)

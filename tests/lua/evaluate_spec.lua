@@ -172,7 +172,7 @@ end)
 
 describe("a row that fails", function()
   it("is kept with its example, explained, and counted", function()
-    local returned = { [4] = "x", [5] = 0 / 0, [6] = math.huge, [7] = {} }
+    local returned = { [4] = "x", [5] = 0 / 0, [6] = math.huge, [7] = {}, [3] = -1.7e308 }
     local function metric(one, prediction)
       local n = number_in(one)
       if n == 8 then error "the metric is at a loss" end
@@ -189,9 +189,10 @@ describe("a row that fails", function()
       if number_in(input) == 15 then error { message = "a table" } end
       return add_one(input)
     end, sums(16), metric, { concurrency = 1 })
-    assert.equal(4 / 16, result.score)
-    assert.equal(12, #result.errors)
+    assert.equal(3 / 16, result.score)
+    assert.equal(13, #result.errors)
     local expected = {
+      [3] = { "metric", "returned %-1.7e%+308; a score is between %-1e%+300 and 1e%+300", "metric" },
       [4] = { "metric", "returned the text 'x'; it must return a number, true or false", "metric" },
       [5] = { "metric", "returned NaN; it must", "metric" },
       [6] = { "metric", "returned inf; it must", "metric" },
@@ -215,7 +216,7 @@ describe("a row that fails", function()
         assert.equal(sums(16)[i].question, row.example.question)
       end
     end
-    assert.matches("oops", result.errors[10].error.traceback)
+    assert.matches("oops", result.errors[11].error.traceback)
     assert.equal(9, result.rows[8].prediction.answer)
     assert.is_nil(result.rows[13].prediction)
   end)
@@ -498,6 +499,25 @@ describe("resume", function()
       file:close()
       assert.equal("resume", problem_of(lmopt.evaluate, add_one, sums(2), right, { resume = path }).kind)
       assert.equal('{"a":1}\n', read(path))
+    end)
+    with_path(".jsonl", function(path)
+      lmopt.evaluate(add_one, sums(2), right, { resume = path })
+      local text = read(path)
+      for _, damage in ipairs { '5', '{"calls":"many"}', '{"usd":[]}', "null" } do
+        local damaged = text:gsub('"prediction"', '"usage":' .. damage .. ',"prediction"', 1)
+        local file = io.open(path, "wb")
+        file:write(damaged)
+        file:close()
+        local problem = problem_of(lmopt.evaluate, add_one, sums(2), right, { resume = path })
+        assert.equal("resume", problem.kind)
+        assert.matches("line 2 is damaged", problem.message)
+        file = io.open(path, "wb")
+        file:write((damaged:gsub('"usage"', '"marks"', 1)))
+        file:close()
+        if damage ~= '{"usd":[]}' and damage ~= '{"calls":"many"}' then -- a list without items
+          assert.matches("line 2 is damaged", problem_of(lmopt.evaluate, add_one, sums(2), right, { resume = path }).message)
+        end
+      end
     end)
     with_path(".jsonl", function(path)
       local problem = problem_of(lmopt.evaluate, function() return { answer = print } end, sums(2), right, { resume = path })
