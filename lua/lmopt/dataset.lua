@@ -318,7 +318,8 @@ end
 function methods:split(parts)
   if not dataset.is(self) then errors.misuse "call it with a colon: dataset:split(...)" end
   if type(parts) ~= "table" then
-    errors.misuse("'parts' of split must be a table, as { train = 0.8, val = 0.2 }, not " .. (parts == nil and "nil" or "a " .. type(parts)))
+    local found = parts == nil and "nil" or "a " .. type(parts)
+    errors.misuse("'parts' of split must be a table, as { train = 0.8, val = 0.2 }, not " .. found)
   end
   local seed, names = check_seed(parts.seed, "split"), part_names(parts)
   local ends = part_ends(names, parts, #self)

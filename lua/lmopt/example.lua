@@ -32,7 +32,7 @@ end
 ---@param fields table<string, any>
 ---@param names string[] which, in this order; those that are nil are left out
 ---@return string
-function example.text_of(fields, names)
+local function text_of(fields, names)
   local json = require "lmopt.json"
   local parts = {}
   for _, name in ipairs(names) do
@@ -49,7 +49,7 @@ function Example:__tostring()
   local names = {}
   for name in next, self do names[#names + 1] = name end
   table.sort(names)
-  return example.text_of(self, names)
+  return text_of(self, names)
 end
 
 ---Whether a value is an example.
@@ -98,7 +98,7 @@ end
 
 -- What the functions below are called with.
 local function check_example(self, what)
-  if not example.is(self) then 
+  if not example.is(self) then
     errors.misuse(("%s is called with a colon, example:%s(...), or with an example, not with %s"):format(what, what,
       self == nil and "nothing" or "a " .. type(self)))
   end
@@ -113,6 +113,7 @@ function example.with_inputs(self, ...)
   return declared(self, { ... }, {})
 end
 
+example.text_of = text_of -- for predictions
 example.declared = declared -- for datasets, whose types say what is optional
 
 ---The names of the declared inputs, or nil.

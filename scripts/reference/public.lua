@@ -75,6 +75,7 @@ local INTERNAL = {
   ["lmopt.pruners.is_built"] = true,
   ["lmopt.error.metatable"] = true,
   ["lmopt.example.declared"] = true,
+  ["lmopt.example.text_of"] = true,
   ["lmopt.dataset.of"] = true,
 }
 

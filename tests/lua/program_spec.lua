@@ -77,7 +77,8 @@ describe("a module", function()
     assert.matches("ask one of its predictors for its messages: answer, query", message_of(program.messages, program, {}))
     for _, name in ipairs { "copy", "with", "save", "load", "predictors", "messages", "dump", "restore" } do
       for _, one in ipairs { program, program.query } do
-        assert.matches("call it with a colon: program:" .. name .. "(...)", message_of(function() return (one[name] { x = 1 }) end), 1, true)
+        local message = message_of(function() return (one[name] { x = 1 }) end)
+        assert.matches("call it with a colon: program:" .. name .. "(...)", message, 1, true)
       end
     end
   end)
