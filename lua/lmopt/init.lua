@@ -77,10 +77,21 @@ local LAZY = {
   parallel = { "lmopt.modules.parallel", "run" },
 }
 
+-- What is called otherwise in Optuna, DSPy and LiteLLM, and near no name here (docs/names.md has them all).
+local ELSEWHERE = {
+  settings = "configure", context = "with", inspect_history = "history", completion = "lm", TrialPruned = "trial:prune",
+  get_all_study_names = "list_studies", FixedTrial = "fixed_trial", load = "program:load", load_program = "program:load",
+  TPESampler = "samplers.tpe", RandomSampler = "samplers.random", GridSampler = "samplers.grid", MedianPruner = "pruners.median",
+}
+
 setmetatable(lmopt, {
   __index = function(self, key)
     local place = LAZY[key]
-    if not place then return errors.check_field(key, "lmopt", self, LAZY) end
+    if not place then
+      local ours = ELSEWHERE[key]
+      if not ours then return errors.check_field(key, "lmopt", self, LAZY) end
+      errors.misuse(("lmopt has no '%s'; it is %s here"):format(key, ours:find(":", 1, true) and ours or "lmopt." .. ours))
+    end
     local loaded = require(place[1])
     if place[2] then loaded = loaded[place[2]] end
     self[key] = loaded

@@ -105,6 +105,13 @@ describe("options", function()
     end
   end)
 
+  it("that another library has are named as they are here", function()
+    assert.matches("error_spec.lua:%d+: lmopt has no 'inspect_history'; it is lmopt.history here",
+      message_of(function() return lmopt.inspect_history end))
+    assert.matches("lmopt has no 'load_program'; it is program:load here", message_of(function() return lmopt.load_program end), 1, true)
+    assert.is_nil(lmopt.optimizers) -- what is only to come can be asked for
+  end)
+
   it("have types", function()
     assert.are.equal(5, errors.check_type(5, "timeout", "optimize", "number", "nil"))
     assert.is_nil(errors.check_type(nil, "timeout", "optimize", "number", "nil"))
