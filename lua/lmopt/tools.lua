@@ -65,6 +65,9 @@ local function read_tool(name, given, deadline, what)
   local place = ("the tool '%s' of %s"):format(name, what)
   if type(given) == "function" or program.kind_of(given) then given = { given } end
   errors.check_type(given, place, what, "table", "function")
+  if given[1] == nil and type(given.fn or given.func or given["function"]) == "function" then
+    errors.misuse(place .. ": the function stands first, with no name: { function, signature = ... }")
+  end
   errors.check_options(given, OPTIONS, place)
   local callee = given[1]
   local is_program = program.kind_of(callee) ~= nil

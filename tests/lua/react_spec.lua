@@ -355,6 +355,9 @@ describe("react", function()
       ["names of letters, digits and '_'; found 'a b'"] = function() lmopt.react("a -> b", { tools = { ["a b"] = now } }) end,
       ["found %[1%]"] = function() lmopt.react("a -> b", { tools = { now } }) end,
       ["the tool 'x' of lmopt.react needs a signature"] = function() lmopt.react("a -> b", { tools = { x = print } }) end,
+      ["the function stands first, with no name"] = function()
+        lmopt.react("a -> b", { tools = { x = { fn = print, signature = "a -> b" } } })
+      end,
       ["the tool 'x' of lmopt.react needs a function"] = function() lmopt.react("a -> b", { tools = { x = { "y" } } }) end,
       ["did you mean 'signature'"] = function() lmopt.react("a -> b", { tools = { x = { print, signture = "a -> b" } } }) end,
       ["column 4"] = function() lmopt.react("a -> b", { tools = { x = { print, signature = "a, a -> b" } } }) end,
