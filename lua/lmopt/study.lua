@@ -238,7 +238,9 @@ function methods:_check_values(values, count)
   for i = 1, wanted do
     local value = values[i]
     if type(value) ~= "number" then
-      return ("%s where a number is expected"):format(value == nil and "nil" or "a " .. type(value))
+      local meta = type(value) == "table" and getmetatable(value)
+      local hint = type(meta) == "table" and meta.__name == "lmopt.evaluation" and "; the score of evaluate is its field 'score'" or ""
+      return ("%s where a number is expected%s"):format(value == nil and "nil" or "a " .. type(value), hint)
     end
     if value ~= value then return "a value that is not a number (NaN)" end
     checked[i] = value + 0.0

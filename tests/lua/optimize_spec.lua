@@ -270,6 +270,12 @@ describe("a trial that raises", function()
     ok, problem = pcall(study.optimize, study, function() return "x" end, { n_trials = 1, catch = false })
     assert.is_false(ok)
     assert.is_truthy(tostring(problem):find "a string where a number is expected")
+    local one = lmopt.example({ n = 1 }):with_inputs "n"
+    ok, problem = pcall(study.optimize, study, function()
+      return lmopt.evaluate(function() return { n = 1 } end, { one }, function() return 1 end)
+    end, { n_trials = 1, catch = false })
+    assert.is_false(ok)
+    assert.is_truthy(tostring(problem):find("a table where a number is expected; the score of evaluate is its field 'score'", 1, true))
   end)
 
   it("three times at the start ends the run with the first message", function()
