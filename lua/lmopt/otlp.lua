@@ -330,7 +330,8 @@ function M.new(endpoint, headers, content, most)
       errors.misuse("a header of traces has characters that no header has", 4) -- and never shown
     end
     lines[i + 1] = ("%s: %s"):format(pair[1], pair[2])
-    secrets[i] = pair[2]
+    secrets[#secrets + 1] = pair[2]
+    secrets[#secrets + 1] = pair[2]:match "^%a+ +(%S+)$" -- a server may say a key without its "Bearer"
   end
   table.sort(lines)
   return setmetatable({
@@ -419,7 +420,8 @@ local function send(self, texts)
     read_partial(self, response.body, #texts)
   else -- the same would be refused again
     self.refused = self.refused + #texts
-    self.problem = clean(self, ("it answered with status %d %s"):format(status, response.body:sub(1, 200)))
+    -- Cut when it is clean: half a key would not be known for one.
+    self.problem = ("it answered with status %d %s"):format(status, clean(self, response.body):sub(1, 200))
   end
   return true
 end

@@ -536,6 +536,18 @@ describe("a collector", function()
     return list
   end
 
+  it("may say the keys that it was sent, which are not shown", function()
+    local key = "k-" .. ("0123456789abcdef"):rep(2)
+    for _, before in ipairs { "", ("x"):rep(170), ("x"):rep(190) } do
+      set_steps { status = 400, body = before .. " no such key: " .. key .. ", " .. key }
+      local trace = lmopt.tracer { endpoint = address, headers = { authorization = "Bearer " .. key } }
+      trace:run(new_program(echo()), { question = "word 7" })
+      assert.is_false((trace:flush()))
+      assert.matches("status 400", trace.problem)
+      assert.is_nil(trace.problem:find("k-0", 1, true))
+    end
+  end)
+
   it("gets the spans, and no content", function()
     set_steps()
     local trace = lmopt.tracer { endpoint = address, headers = { ["x-token"] = "t-0123456789" } }
