@@ -460,7 +460,7 @@ end
 local function raise(problem) error(problem, 0) end
 
 local function is_score(value)
-  return value == true or value == false or type(value) == "number" and value - value == 0
+  return value == true or value == false or type(value) == "number" and value >= -LARGEST and value <= LARGEST
 end
 
 -- Scores rows whose predictions are known, up to the first with which something is wrong: from there on the workers do it.

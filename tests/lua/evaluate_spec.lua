@@ -221,6 +221,14 @@ describe("a row that fails", function()
     assert.is_nil(result.rows[13].prediction)
   end)
 
+  it("is one whose score is too large, also where the whole metric is quick", function()
+    local result = lmopt.evaluate(add_one, sums(8), function(one) return number_in(one) % 2 == 0 and 1e301 or 1 end)
+    assert.equal(4, #result.errors)
+    local again = result:rescore(function(one) return number_in(one) % 2 == 0 and 1 or -1e301 end)
+    assert.equal(4, #again.errors)
+    assert.equal(0.5, again.score)
+  end)
+
   it("counts as failure_score", function()
     local function program(input)
       if number_in(input) == 4 then error "oops" end
