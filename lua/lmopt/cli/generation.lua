@@ -95,6 +95,18 @@ local function compare(plan, storage, name)
   return difference, difference and fingerprint.beyond_metric(print, plan.print, places), places
 end
 
+-- A study that nobody has begun. A run beside this one may have, since the generations were counted.
+local function create_next(options)
+  local exclusive = {}
+  for name, value in next, options do exclusive[name] = value end
+  exclusive.load_if_exists = false
+  local ok, study = pcall(lmopt.create_study, exclusive)
+  if ok then return study end
+  if not errors.is(study, "exists") then error(study, 0) end
+  errors.raise("usage", ("another run has just begun study '%s'; when that is done, this command goes on with it"):format(
+    options.name), { brief = true })
+end
+
 -- The next generation, with the parameters of the study before.
 local function begin_new(plan, options, before, difference)
   local old <close> = lmopt.load_study { name = before, storage = options.storage }
@@ -127,7 +139,7 @@ local function begin_rescored(plan, options, before, difference, places)
       options.name), { brief = true })
   end
   local old <close> = lmopt.load_study { name = before, storage = options.storage }
-  local study = lmopt.create_study(options)
+  local study = create_next(options)
   study:set_property("rescored_from", { name = before })
   require("lmopt.cli.rescore").write(study, old, result)
   study:set_property("metrics", json.array(result.places or places))
