@@ -267,3 +267,18 @@ What a killed run was writing is begun anew.
   $ lmopt study export mixed.db mixed@2 --format csv | cut -d, -f2,3,6 | sort | head -2
   complete,3.0,complete
   complete,3.0,failed
+
+Another run that begins the same study meanwhile keeps it for itself.
+
+  $ cp first.lua rival.lua && sed -i 's/qa\.db/rival.db/; s/^local program/local rival = os.getenv "RIVAL"\n&/' rival.lua
+  $ lmopt run rival.lua 2>/dev/null | head -1
+  study 'rival': 4 trials, 4 complete
+  $ echo 'require("lmopt").create_study { name = "rival@2", storage = "rival.db" }' > begin.lua
+  $ sed -i 's/return example.answer == /if rival then os.execute(rival) rival = nil end return example.answer ~= /' rival.lua
+  $ RIVAL='lmopt run begin.lua' lmopt run rival.lua --rescore
+  lmopt: another run has just begun study 'rival@2'; when that is done, this command goes on with it
+  [2]
+  $ lmopt study ls rival.db | awk '{ print $1, $4 }'
+  study complete
+  rival 4
+  rival@2 0
