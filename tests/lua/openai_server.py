@@ -21,12 +21,12 @@ def completion(content, finish_reason="stop", **message):
     }
 
 
-def answer(model, key, body, path):
+def answer(model, key, body, path, number):
     """The status and the body (an object, or bytes) for a model's name."""
     if model == "echo":
         return 200, completion(json.dumps({"authorization": key, "path": path, "body": body}))
     if model == "served":
-        return 200, completion(str(served))
+        return 200, completion(str(number))
     if model == "most":
         return 200, completion(str(most_in_flight))
     if model == "two":
@@ -69,10 +69,10 @@ def answer(model, key, body, path):
         time.sleep(5)
         return 200, completion("late")
     if model == "fresh":  # another text each time
-        return 200, completion("answer %d" % served)
+        return 200, completion("answer %d" % number)
     if model == "unhurried":
         time.sleep(0.15)
-        return 200, completion("answer %d" % served)
+        return 200, completion("answer %d" % number)
     if model == "unhurried-500":
         time.sleep(0.1)
         return 500, {"error": {"message": "no luck"}}
@@ -117,13 +117,14 @@ class Handler(BaseHTTPRequestHandler):
         body = json.loads(data)
         counted = body["model"] == "brief"  # the ones that "slow" leaves behind say nothing about the limit
         with lock:
+            number = served  # how many came before; those that are slow, or left behind, too
+            served += 1
             in_flight += counted
             most_in_flight = max(most_in_flight, in_flight)
         key = self.headers.get("Authorization")
-        status, reply = answer(body["model"], key, body, self.path)
+        status, reply = answer(body["model"], key, body, self.path, number)
         with lock:
             in_flight -= counted
-            served += 1
         if not isinstance(reply, bytes):
             reply = json.dumps(reply).encode()
         try:
