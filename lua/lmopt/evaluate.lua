@@ -16,6 +16,7 @@ local tasks = require "lmopt.task"
 local tracing = require "lmopt.tracing"
 local trials = require "lmopt.trial"
 local usage = require "lmopt.usage"
+local waiting = require "lmopt.waiting"
 
 local M = {}
 
@@ -194,7 +195,7 @@ function Guard.__close(worker, problem)
   end
   worker.ended = true
   run.working = run.working - 1
-  run:wake()
+  run.bell:ring()
 end
 
 local function work(run, worker)
@@ -238,24 +239,9 @@ end
 
 -- --- the run ---
 
--- Wakes the loop.
-function Run:wake()
-  self.woken = true
-  if self.parked then
-    self.parked = false
-    core.unpark(self.task)
-  end
-end
-
 -- Waits until a worker has ended. Raises when the evaluation itself is cancelled.
 function Run:wait()
-  if self.woken then
-    self.woken = false
-    return
-  end
-  self.parked = true
-  local ok, problem = core.park()
-  self.parked, self.woken = false, false
+  local ok, problem = self.bell:wait()
   if not ok then error(problem, 0) end
 end
 
@@ -279,7 +265,7 @@ function Run:abort(problem)
   if self.problem ~= nil then return end
   self.problem, self.last = problem, 0
   self:cancel(0)
-  self:wake()
+  self.bell:ring()
 end
 
 -- One failure too many: no row begins any more. Those before the last that counts may still fail, and then it is another
@@ -407,7 +393,7 @@ local function conclude(run)
 end
 
 local function run_to_end(run)
-  run.task = core.current()
+  run.bell = waiting.bell()
   run.context = core.context()
   run.inherited = { __index = run.context }
   run.began = core.now()

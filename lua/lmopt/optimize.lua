@@ -15,6 +15,7 @@ local tasks = require "lmopt.task"
 local tracing = require "lmopt.tracing"
 local trials = require "lmopt.trial"
 local usage = require "lmopt.usage"
+local waiting = require "lmopt.waiting"
 
 local M = {}
 
@@ -113,7 +114,7 @@ function Guard.__close(guard, problem)
   local run, entry = guard.run, guard.entry
   core.cancel_children()
   if entry.ended then
-    if run.parked then run:wake() end -- it was not told, for want of memory
+    if run.bell.parked then run.bell:ring() end -- it was not told, for want of memory
   elseif problem ~= nil then
     end_trial(run, guard.trial, entry.number, nil, nil, errors.new("memory", errors.text(problem)))
   else
@@ -140,24 +141,9 @@ end
 
 -- --- the run ---
 
--- Wakes the loop.
-function Run:wake()
-  self.woken = true
-  if self.parked then
-    core.unpark(self.task)
-    self.parked = false -- after it: without memory it raises, and somebody has to try again
-  end
-end
-
 -- Waits until a trial has ended, the time is over, or somebody interrupts. Raises when the run itself is cancelled.
 function Run:wait()
-  if self.woken then
-    self.woken = false
-    return
-  end
-  self.parked = true
-  local ok, problem = core.park()
-  self.parked, self.woken = false, false
+  local ok, problem = self.bell:wait()
   if not ok then
     self:abort(errors.is(problem, "interrupted") and "interrupted" or "cancelled", problem)
     if core.fate() ~= nil then self:cancel(true) end -- what is cancelled waits no more
@@ -170,7 +156,7 @@ function Run:abort(reason, problem)
   self.reason, self.problem = reason, problem
   -- At once: what is ready to run would run on, for as long as it likes.
   if reason == "interrupted" then self:cancel() end
-  self:wake()
+  self.bell:ring()
 end
 
 -- Ends what is under way: as soon as it notices; what has not begun (or all, when nobody can wait for it) here.
@@ -194,7 +180,7 @@ function Run:finished(number, state, message, problem)
   entry.ended, entry.state, entry.message, entry.problem = true, state, message, problem
   self.in_flight = self.in_flight - 1
   if entry.timer then entry.timer:cancel() end
-  self:wake()
+  self.bell:ring()
 end
 
 local function forget_finished(run)
@@ -463,7 +449,7 @@ end
 
 local function run_to_end(run)
   local study = run.study
-  run.task = core.current()
+  run.bell = waiting.bell()
   run.context = core.context()
   study._run = run
   run:release_dead()
@@ -517,7 +503,7 @@ function M.stop(study)
   if not run then return end
   local origin = sequence.origin(study)
   run.sequence:stop(origin and origin.number)
-  run:wake()
+  run.bell:ring()
 end
 
 return M

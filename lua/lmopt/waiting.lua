@@ -36,4 +36,36 @@ function M.wake(waiter, state)
   if waiter.task then task.unpark(waiter.task) end
 end
 
+--- A bell that others ring for the running task. A ring while the task does not wait is kept for its next wait.
+---@class lmopt.Bell
+---@field parked boolean does the task wait?
+local Bell = {}
+Bell.__index = Bell
+
+---@return lmopt.Bell
+function M.bell() return setmetatable({ task = task.current(), rung = false, parked = false }, Bell) end
+
+--- Wakes the task. Raises without memory; then somebody has to try again.
+function Bell:ring()
+  self.rung = true
+  if not self.parked then return end
+  task.unpark(self.task)
+  self.parked = false
+end
+
+--- Returns when it was rung since the last wait, which may be at once.
+---@async
+---@return boolean ok false: something else ends the wait
+---@return any problem what
+function Bell:wait()
+  if self.rung then
+    self.rung = false
+    return true
+  end
+  self.parked = true
+  local ok, problem = task.park()
+  self.parked, self.rung = false, false
+  return ok, problem
+end
+
 return M

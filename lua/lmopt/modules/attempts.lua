@@ -203,4 +203,18 @@ function attempts.annotate(result, taken, more, spent)
   return predict.annotate(result, total, made)
 end
 
+---Makes attempts until the reward of one is high enough, and gives the result of the best, of equal ones the first.
+---@param self { n: integer, threshold: number|false }
+---@param limits table of attempts.collect
+---@param make fun(i: integer): lmopt.Attempt
+---@return any result its details have the attempts and the reward
+function attempts.best(self, limits, make)
+  local best
+  local taken = attempts.collect(self.n, limits, make, function(made)
+    if not best or made.reward > best.reward then best = made end
+    return self.threshold and best.reward >= self.threshold
+  end)
+  return attempts.annotate(best.value, taken, { reward = best.reward })
+end
+
 return attempts

@@ -29,14 +29,7 @@ end
 
 local function forward(self, input, ...)
   local call = { program = self.program, input = input, extra = table.pack(...), reward = self.reward }
-  local best
-  local taken = attempts.collect(self.n, self, function(i)
-    return attempts.one(best_of_n.sample(self, i), call)
-  end, function(attempt)
-    if not best or attempt.reward > best.reward then best = attempt end
-    return self.threshold and best.reward >= self.threshold
-  end)
-  return attempts.annotate(best.value, taken, { reward = best.reward })
+  return attempts.best(self, self, function(i) return attempts.one(best_of_n.sample(self, i), call) end)
 end
 
 ---Makes a module that asks a program several times, and gives the answer with the highest reward; of equal ones the first.

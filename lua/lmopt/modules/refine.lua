@@ -144,15 +144,11 @@ end
 
 local function forward(self, input, ...)
   local call = { program = self.program, input = input, extra = table.pack(...), reward = self.reward }
-  local best, last
-  local taken = attempts.collect(self.n, { concurrency = 1, max_errors = self.max_errors }, function(i)
+  local last
+  return attempts.best(self, { concurrency = 1, max_errors = self.max_errors }, function(i)
     last = attempt(self, call, i, last)
     return last
-  end, function(made)
-    if not best or made.reward > best.reward then best = made end
-    return self.threshold and best.reward >= self.threshold
   end)
-  return attempts.annotate(best.value, taken, { reward = best.reward })
 end
 
 ---Makes a module that asks a program, and asks again with advice on what to do differently until the reward is high enough;
