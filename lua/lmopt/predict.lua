@@ -16,6 +16,7 @@ local signature = require "lmopt.signature"
 local task = require "lmopt.core.task"
 local tracing = require "lmopt.tracing"
 local usage = require "lmopt.usage"
+local within = require("lmopt.context").within
 
 local predict = {}
 
@@ -319,12 +320,8 @@ end
 ---@return lmopt.Usage used
 ---@return any ... what it returns
 function predict.counted(fn, ...)
-  local outer, used = task.context(), usage.new()
-  local sinks = table.move(outer.usage_sinks or NOTHING, 1, #(outer.usage_sinks or NOTHING), 2, { used })
-  local running = task.current() -- whoever closes this coroutine may be another task
-  local restore <close> = setmetatable({}, { __close = function() task.set_context(running, outer) end }) -- luacheck: ignore
-  task.set_context(running, setmetatable({ usage_sinks = sinks }, { __index = outer }))
-  return used, fn(...)
+  local others, used = task.context().usage_sinks or NOTHING, usage.new()
+  return used, within({ usage_sinks = table.move(others, 1, #others, 2, { used }) }, fn, ...)
 end
 
 local function raise_unreadable(self, problem, text, retries)
@@ -482,9 +479,8 @@ function predict.with(settings, fn, ...)
   errors.check_dot(settings, "with")
   errors.check_type(settings, "settings", "lmopt.with", "table")
   errors.check_type(fn, "fn", "lmopt.with", "function")
-  local outer = task.context()
   local made = {}
-  for name, value in next, outer.settings or NOTHING do made[name] = value end
+  for name, value in next, task.context().settings or NOTHING do made[name] = value end
   for _, name in ipairs(sorted_names(settings, "lmopt.with")) do
     if name == "lm" then
       made.lm = lm.new(settings.lm)
@@ -493,10 +489,7 @@ function predict.with(settings, fn, ...)
       made[name] = settings[name]
     end
   end
-  local running = task.current() -- whoever closes this coroutine may be another task
-  local restore <close> = setmetatable({}, { __close = function() task.set_context(running, outer) end }) -- luacheck: ignore
-  task.set_context(running, setmetatable({ settings = made, trace = read_tracer(settings.trace) }, { __index = outer }))
-  return fn(...)
+  return within({ settings = made, trace = read_tracer(settings.trace) }, fn, ...)
 end
 
 return predict

@@ -3,6 +3,7 @@
 -- What is said holds in the task and in those it starts, and for every predictor that is called there. No program is copied
 -- or changed, so a predictor is the same in all attempts. An attempt within an attempt has a number of its own.
 local task = require "lmopt.core.task"
+local within = require("lmopt.context").within
 
 local sampling = {}
 
@@ -29,17 +30,13 @@ end
 ---@param ... any its arguments
 ---@return any ... what it returns
 function sampling.run(how, fn, ...)
-  local context = task.context()
-  local outer = context.sampling
+  local outer = task.context().sampling
   local made = {
     sample = how.sample and combine(outer and outer.sample or 0, how.sample) or outer and outer.sample,
     temperature = how.temperature or outer and outer.temperature or nil,
     advice = how.advice, note = how.note, outer = outer,
   }
-  local running = task.current() -- whoever closes this coroutine may be another task
-  local restore <close> = setmetatable({}, { __close = function() task.set_context(running, context) end }) -- luacheck: ignore
-  task.set_context(running, setmetatable({ sampling = made }, { __index = context }))
-  return fn(...)
+  return within({ sampling = made }, fn, ...)
 end
 
 -- --- for predictors ---

@@ -10,6 +10,7 @@ local program = require "lmopt.program"
 local snapshot = require "lmopt.snapshot"
 local tracing = require "lmopt.tracing"
 local usage = require "lmopt.usage"
+local within = require("lmopt.context").within
 
 local getmetatable, ipairs, next, pcall, setmetatable, tostring, type =
   getmetatable, ipairs, next, pcall, setmetatable, tostring, type
@@ -325,19 +326,8 @@ function tracing.collectors(context)
   return next_collector, nil, { outer = context.collector }
 end
 
--- Puts the context of the running task back.
-local Scope = {}
-function Scope.__close(scope) core.set_context(scope.running, scope.outer) end
-
-local function with_context(fields, fn, ...)
-  local outer, running = core.context(), core.current()
-  local scope <close> = setmetatable({ outer = outer, running = running }, Scope) -- luacheck: ignore
-  core.set_context(running, setmetatable(fields, { __index = outer }))
-  return fn(...)
-end
-
 --- Calls a function where `names` are those of the program's parts.
-function tracing.named(names, fn, ...) return with_context({ program_names = names }, fn, ...) end
+function tracing.named(names, fn, ...) return within({ program_names = names }, fn, ...) end
 
 -- Calls that failed are left out; those of one task follow each other, tasks in the order of their first calls. So the
 -- order is the same however long the calls of concurrent tasks take.
@@ -371,7 +361,7 @@ end
 function tracing.collect(fn, ...)
   tracing.on = true
   local collector = { outer = core.context().collector }
-  local results = pack(with_context({ collector = collector }, fn, ...))
+  local results = pack(within({ collector = collector }, fn, ...))
   return in_order(collector), unpack(results, 1, results.n)
 end
 
@@ -380,7 +370,7 @@ end
 --- Calls a function where a tracer gets the spans; false: nobody.
 ---@param tracer lmopt.Tracer|false
 function tracing.with(tracer, fn, ...)
-  return with_context({ trace = tracer }, fn, ...)
+  return within({ trace = tracer }, fn, ...)
 end
 
 --- Sets who traces where nobody else does.
