@@ -21,16 +21,39 @@ static bool flag_option(lua_State *L, int index, const char *key, bool fallback)
   return value;
 }
 
-static lm_sampler *new_tpe(lua_State *L, int index, const lm_allocator *a) {
+static double number_option(lua_State *L, int index, const char *key, double fallback) {
+  lua_getfield(L, index, key);
+  double value = luaL_optnumber(L, -1, fallback);
+  lua_pop(L, 1);
+  return value;
+}
+
+/*
+** What makes a sampler of the options table at `index`; NULL: no memory.
+** `study` is who it is for.
+*/
+typedef lm_sampler *(*make_sampler)(lua_State *L, int index, lm_study *study, const lm_allocator *a);
+
+static lm_sampler *new_random(lua_State *L, int index, lm_study *study, const lm_allocator *a) {
+  (void)L, (void)index, (void)study;
+  return lm_sampler_random(a);
+}
+
+static lm_sampler *new_brute_force(lua_State *L, int index, lm_study *study, const lm_allocator *a) {
+  (void)L, (void)index, (void)study;
+  return lm_sampler_brute_force(a);
+}
+
+static lm_sampler *new_tpe(lua_State *L, int index, lm_study *study, const lm_allocator *a) {
+  (void)study;
   lm_tpe_options o;
   lm_tpe_options_default(&o);
   o.n_startup_trials = int_option(L, index, "n_startup_trials", o.n_startup_trials);
   o.n_ei_candidates = int_option(L, index, "n_ei_candidates", o.n_ei_candidates);
-  lua_getfield(L, index, "prior_weight");
-  o.prior_weight = luaL_optnumber(L, -1, o.prior_weight);
+  o.prior_weight = number_option(L, index, "prior_weight", o.prior_weight);
   lua_getfield(L, index, "multivariate");
   if (!lua_isnil(L, -1)) o.multivariate = lua_toboolean(L, -1);
-  lua_pop(L, 2);
+  lua_pop(L, 1);
   o.magic_clip = flag_option(L, index, "consider_magic_clip", o.magic_clip);
   o.endpoints = flag_option(L, index, "consider_endpoints", o.endpoints);
   o.group = flag_option(L, index, "group", o.group);
@@ -92,12 +115,21 @@ static lm_sampler *new_grid(lua_State *L, int index, lm_study *study, const lm_a
   return lm_sampler_grid(a, axes, count);
 }
 
+/* By the names of lua/lmopt/samplers/init.lua, in its order. */
+static const struct {
+  const char *name;
+  make_sampler make;
+} samplers[] = {
+    {"random", new_random},
+    {"tpe", new_tpe},
+    {"grid", new_grid},
+    {"brute_force", new_brute_force},
+    {"partial_fixed", new_partial_fixed},
+};
+
 static lm_sampler *new_by_name(lua_State *L, const char *name, int index, lm_study *study, const lm_allocator *a) {
-  if (strcmp(name, "random") == 0) return lm_sampler_random(a);
-  if (strcmp(name, "tpe") == 0) return new_tpe(L, index, a);
-  if (strcmp(name, "grid") == 0) return new_grid(L, index, study, a);
-  if (strcmp(name, "brute_force") == 0) return lm_sampler_brute_force(a);
-  if (strcmp(name, "partial_fixed") == 0) return new_partial_fixed(L, index, study, a);
+  for (size_t i = 0; i < sizeof samplers / sizeof *samplers; i++)
+    if (strcmp(name, samplers[i].name) == 0) return samplers[i].make(L, index, study, a);
   luaL_error(L, "no sampler '%s'", name);
   return NULL;
 }

@@ -1,0 +1,87 @@
+-- What the samplers' own files share: the handle that a study takes, and checks of the options it was made with. Every check
+-- raises where the user called lmopt.samplers.NAME, so it is called by that function itself.
+local errors = require "lmopt.error"
+
+local checks = {}
+
+local Built = { __name = "lmopt.sampler" }
+Built.__index = Built
+function Built:__tostring() return "lmopt.samplers." .. self.name end
+
+--- A sampler by name and options; what is in `options` is read by src/lua/study_sampler.c.
+function checks.build(name, made) return setmetatable({ name = name, options = made or {} }, Built) end
+
+function checks.is_built(sampler) return getmetatable(sampler) == Built end
+
+--- The user's options as a table of our own; a name that is not in `names` raises.
+function checks.copy(given, names, what)
+  errors.check_options(given, names, what, 3)
+  local made = {}
+  for key, value in pairs(given or {}) do made[key] = value end
+  return made
+end
+
+--- An integer of at least `minimum`, or nothing.
+function checks.check_count(made, name, what, minimum)
+  local value = made[name]
+  if value == nil then return end
+  if math.type(value) ~= "integer" or value < minimum then
+    errors.misuse(("'%s' of %s must be an integer of at least %d, not %s"):format(name, what, minimum, tostring(value)), 3)
+  end
+end
+
+--- A finite number in [low, high], or nothing; without `high` any above `low`.
+function checks.check_number(made, name, what, low, high)
+  local value = made[name]
+  if value == nil then return end
+  local good = type(value) == "number" and value == value and math.abs(value) < math.huge
+  if high and not (good and value >= low and value <= high) then
+    errors.misuse(("'%s' of %s must be a number from %g to %g, not %s"):format(name, what, low, high, tostring(value)), 3)
+  elseif not high and not (good and value > low) then
+    local kind = low == 0 and "a positive number" or ("a number above %g"):format(low)
+    errors.misuse(("'%s' of %s must be %s, not %s"):format(name, what, kind, tostring(value)), 3)
+  end
+end
+
+--- Each of `names` true, false or nothing.
+function checks.check_flags(made, names, what)
+  for _, name in ipairs(names) do
+    if made[name] ~= nil and type(made[name]) ~= "boolean" then
+      errors.misuse(("'%s' of %s must be true or false, not %s"):format(name, what, tostring(made[name])), 3)
+    end
+  end
+end
+
+--- One of the texts `choices`, or nothing.
+function checks.check_choice(made, name, what, choices)
+  local value = made[name]
+  if value == nil then return end
+  for _, choice in ipairs(choices) do
+    if value == choice then return end
+  end
+  errors.misuse(("'%s' of %s must be one of %s, not %s%s"):format(name, what, table.concat(choices, ", "), tostring(value),
+    type(value) == "string" and errors.hint(value, choices) or ""), 3)
+end
+
+--- One axis, as the runtime takes fixed values and grids: {name=, count=, json=}, the values as a JSON array.
+function checks.axis(name, values, what)
+  local json = require "lmopt.json"
+  if type(name) ~= "string" then errors.misuse(("%s: parameters have names; found [%s]"):format(what, tostring(name)), 3) end
+  for i, value in ipairs(values) do
+    local kind = type(value)
+    if not (kind == "string" or kind == "boolean" or kind == "number" and value == value and math.abs(value) < math.huge
+        or value == json.null) then
+      errors.misuse(("%s: value %d of '%s' must be a string, a number, a boolean or lmopt.null"):format(what, i, name), 3)
+    end
+  end
+  return { name = name, count = #values, json = json.encode(json.array(table.move(values, 1, #values, 1, {}))) }
+end
+
+function checks.sorted_names(map)
+  local names = {}
+  for name in pairs(map) do names[#names + 1] = name end
+  table.sort(names, function(a, b) return tostring(a) < tostring(b) end)
+  return names
+end
+
+return checks

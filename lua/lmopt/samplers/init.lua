@@ -1,0 +1,56 @@
+--- Samplers by name: `sampler = "tpe"` or `sampler = lmopt.samplers.tpe{ n_startup_trials = 20 }`.
+--
+-- A sampler written in Lua is any table with `sample_independent(self, study, trial, name, distribution)` and, optionally,
+-- `infer_relative_search_space(self, study, trial)` (name -> distribution) with `sample_relative(self, study, trial, space)`
+-- (name -> value). `study` shows just what the trial may know; `trial:random(purpose)` is its stream of random numbers.
+--
+-- Each is a file of this folder, which is loaded by who uses it: options are checked there, and read in src/lua/study_sampler.c.
+local errors = require "lmopt.error"
+local checks = require "lmopt.samplers.checks"
+
+-- In the order in which messages list them.
+local NAMES = {
+  "random",
+  "tpe",
+  "grid",
+  "brute_force",
+  "partial_fixed",
+}
+
+local NEEDS_OPTIONS = { grid = true, partial_fixed = true }
+local LATER = { gp = true, cmaes = true, nsga2 = true, nsga3 = true, qmc = true, auto = true }
+
+local PLACES = {}
+for _, name in ipairs(NAMES) do PLACES[name] = { "lmopt.samplers." .. name, "new" } end
+
+local M = {}
+
+--- A sampler from what users give: a name, one of ours, or their own table.
+function M.resolve(given, what)
+  if given == nil then return M.tpe() end
+  if type(given) == "string" then
+    if NEEDS_OPTIONS[given] then
+      errors.misuse(("the sampler '%s' needs its options: lmopt.samplers.%s{...}"):format(given, given), 3)
+    end
+    if PLACES[given] then return M[given]() end
+    local names = table.concat(NAMES, ", ")
+    if LATER[given] then errors.misuse(("the sampler '%s' does not exist in this version; there are %s"):format(given, names), 3) end
+    errors.misuse(("unknown sampler '%s' for %s%s; there are %s"):format(given, what, errors.hint(given, NAMES), names), 3)
+  end
+  if checks.is_built(given) then return given end
+  if type(given) == "table" and type(given.sample_independent) == "function" then return given end
+  errors.misuse(("'sampler' of %s must be a name, one of lmopt.samplers, or a table with sample_independent, not %s"):format(what,
+    type(given)), 3)
+end
+
+--- Is it one of lmopt's own?
+M.is_built = checks.is_built
+
+return setmetatable(M, {
+  __index = function(self, name)
+    local place = PLACES[name]
+    if not place then return errors.check_field(name, "lmopt.samplers", PLACES) end
+    self[name] = require(place[1])[place[2]]
+    return self[name]
+  end,
+})
