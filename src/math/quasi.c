@@ -144,15 +144,13 @@ static void halton_coordinate(lm_quasi *q, size_t j, uint64_t first, size_t coun
   uint32_t base = q->bases[j];
   lm_rng rng = lm_rng_stream(q->seed, (int64_t)j, "halton");
   for (size_t i = 0; i < count; i++) points[i * q->dimensions + j] = 0;
-  uint64_t power = 1; /* at most 2^53 base */
   for (uint32_t i = 0; i < base; i++) q->permutation[i] = i;
-  while (power < UINT64_C(1) << DIGITS) {
+  for (uint64_t power = 1; base > 1 && power < UINT64_C(1) << DIGITS; power *= base) {
     if (q->scrambled) permute(q->permutation, base, &rng);
     double weight = 1.0 / ((double)power * base);
     for (size_t i = 0; i < count; i++) {
       points[i * q->dimensions + j] += q->permutation[(first + i) / power % base] * weight;
     }
-    power *= base;
   }
   const double below_one = 1 - 0x1.0p-53;
   for (size_t i = 0; i < count; i++) {
