@@ -61,6 +61,49 @@ void lm_tpe_options_default(lm_tpe_options *o);
 lm_sampler *lm_sampler_tpe(const lm_allocator *a, const lm_tpe_options *o);
 
 /*
+** How numbers of several parents become one: the papers are in genetic_crossover.c.
+** NaN asks for the default that depends on the study.
+*/
+typedef enum lm_crossover_kind {
+  LM_CROSSOVER_UNIFORM,
+  LM_CROSSOVER_BLX_ALPHA,
+  LM_CROSSOVER_SPX,
+  LM_CROSSOVER_SBX,
+  LM_CROSSOVER_VSBX,
+  LM_CROSSOVER_UNDX
+} lm_crossover_kind;
+
+typedef struct lm_crossover {
+  lm_crossover_kind kind;
+  double swapping_prob;          /* uniform, and categories everywhere: 0.5, that a gene is the second parent's */
+  double alpha;                  /* blx_alpha: 0.5 */
+  double epsilon;                /* spx: NaN, sqrt(dimensions + 2) */
+  double eta;                    /* sbx, vsbx: NaN, 20 for several objectives and 2 for one */
+  double uniform_crossover_prob; /* sbx, vsbx: 0.5, that the children swap a gene */
+  double use_child_gene_prob;    /* sbx, vsbx: 0.5, that a gene is crossed at all */
+  double sigma_xi;               /* undx: 0.5 */
+  double sigma_eta;              /* undx: NaN, 0.35 / sqrt(dimensions) */
+} lm_crossover;
+
+typedef struct lm_genetic_options {
+  int population_size;            /* 50 */
+  double crossover_prob;          /* 0.9 */
+  double mutation_prob;           /* NaN: 1 / max(1, parameters) */
+  double polynomial_eta;          /* NaN: a mutated parameter is drawn anew; else polynomial mutation with this index */
+  lm_crossover crossover;         /* uniform */
+  int dividing_parameter;         /* nsga3: 3 */
+  const double *reference_points; /* nsga3: reference_count x objectives; NULL: those of Das and Dennis */
+  size_t reference_count;
+} lm_genetic_options;
+
+void lm_genetic_options_default(lm_genetic_options *o);
+/* Parents that a crossover needs: 2 or 3. */
+size_t lm_crossover_parents(const lm_crossover *c);
+lm_sampler *lm_sampler_nsga2(const lm_allocator *a, const lm_genetic_options *o);
+/* Copies the reference points. `objectives`: coordinates of each. */
+lm_sampler *lm_sampler_nsga3(const lm_allocator *a, const lm_genetic_options *o, size_t objectives);
+
+/*
 ** The grid: for each name the values to try, internal ones. They are assigned
 ** without a distribution: whoever suggests the parameter checks that the
 ** distribution contains the value.
