@@ -1,0 +1,45 @@
+-- Runs one sampler of lmopt on one problem, in memory: lua search.lua PROBLEM SAMPLER TRIALS SEED...
+--
+-- Prints a line of JSON for each seed, as search_peer.py does: {"seed", "values", "seconds"}, and what `auto` said it chose.
+package.path = arg[0]:match "^(.*)search.lua$" .. "?.lua;" .. package.path
+local lmopt = require "lmopt"
+local problems = require("search_problems").problems
+
+-- Names that the peers' comparison has for options of one sampler.
+local VARIANTS = {
+  tpe_univariate = { "tpe", { multivariate = false } },
+  tpe_multivariate = { "tpe", { multivariate = true } },
+  tpe_group = { "tpe", { multivariate = true, group = true } },
+}
+
+local function sampler_of(name)
+  local variant = VARIANTS[name]
+  return variant and lmopt.samplers[variant[1]](variant[2]) or name
+end
+
+local Suggest = {}
+Suggest.__index = Suggest
+function Suggest:float(name, low, high, log) return self.trial:suggest_float(name, low, high, { log = log }) end
+function Suggest:integer(name, low, high, log, step) return self.trial:suggest_int(name, low, high, { log = log, step = step }) end
+function Suggest:choice(name, choices) return self.trial:suggest_categorical(name, choices) end
+
+local function solve(problem, sampler, trials, seed)
+  local count, evaluate = problem[1], problem[2]
+  local directions = {}
+  for i = 1, count do directions[i] = "minimize" end
+  local study = lmopt.create_study { directions = directions, seed = seed, sampler = sampler_of(sampler) }
+  local suggest = setmetatable({}, Suggest)
+  local started = lmopt.now()
+  study:optimize(function(trial)
+    suggest.trial = trial
+    return evaluate(suggest)
+  end, { n_trials = trials })
+  local seconds, values = lmopt.now() - started, {}
+  for i, trial in ipairs(study.trials) do values[i] = lmopt.json.array(trial.values or { trial.value }) end
+  print(lmopt.json.encode { seed = seed, seconds = seconds, values = lmopt.json.array(values) })
+  io.stdout:flush()
+  study:close()
+end
+
+local problem = assert(problems[arg[1]], "no such problem")
+for i = 4, #arg do solve(problem, arg[2], math.tointeger(arg[3]), math.tointeger(arg[i])) end

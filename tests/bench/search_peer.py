@@ -1,0 +1,87 @@
+"""Runs one sampler of Optuna on one problem, in memory: search_peer.py PROBLEM SAMPLER TRIALS SEED...
+
+Prints a line of JSON for each seed: {"seed", "values", "seconds"}; a value is null where the trial failed. The version of
+Optuna is that of the Python it runs under.
+"""
+import contextlib
+import json
+import sys
+import time
+import warnings
+
+import optuna
+
+import search_problems as problems
+
+
+def tpe(**options):
+    return lambda seed, _several: optuna.samplers.TPESampler(seed=seed, **options)
+
+
+def gp(seed, _several):
+    import torch
+    torch.set_num_threads(1)
+    if int(torch.__version__.split(".")[0]) < 2:
+        # Optuna says `with torch.device("cpu")`, which torch 1 does not know and a machine without other devices does not need.
+        device = torch.device
+
+        class Shim:
+            def __new__(cls, *arguments):
+                return contextlib.nullcontext(device(*arguments))
+
+        torch.device = Shim
+    return optuna.samplers.GPSampler(seed=seed)
+
+
+SAMPLERS = {
+    "random": lambda seed, _: optuna.samplers.RandomSampler(seed=seed),
+    "tpe": tpe(),
+    "tpe_univariate": tpe(multivariate=False),
+    "tpe_multivariate": tpe(multivariate=True),
+    "tpe_group": tpe(multivariate=True, group=True),
+    "cmaes": lambda seed, _: optuna.samplers.CmaEsSampler(seed=seed),
+    "nsga2": lambda seed, _: optuna.samplers.NSGAIISampler(seed=seed),
+    "nsga3": lambda seed, _: optuna.samplers.NSGAIIISampler(seed=seed),
+    "qmc": lambda seed, _: optuna.samplers.QMCSampler(seed=seed, scramble=True),
+    "gp": gp,
+}
+
+
+class Suggest:
+    def __init__(self, trial):
+        self.trial = trial
+
+    def float(self, name, low, high, log=False):
+        return self.trial.suggest_float(name, low, high, log=log)
+
+    def integer(self, name, low, high, log=False, step=1):
+        return self.trial.suggest_int(name, low, high, log=log, step=step)
+
+    def choice(self, name, choices):
+        return self.trial.suggest_categorical(name, choices)
+
+
+def study_of(problem, sampler, seed):
+    count = problems.objectives(problem)
+    return optuna.create_study(directions=["minimize"] * count, sampler=SAMPLERS[sampler](seed, count > 1))
+
+
+def solve(problem, sampler, trials, seed):
+    evaluate, study = problems.function(problem), study_of(problem, sampler, seed)
+    started = time.perf_counter()
+    study.optimize(lambda trial: evaluate(Suggest(trial)), n_trials=trials)
+    seconds = time.perf_counter() - started
+    values = [list(one.values) if one.values else None for one in study.get_trials(deepcopy=False)]
+    return {"seed": seed, "values": values, "seconds": round(seconds, 3)}
+
+
+def main(arguments):
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.simplefilter("ignore")
+    problem, sampler, trials = arguments[0], arguments[1], int(arguments[2])
+    for seed in arguments[3:]:
+        print(json.dumps(solve(problem, sampler, trials, int(seed))), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
