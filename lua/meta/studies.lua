@@ -82,6 +82,22 @@
 ---@field options? table<string, any> of one of lmopt's own: what it was made with
 ---@field prune? fun(self: table, study: lmopt.Study, trial: lmopt.Trial): boolean shall the trial end? Your own needs it
 
+---@class lmopt.Nsga2Options
+---@field population_size? integer trials of a generation (50)
+---@field crossover? string|lmopt.Crossover "uniform" (the default), "blxalpha", "spx", "sbx", "vsbx", "undx", or one of lmopt.samplers.crossovers
+---@field crossover_prob? number that a child has several parents (0.9)
+---@field swapping_prob? number that it has a category, or with "uniform" a number, of the last of them (0.5)
+---@field mutation? string|lmopt.Mutation "polynomial", or one of lmopt.samplers.mutations; by default what mutates is drawn anew
+---@field mutation_prob? number of each parameter (one over their number)
+
+---@class lmopt.Nsga3Options : lmopt.Nsga2Options
+---@field reference_points? number[][] directions in the space of the objectives to spread along
+---@field dividing_parameter? integer steps along each axis of the default directions (3)
+
+---@class lmopt.Crossover what lmopt.samplers.crossovers make
+
+---@class lmopt.Mutation what lmopt.samplers.mutations make
+
 ---@class lmopt.TpeOptions
 ---@field n_startup_trials? integer trials at random before the model; default: 10
 ---@field n_ei_candidates? integer candidates of each draw; default: 24

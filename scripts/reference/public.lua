@@ -71,6 +71,11 @@ end
 local INTERNAL = {
   ["lmopt.samplers.resolve"] = true,
   ["lmopt.samplers.is_built"] = true,
+  ["lmopt.samplers.crossovers.NAMES"] = true,
+  ["lmopt.samplers.crossovers.PARENTS"] = true,
+  ["lmopt.samplers.crossovers.is_crossover"] = true,
+  ["lmopt.samplers.mutations.NAMES"] = true,
+  ["lmopt.samplers.mutations.is_mutation"] = true,
   ["lmopt.pruners.resolve"] = true,
   ["lmopt.pruners.is_built"] = true,
   ["lmopt.error.metatable"] = true,

@@ -61,6 +61,58 @@ static lm_sampler *new_tpe(lua_State *L, int index, lm_study *study, const lm_al
   return lm_sampler_tpe(a, &o);
 }
 
+/* "polynomial_eta" and the like: a number, or the default that depends on the study. */
+static lm_genetic_options read_genetic(lua_State *L, int index) {
+  static const char *const kinds[] = {"uniform", "blxalpha", "spx", "sbx", "vsbx", "undx"}; /* as the enumeration */
+  lm_genetic_options o;
+  lm_genetic_options_default(&o);
+  lm_crossover *c = &o.crossover;
+  lua_getfield(L, index, "crossover");
+  for (int i = 0; i < (int)(sizeof kinds / sizeof *kinds); i++)
+    if (lua_isstring(L, -1) && strcmp(kinds[i], lua_tostring(L, -1)) == 0) c->kind = (lm_crossover_kind)i;
+  lua_pop(L, 1);
+  o.population_size = int_option(L, index, "population_size", o.population_size);
+  o.crossover_prob = number_option(L, index, "crossover_prob", o.crossover_prob);
+  o.mutation_prob = number_option(L, index, "mutation_prob", o.mutation_prob);
+  o.polynomial_eta = number_option(L, index, "polynomial_eta", o.polynomial_eta);
+  o.dividing_parameter = int_option(L, index, "dividing_parameter", o.dividing_parameter);
+  c->swapping_prob = number_option(L, index, "swapping_prob", c->swapping_prob);
+  c->alpha = number_option(L, index, "alpha", c->alpha);
+  c->epsilon = number_option(L, index, "epsilon", c->epsilon);
+  c->eta = number_option(L, index, "eta", c->eta);
+  c->uniform_crossover_prob = number_option(L, index, "uniform_crossover_prob", c->uniform_crossover_prob);
+  c->use_child_gene_prob = number_option(L, index, "use_child_gene_prob", c->use_child_gene_prob);
+  c->sigma_xi = number_option(L, index, "sigma_xi", c->sigma_xi);
+  c->sigma_eta = number_option(L, index, "sigma_eta", c->sigma_eta);
+  return o;
+}
+
+static lm_sampler *new_nsga2(lua_State *L, int index, lm_study *study, const lm_allocator *a) {
+  (void)study;
+  lm_genetic_options o = read_genetic(L, index);
+  return lm_sampler_nsga2(a, &o);
+}
+
+static lm_sampler *new_nsga3(lua_State *L, int index, lm_study *study, const lm_allocator *a) {
+  lm_genetic_options o = read_genetic(L, index);
+  size_t objectives = lm_study_trials(study)->objectives;
+  lua_getfield(L, index, "reference_points");
+  if (lua_isnil(L, -1)) return lm_sampler_nsga3(a, &o, objectives);
+  if ((size_t)int_option(L, index, "reference_objectives", 0) != objectives)
+    luaL_error(L, "the reference_points of samplers.nsga3 have %d coordinates; the study has %d objectives",
+               int_option(L, index, "reference_objectives", 0), (int)objectives);
+  size_t count = (size_t)lua_rawlen(L, -1);
+  double *points = lua_newuserdatauv(L, (count + 1) * sizeof *points, 0);
+  for (size_t i = 0; i < count; i++) {
+    lua_rawgeti(L, -2, (lua_Integer)i + 1);
+    points[i] = lua_tonumber(L, -1);
+    lua_pop(L, 1);
+  }
+  o.reference_points = points;
+  o.reference_count = count / objectives;
+  return lm_sampler_nsga3(a, &o, objectives);
+}
+
 /*
 ** Reads the list `axes` of {name=, count=, json=} at `index`: positions
 ** 0 .. count - 1 stand for the values in the JSON array. What is read lives
@@ -122,6 +174,8 @@ static const struct {
 } samplers[] = {
     {"random", new_random},
     {"tpe", new_tpe},
+    {"nsga2", new_nsga2},
+    {"nsga3", new_nsga3},
     {"grid", new_grid},
     {"brute_force", new_brute_force},
     {"partial_fixed", new_partial_fixed},

@@ -12,16 +12,21 @@ local checks = require "lmopt.samplers.checks"
 local NAMES = {
   "random",
   "tpe",
+  "nsga2",
+  "nsga3",
   "grid",
   "brute_force",
   "partial_fixed",
 }
 
 local NEEDS_OPTIONS = { grid = true, partial_fixed = true }
-local LATER = { gp = true, cmaes = true, nsga2 = true, nsga3 = true, qmc = true, auto = true }
+local LATER = { gp = true, cmaes = true, qmc = true, auto = true }
 
 local PLACES = {}
 for _, name in ipairs(NAMES) do PLACES[name] = { "lmopt.samplers." .. name, "new" } end
+
+-- Options of samplers that are made by functions of their own.
+for _, name in ipairs { "crossovers", "mutations" } do PLACES[name] = { "lmopt.samplers." .. name } end
 
 local M = {}
 
@@ -32,7 +37,7 @@ function M.resolve(given, what)
     if NEEDS_OPTIONS[given] then
       errors.misuse(("the sampler '%s' needs its options: lmopt.samplers.%s{...}"):format(given, given), 3)
     end
-    if PLACES[given] then return M[given]() end
+    if PLACES[given] and PLACES[given][2] then return M[given]() end
     local names = table.concat(NAMES, ", ")
     if LATER[given] then errors.misuse(("the sampler '%s' does not exist in this version; there are %s"):format(given, names), 3) end
     errors.misuse(("unknown sampler '%s' for %s%s; there are %s"):format(given, what, errors.hint(given, NAMES), names), 3)
@@ -50,7 +55,8 @@ return setmetatable(M, {
   __index = function(self, name)
     local place = PLACES[name]
     if not place then return errors.check_field(name, "lmopt.samplers", PLACES) end
-    self[name] = require(place[1])[place[2]]
+    local module = require(place[1])
+    self[name] = place[2] and module[place[2]] or module
     return self[name]
   end,
 })
