@@ -89,7 +89,9 @@ $(BUILD)/.setup-%: scripts/setup
 
 # --- objects ---
 
-$(BUILD)/obj/search/%.o: OPTIMIZE = -O3
+$(BUILD)/obj/search/%.o $(BUILD)/obj/math/dense.o: OPTIMIZE = -O3
+# Square roots in loops that become vector instructions: nobody asks for errno.
+$(BUILD)/obj/search/gp_%.o: OPTIMIZE = -O3 -fno-math-errno
 
 $(BUILD)/obj/%.o: src/%.c Makefile | $(BUILD)/.setup-build
 	@mkdir -p $(@D)
