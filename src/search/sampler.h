@@ -60,6 +60,21 @@ typedef struct lm_tpe_options {
 void lm_tpe_options_default(lm_tpe_options *o);
 lm_sampler *lm_sampler_tpe(const lm_allocator *a, const lm_tpe_options *o);
 
+typedef enum lm_gp_choice { LM_GP_BY_LOG_EI, LM_GP_BY_EI, LM_GP_BY_PI, LM_GP_BY_UCB, LM_GP_BY_THOMPSON } lm_gp_choice;
+
+/* Defaults: those of Optuna 5 (lm_gp_options_default). */
+typedef struct lm_gp_options {
+  int n_startup_trials;      /* 10 */
+  bool deterministic;        /* false: the noise is learned; true: there is none */
+  lm_gp_choice acquisition;  /* log EI */
+  double beta;               /* 2: of the upper confidence bound */
+  int n_preliminary_samples; /* 2048 */
+  int n_local_search;        /* 10 */
+} lm_gp_options;
+
+void lm_gp_options_default(lm_gp_options *o);
+lm_sampler *lm_sampler_gp(const lm_allocator *a, const lm_gp_options *o);
+
 /*
 ** How numbers of several parents become one: the papers are in genetic_crossover.c.
 ** NaN asks for the default that depends on the study.

@@ -1,0 +1,264 @@
+#include "search/gp_optimize.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "math/elementary.h"
+#include "math/minimize.h"
+
+enum {
+  PRELIMINARY = 2048,
+  STARTS = 9,
+  MOST_ROUNDS = 20,
+  GRADIENT_EVALUATIONS = 60,
+  EXHAUSTIVE = 16, /* a grid with more values is searched by steps, and moved along by gradients first */
+};
+#define TOLERANCE 1e-4
+
+typedef struct optimizer {
+  const lm_gp_search *search;
+  const lm_gp_space *space;
+  size_t count, inputs; /* latent, and of the model */
+  double *encoded;      /* inputs */
+  double *gradient;     /* inputs */
+  double *trial;        /* count */
+  size_t *free_axes;    /* those that the gradient moves */
+  double *variables, *lower, *upper, *workspace;
+  size_t free_count;
+} optimizer;
+
+/* --- points --- */
+
+static double draw_axis(const lm_gp_axis *axis, double u) {
+  if (axis->fixed) return axis->fixed_at;
+  if (!axis->category) return lm_gp_axis_snap(axis, u);
+  double index = floor(u * (double)axis->levels);
+  return index < (double)axis->levels ? index : (double)axis->levels - 1;
+}
+
+lmopt_status lm_gp_draw_points(const lm_gp_space *space, lm_rng *rng, size_t count, double *points) {
+  for (size_t i = 0; i < count; i++) {
+    for (size_t j = 0; j < space->count; j++)
+      points[i * space->count + j] = draw_axis(&space->axes[j], lm_rng_uniform(rng));
+  }
+  return LMOPT_OK;
+}
+
+/* --- the local search --- */
+
+static double value_at(optimizer *o, const double *latent) {
+  lm_gp_space_encode(o->space, latent, o->encoded);
+  double value = o->search->acquisition->value(o->search->acquisition, o->encoded, NULL);
+  return isnan(value) ? -INFINITY : value;
+}
+
+static double scale_of(const optimizer *o, size_t axis) {
+  double weight = o->search->weights ? o->search->weights[axis] : 1;
+  return weight > 1e-6 ? sqrt(weight) : 1e-3;
+}
+
+static bool by_gradient(const optimizer *o, const double *latent, size_t axis, bool grids) {
+  const lm_gp_axis *x = &o->space->axes[axis];
+  if (x->category || x->fixed || !lm_gp_space_active(o->space, latent, axis)) return false;
+  return !x->levels || (grids && x->levels > EXHAUSTIVE);
+}
+
+/* Minus the acquisition, by the free axes in units of their length scales; o->trial holds the others. */
+static double negated(void *userdata, const double *variables, double *gradient) {
+  optimizer *o = userdata;
+  for (size_t i = 0; i < o->free_count; i++) o->trial[o->free_axes[i]] = variables[i] / scale_of(o, o->free_axes[i]);
+  lm_gp_space_encode(o->space, o->trial, o->encoded);
+  double value = o->search->acquisition->value(o->search->acquisition, o->encoded, o->gradient);
+  for (size_t i = 0; i < o->free_count; i++) gradient[i] = -o->gradient[o->free_axes[i]] / scale_of(o, o->free_axes[i]);
+  return -value;
+}
+
+/* Moves along gradients, then to the grid; true when that is better. */
+static bool climb_over(optimizer *o, double *latent, double *value, bool grids) {
+  o->free_count = 0;
+  bool snapped = false;
+  for (size_t j = 0; j < o->count; j++) {
+    if (!by_gradient(o, latent, j, grids)) continue;
+    double scale = scale_of(o, j);
+    snapped = snapped || o->space->axes[j].levels;
+    o->lower[o->free_count] = 0;
+    o->upper[o->free_count] = scale;
+    o->variables[o->free_count] = latent[j] * scale;
+    o->free_axes[o->free_count++] = j;
+  }
+  if (!o->free_count || (grids && !snapped)) return false;
+  memcpy(o->trial, latent, o->count * sizeof *latent);
+  lm_minimize_problem problem = {.count = o->free_count,
+                                 .lower = o->lower,
+                                 .upper = o->upper,
+                                 .function = negated,
+                                 .userdata = o,
+                                 .max_evaluations = GRADIENT_EVALUATIONS,
+                                 .gradient_tolerance = 1e-2,
+                                 .value_tolerance = 1e-6};
+  lm_minimize(&problem, o->variables, o->workspace);
+  for (size_t i = 0; i < o->free_count; i++) {
+    size_t j = o->free_axes[i];
+    double position = o->variables[i] / scale_of(o, j);
+    position = position < 0 ? 0 : position > 1 ? 1 : position;
+    o->trial[j] = lm_gp_axis_snap(&o->space->axes[j], position);
+  }
+  double there = value_at(o, o->trial);
+  if (!(there > *value)) return false;
+  memcpy(latent, o->trial, o->count * sizeof *latent);
+  *value = there;
+  return true;
+}
+
+static bool try_at(optimizer *o, double *latent, size_t axis, double position, double *value) {
+  double old = latent[axis];
+  if (position == old) return false;
+  latent[axis] = position;
+  double there = value_at(o, latent);
+  if (there > *value) {
+    *value = there;
+    return true;
+  }
+  latent[axis] = old;
+  return false;
+}
+
+/* Steps of one value, then of two, four, ... as long as they help, both ways. */
+static void step_along(optimizer *o, double *latent, size_t j, double *value) {
+  const lm_gp_axis *axis = &o->space->axes[j];
+  double unit = axis->distribution->step > 0 ? axis->distribution->step : 1;
+  for (int way = -1; way <= 1; way += 2) {
+    for (double step = unit;; step *= 2) {
+      double internal = lm_gp_axis_internal(axis, latent[j]) + way * step;
+      if (internal < axis->distribution->low || internal > axis->distribution->high) break;
+      if (!try_at(o, latent, j, lm_gp_axis_position(axis, internal), value)) break;
+    }
+  }
+}
+
+/* Categories: those that the trials have, and one that stands for all they have not, which the model can't tell apart. */
+static void try_categories(optimizer *o, double *latent, size_t j, double *value) {
+  const lm_gp_axis *axis = &o->space->axes[j];
+  for (size_t k = 0; k < axis->levels && (axis->levels <= EXHAUSTIVE); k++) try_at(o, latent, j, (double)k, value);
+  if (axis->levels <= EXHAUSTIVE) return;
+  bool stranger = false;
+  for (size_t k = 0; k < axis->levels; k++) {
+    bool seen = false;
+    for (size_t i = 0; i < o->space->row_count && !seen; i++) {
+      size_t row = o->space->rows[i];
+      seen = lm_column_distribution(axis->column, row) && axis->column->values[row] == (double)k;
+    }
+    if (!seen && stranger) continue;
+    stranger = stranger || !seen;
+    try_at(o, latent, j, (double)k, value);
+  }
+}
+
+static void try_values(optimizer *o, double *latent, double *value) {
+  for (size_t j = 0; j < o->count; j++) {
+    const lm_gp_axis *axis = &o->space->axes[j];
+    if (axis->fixed || !axis->levels || !lm_gp_space_active(o->space, latent, j)) continue;
+    if (axis->category) {
+      try_categories(o, latent, j, value);
+    } else if (axis->levels <= EXHAUSTIVE) {
+      double low = axis->distribution->low, step = axis->distribution->step;
+      for (size_t k = 0; k < axis->levels; k++)
+        try_at(o, latent, j, lm_gp_axis_position(axis, low + (double)k * step), value);
+    } else {
+      step_along(o, latent, j, value);
+    }
+  }
+}
+
+static double climb(optimizer *o, double *latent) {
+  double value = value_at(o, latent);
+  for (int round = 0; round < MOST_ROUNDS; round++) {
+    double before = value;
+    if (round == 0) climb_over(o, latent, &value, true);
+    climb_over(o, latent, &value, false);
+    double between = value;
+    try_values(o, latent, &value);
+    if (value - between < TOLERANCE || value - before < TOLERANCE) break;
+  }
+  return value;
+}
+
+/* --- starts --- */
+
+/* Chooses a point by roulette, in proportion to exp(value - best), and takes it out. */
+static size_t spin(double *values, size_t count, double best, lm_rng *rng) {
+  double total = 0;
+  for (size_t i = 0; i < count; i++) total += isfinite(values[i]) ? lm_exp(values[i] - best) : 0;
+  if (!(total > 0)) return SIZE_MAX;
+  double at = lm_rng_uniform(rng) * total;
+  size_t chosen = SIZE_MAX;
+  for (size_t i = 0; i < count; i++) {
+    double weight = isfinite(values[i]) ? lm_exp(values[i] - best) : 0;
+    if (!(weight > 0)) continue;
+    chosen = i;
+    at -= weight;
+    if (at < 0) break;
+  }
+  if (chosen != SIZE_MAX) values[chosen] = -INFINITY;
+  return chosen;
+}
+
+static void climb_from(optimizer *o, const double *start, double *latent, double *best) {
+  double *point = o->encoded + 2 * o->inputs; /* room for one more */
+  memcpy(point, start, o->count * sizeof *point);
+  double value = climb(o, point);
+  if (value > *best) {
+    *best = value;
+    memcpy(latent, point, o->count * sizeof *latent);
+  }
+}
+
+static void climb_all(optimizer *o, const double *points, double *values, size_t count, lm_rng *rng, double *latent,
+                      double *best) {
+  const lm_gp_search *s = o->search;
+  size_t top = 0, starts = s->starts ? s->starts : STARTS;
+  for (size_t i = 1; i < count; i++) {
+    if (values[i] > values[top] || isnan(values[top])) top = i;
+  }
+  double highest = values[top];
+  memcpy(latent, points + top * o->count, o->count * sizeof *latent);
+  *best = -INFINITY;
+  climb_from(o, points + top * o->count, latent, best);
+  values[top] = -INFINITY;
+  for (size_t i = 1; i < starts; i++) {
+    size_t chosen = spin(values, count, highest, rng);
+    if (chosen == SIZE_MAX) break;
+    climb_from(o, points + chosen * o->count, latent, best);
+  }
+  for (size_t i = 0; i < s->incumbent_count; i++) climb_from(o, s->incumbents + i * o->count, latent, best);
+}
+
+lmopt_status lm_gp_maximize(const lm_gp_search *search, lm_rng *rng, double *latent, double *value) {
+  const lm_gp_space *space = search->space;
+  const lm_allocator *a = space->allocator;
+  size_t d = space->count, inputs = lm_gp_space_inputs(space),
+         n = search->preliminary ? search->preliminary : PRELIMINARY;
+  size_t own = 2 * inputs + 5 * d + lm_minimize_workspace(d);
+  double *block = lm_alloc(a, (n * (d + inputs + 1) + own) * sizeof *block);
+  size_t *free_axes = lm_alloc(a, (d + 1) * sizeof *free_axes);
+  lmopt_status status = block && free_axes ? LMOPT_OK : LMOPT_NO_MEMORY;
+  if (!status) {
+    double *points = block, *encoded = points + n * d, *values = encoded + n * inputs;
+    optimizer o = {.search = search, .space = space, .count = d, .inputs = inputs, .free_axes = free_axes};
+    o.encoded = values + n;
+    o.gradient = o.encoded + inputs;
+    o.trial = o.gradient + inputs + d; /* a point of climb_from stands between */
+    o.variables = o.trial + d;
+    o.lower = o.variables + d;
+    o.upper = o.lower + d;
+    o.workspace = o.upper + d;
+    status = lm_gp_draw_points(space, rng, n, points);
+    for (size_t i = 0; i < n && !status; i++) lm_gp_space_encode(space, points + i * d, encoded + i * inputs);
+    if (!status) status = search->acquisition->values(search->acquisition, encoded, n, values);
+    double best;
+    if (!status) climb_all(&o, points, values, n, rng, latent, value ? value : &best);
+  }
+  lm_free(a, block);
+  lm_free(a, free_axes);
+  return status;
+}

@@ -1,0 +1,31 @@
+/*
+** The search for the point of the largest acquisition over a mixed, perhaps
+** conditional space: many even points, then a local search from the best of
+** them and from the incumbents, which alternates between gradients over what is
+** continuous and trying values of what is not. Scheme and constants are those
+** of Optuna 5, where not said otherwise.
+*/
+#ifndef LM_GP_OPTIMIZE_H
+#define LM_GP_OPTIMIZE_H
+
+#include "base/rng.h"
+#include "search/gp_acquisition.h"
+#include "search/gp_space.h"
+
+typedef struct lm_gp_search {
+  const lm_gp_space *space;
+  const lm_gp_acquisition *acquisition;
+  const double *weights;    /* per input: inverse squared length scales, by which steps are scaled; NULL: all one */
+  const double *incumbents; /* latent points to start from, one after the other */
+  size_t incumbent_count;
+  size_t preliminary; /* even points; 0: 2048 */
+  size_t starts;      /* local searches from them; 0: 9 */
+} lm_gp_search;
+
+/* The best point found, latent; *value (may be NULL) is what it is worth. Draws from `rng`. */
+lmopt_status lm_gp_maximize(const lm_gp_search *search, lm_rng *rng, double *latent, double *value);
+
+/* `count` latent points that fill the space evenly, fixed axes where they are fixed; grids and categories are met. */
+lmopt_status lm_gp_draw_points(const lm_gp_space *space, lm_rng *rng, size_t count, double *points);
+
+#endif
