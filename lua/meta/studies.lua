@@ -108,6 +108,10 @@
 ---@field consider_magic_clip? boolean default: true
 ---@field consider_endpoints? boolean default: false
 
+---@class lmopt.QmcOptions
+---@field qmc_type? "sobol"|"halton" the sequence; default: "sobol"
+---@field scramble? boolean by the study's seed; without it every study has the same points, from the corner on; default: true
+
 ---@class lmopt.GridOptions
 ---@field search_space table<string, any[]> the values of each parameter
 

@@ -113,6 +113,17 @@ static lm_sampler *new_nsga3(lua_State *L, int index, lm_study *study, const lm_
   return lm_sampler_nsga3(a, &o, objectives);
 }
 
+static lm_sampler *new_qmc(lua_State *L, int index, lm_study *study, const lm_allocator *a) {
+  (void)study;
+  lm_qmc_options o;
+  lm_qmc_options_default(&o);
+  lua_getfield(L, index, "qmc_type");
+  o.halton = strcmp(luaL_optstring(L, -1, "sobol"), "halton") == 0;
+  lua_pop(L, 1);
+  o.scramble = flag_option(L, index, "scramble", o.scramble);
+  return lm_sampler_qmc(a, &o);
+}
+
 /*
 ** Reads the list `axes` of {name=, count=, json=} at `index`: positions
 ** 0 .. count - 1 stand for the values in the JSON array. What is read lives
@@ -176,6 +187,7 @@ static const struct {
     {"tpe", new_tpe},
     {"nsga2", new_nsga2},
     {"nsga3", new_nsga3},
+    {"qmc", new_qmc},
     {"grid", new_grid},
     {"brute_force", new_brute_force},
     {"partial_fixed", new_partial_fixed},

@@ -41,11 +41,12 @@ static lmopt_status check_texts(const lmopt_study_config *c, lm_error *e) {
   if (c->storage && !*c->storage) return lm_fail(e, LMOPT_MISUSE, "the storage of a study must not be empty");
   if ((c->must_exist || c->read_only) && !(c->name && c->storage))
     return lm_fail(e, LMOPT_MISUSE, "%s needs a name and a storage", c->read_only ? "read_only" : "must_exist");
-  static const char *const samplers[] = {"tpe", "random", "brute_force"};
+  static const char *const samplers[] = {"tpe", "random", "qmc", "brute_force"};
   bool known = !c->sampler;
-  for (size_t i = 0; i < 3 && !known; i++) known = strcmp(c->sampler, samplers[i]) == 0;
+  for (size_t i = 0; i < sizeof samplers / sizeof *samplers && !known; i++)
+    known = strcmp(c->sampler, samplers[i]) == 0;
   if (!known)
-    return lm_fail(e, LMOPT_MISUSE, "unknown sampler '%.100s'; there are brute_force, random, tpe", c->sampler);
+    return lm_fail(e, LMOPT_MISUSE, "unknown sampler '%.100s'; there are brute_force, qmc, random, tpe", c->sampler);
   if (c->pruner && strcmp(c->pruner, "median") != 0 && strcmp(c->pruner, "none") != 0)
     return lm_fail(e, LMOPT_MISUSE, "unknown pruner '%.100s'; there are median, none", c->pruner);
   return LMOPT_OK;
@@ -71,6 +72,11 @@ static lmopt_status check_config(const lmopt_study_config *c, lm_error *e) {
 static lm_sampler *new_sampler(const lm_allocator *a, const char *name) {
   if (name && strcmp(name, "random") == 0) return lm_sampler_random(a);
   if (name && strcmp(name, "brute_force") == 0) return lm_sampler_brute_force(a);
+  if (name && strcmp(name, "qmc") == 0) {
+    lm_qmc_options o;
+    lm_qmc_options_default(&o);
+    return lm_sampler_qmc(a, &o);
+  }
   lm_tpe_options o;
   lm_tpe_options_default(&o);
   return lm_sampler_tpe(a, &o);

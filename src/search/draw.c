@@ -1,12 +1,22 @@
 #include "search/draw.h"
 
+#include <math.h>
 #include <string.h>
+
+double lm_draw_at(const lm_distribution *d, double u) {
+  if (d->kind == LM_CATEGORICAL) {
+    size_t index = (size_t)(u * (double)d->count);
+    return (double)(index < d->count ? index : d->count - 1);
+  }
+  double low, high;
+  lm_distribution_range(d, &low, &high);
+  double position = isinf(high - low) ? low * (1 - u) + high * u : low + (high - low) * u;
+  return lm_distribution_from_range(d, position);
+}
 
 double lm_draw_uniform(lm_rng *rng, const lm_distribution *d) {
   if (d->kind == LM_CATEGORICAL) return (double)lm_rng_below(rng, d->count);
-  double low, high;
-  lm_distribution_range(d, &low, &high);
-  return lm_distribution_from_range(d, low + (high - low) * lm_rng_uniform(rng));
+  return lm_draw_at(d, lm_rng_uniform(rng));
 }
 
 lm_rng lm_draw_stream(const lm_view *view, const lm_column *column) {

@@ -75,6 +75,14 @@ typedef struct lm_gp_options {
 void lm_gp_options_default(lm_gp_options *o);
 lm_sampler *lm_sampler_gp(const lm_allocator *a, const lm_gp_options *o);
 
+typedef struct lm_qmc_options {
+  bool halton;   /* false: Sobol's sequence */
+  bool scramble; /* true; Optuna's default is false, which begins at the corner of the space */
+} lm_qmc_options;
+
+void lm_qmc_options_default(lm_qmc_options *o);
+lm_sampler *lm_sampler_qmc(const lm_allocator *a, const lm_qmc_options *o);
+
 /*
 ** How numbers of several parents become one: the papers are in genetic_crossover.c.
 ** NaN asks for the default that depends on the study.

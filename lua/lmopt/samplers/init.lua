@@ -14,13 +14,14 @@ local NAMES = {
   "tpe",
   "nsga2",
   "nsga3",
+  "qmc",
   "grid",
   "brute_force",
   "partial_fixed",
 }
 
 local NEEDS_OPTIONS = { grid = true, partial_fixed = true }
-local LATER = { gp = true, cmaes = true, qmc = true, auto = true }
+local LATER = { gp = true, cmaes = true, auto = true }
 
 local PLACES = {}
 for _, name in ipairs(NAMES) do PLACES[name] = { "lmopt.samplers." .. name, "new" } end
