@@ -71,6 +71,7 @@ struct lm_scheduler {
   int hooks;  /* places used in the list of LM_STORE_HOOKS */
   int spares; /* in the list of LM_STORE_SPARES */
   bool told_in_place;
+  const char *sealed; /* what runs now may not wait at all, and why; a static text or NULL */
 };
 
 /* Fixed places on the stack of the store, where reading them can't fail. */

@@ -94,7 +94,7 @@ static int l_open(lua_State *L) {
   o.create = read_flag(L, 1, "create");
   o.load = read_flag(L, 1, "load");
   o.read_only = read_flag(L, 1, "read_only");
-  lm_study **box = lua_newuserdatauv(L, sizeof *box, 0);
+  lm_study **box = lua_newuserdatauv(L, sizeof *box, 1); /* the user value: functions of its space */
   *box = NULL;
   luaL_setmetatable(L, metatable);
   lm_error e;
@@ -160,7 +160,9 @@ static int l_ask(lua_State *L) {
   lm_study *study = lm_study_argument(L);
   lm_error e;
   size_t number;
-  if (lm_study_ask(study, (long long)luaL_optinteger(L, 2, -1), &number, &e) != LMOPT_OK) return lm_study_failed(L, &e);
+  long long total = (long long)luaL_optinteger(L, 2, -1);
+  lm_study_enter_space(L, study);
+  if (lm_study_ask(study, total, &number, &e) != LMOPT_OK) return lm_study_failed(L, &e);
   lua_pushinteger(L, (lua_Integer)number);
   return 1;
 }
@@ -432,6 +434,7 @@ int lm_open_study(lua_State *L) {
   lua_createtable(L, 0, 40);
   luaL_setfuncs(L, methods, 0);
   lm_study_add_sampler_methods(L);
+  lm_study_add_space_methods(L);
   lm_study_add_record_methods(L);
   lm_study_add_call_methods(L);
   lm_study_add_prediction_methods(L);

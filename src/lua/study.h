@@ -43,8 +43,13 @@ typedef struct lm_listing {
 void lm_study_add_item(lm_listing *listing, const void *item);
 lmopt_status lm_study_listing_status(const lm_listing *listing, lmopt_status status, lm_error *e);
 
+/* The functions of the study's space are called in L from now on, whose argument 1 the study is. [-0, +0] */
+void lm_study_enter_space(lua_State *L, lm_study *study);
+
 /* Each adds functions to the table on top of the stack. [-0, +0, m] */
 void lm_study_add_sampler_methods(lua_State *L);
+void lm_study_add_space_methods(lua_State *L);
+void lm_study_add_space_functions(lua_State *L);
 void lm_study_add_record_methods(lua_State *L);
 void lm_study_add_call_methods(lua_State *L);
 void lm_study_add_prediction_methods(lua_State *L);

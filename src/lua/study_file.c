@@ -228,6 +228,7 @@ static int l_draw_seed(lua_State *L) {
 }
 
 void lm_study_add_functions(lua_State *L) {
+  lm_study_add_space_functions(L);
   luaL_newmetatable(L, file_metatable);
   lua_pushcfunction(L, l_file_gc);
   lua_setfield(L, -2, "__gc");

@@ -117,6 +117,7 @@ static int fail_at_place(lua_State *L, const char *kind, const char *message) {
 
 /* Before waiting in place. 0: it is allowed; else the number of values pushed to return. */
 static int refuse_in_place(lua_State *L, lm_scheduler *s) {
+  if (s->sealed) return fail_at_place(L, "would_block", s->sealed);
   if (lm_runtime_never_block(s->rt)) {
     char message[200];
     snprintf(message, sizeof message, "can't wait here: %s", why_not(s, L));

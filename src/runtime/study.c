@@ -295,6 +295,8 @@ lmopt_status lm_study_commit(lm_study *study, lmopt_status status, lm_error *e) 
 
 lmopt_status lm_study_check(lm_study *study, bool write, lm_error *e) {
   if (!study->open) return lm_fail(e, LMOPT_MISUSE, "the study '%s' is closed", study->name ? study->name : "");
+  if (write && study->draft)
+    return lm_fail(e, LMOPT_MISUSE, "the study '%s' can't be changed by a function of its space", study->name);
   if (write && study->read_only)
     return lm_fail(e, LMOPT_MISUSE, "the study '%s' was opened to be read only", study->name);
   return LMOPT_OK;
@@ -507,6 +509,7 @@ void lm_study_free(lm_study *study) {
   lm_pairs_free(a, &study->user);
   lm_pairs_free(a, &study->system);
   lm_pairs_free(a, &study->axes);
+  lm_assignments_free(a, &study->declared);
   lm_sampler_free(study->sampler);
   lm_pruner_free(study->pruner);
   lm_trials_free(study->trials);

@@ -17,6 +17,7 @@
 
 #include "io/storage.h"
 #include "runtime/runtime.h"
+#include "search/prior.h"
 #include "search/pruner.h"
 #include "search/sampler.h"
 
@@ -78,6 +79,46 @@ void lm_study_set_pruner(lm_study *study, lm_pruner *pruner);
 */
 lmopt_status lm_study_set_axis(lm_study *study, const char *name, const char *json_values, lm_error *e);
 
+/*
+** A declared space, whose rules are elsewhere (in Lua). Every parameter of a
+** trial is then drawn when the trial is asked: `draw` takes values with
+** lm_study_draft_begin and lm_study_draft_value until it is content; what it
+** took last become the trial's joint parameters. It may fail with what these
+** failed with, and change nothing else of the study.
+*/
+typedef struct lm_study_space {
+  lmopt_status (*draw)(void *userdata, size_t number, lm_error *e); /* NULL: no space */
+  lm_judge
+      judge; /* values of the space's parameters without a distribution are resolved; .judge NULL: no constraints */
+  void *userdata; /* of `draw` */
+} lm_study_space;
+
+void lm_study_set_space(lm_study *study, const lm_study_space *space);
+lm_study_space *lm_study_get_space(lm_study *study);
+/* Says from which distribution a parameter of the space comes. LMOPT_MISUSE: the study's trials have another kind. */
+lmopt_status lm_study_declare(lm_study *study, const char *name, const lm_distribution *d, lm_error *e);
+/* The declared distribution of a column, or NULL. */
+const lm_distribution *lm_study_declared(const lm_study *study, const lm_column *column);
+/* A joint value as one of the declared distribution; false: it is none of it. */
+bool lm_study_resolve_declared(lm_study *study, const lm_assignment *a, const lm_distribution **d, double *internal);
+/* The enqueued value of a parameter in a trial that is being drawn, or runs; false: there is none that fits. */
+bool lm_study_enqueued(const lm_study *study, size_t number, const lm_column *column, const lm_distribution *d,
+                       double *internal);
+
+/*
+** Inside `draw`. `attempt` counts from 0; the sampler is asked for a proposal,
+** unless `own`: then values come from the priors alone, but for those that the
+** proposal before fixed to a place on an axis.
+*/
+lmopt_status lm_study_draft_begin(lm_study *study, unsigned attempt, bool own, lm_error *e);
+/* A parameter: enqueued, proposed, or drawn; `prior` (may be NULL) counts where the sampler has no proposal at all. */
+lmopt_status lm_study_draft_value(lm_study *study, const char *name, const lm_distribution *d, const lm_prior *prior,
+                                  double *internal, lm_error *e);
+/* Forgets what was drawn: the trial gets no joint parameters. */
+void lm_study_draft_clear(lm_study *study);
+/* Why the last of these failed, LMOPT_OK: none did since the draw began. */
+lmopt_status lm_study_draft_failure(const lm_study *study, lm_error *e);
+
 const char *lm_study_name(const lm_study *study);
 unsigned long long lm_study_seed(const lm_study *study);
 long long lm_study_lag(const lm_study *study); /* 0: not fixed yet, asked as 1 */
@@ -127,6 +168,9 @@ lmopt_status lm_study_set_parameter(lm_study *study, size_t number, const char *
 /* Enters a joint parameter of a trial that was just asked, drawn elsewhere. */
 lmopt_status lm_study_set_relative(lm_study *study, size_t number, const char *name, const lm_distribution *d,
                                    double internal, lm_error *e);
+
+/* Writes the joint parameters that lm_study_set_relative has entered. */
+lmopt_status lm_study_store_relative(lm_study *study, size_t number, lm_error *e);
 
 lmopt_status lm_study_report(lm_study *study, size_t number, long long step, double value, lm_error *e);
 lmopt_status lm_study_should_prune(lm_study *study, size_t number, bool *prune, lm_error *e);

@@ -30,6 +30,16 @@ struct lm_live_trial {
   size_t constraint_count, name_capacity, constraint_capacity;
 };
 
+/* What is drawn for a trial that is being asked. */
+typedef struct lm_draft {
+  size_t number;
+  unsigned attempt;
+  bool own;             /* from the priors alone */
+  lm_assignments joint; /* what the sampler proposes */
+  lm_assignments drawn; /* what was taken, without what can have one value only */
+  lm_error failure;     /* status LMOPT_OK: none */
+} lm_draft;
+
 struct lm_study {
   lm_resource resource; /* first: the runtime closes us through it */
   lmopt_runtime *runtime;
@@ -47,10 +57,13 @@ struct lm_study {
   lm_trial_info *infos; /* parallel to trials->rows */
   size_t info_capacity;
   lm_pairs user, system;
-  lm_pairs axes;      /* external values of joint ones without a distribution */
-  long long version;  /* of the file, when it was last read */
-  lm_id last_id;      /* highest trial id read */
-  size_t *unfinished; /* rows that somebody else may finish: waiting, or running elsewhere */
+  lm_pairs axes; /* external values of joint ones without a distribution */
+  lm_study_space space;
+  lm_assignments declared; /* the space's parameters; the values mean nothing */
+  lm_draft *draft;         /* NULL: no trial is being drawn by the space */
+  long long version;       /* of the file, when it was last read */
+  lm_id last_id;           /* highest trial id read */
+  size_t *unfinished;      /* rows that somebody else may finish: waiting, or running elsewhere */
   size_t unfinished_count, unfinished_capacity;
 };
 
@@ -81,6 +94,17 @@ lmopt_status lm_study_write_predictions(lm_study *study, size_t number, lm_error
 void lm_live_trial_free_predictions(const lm_allocator *a, lm_live_trial *live);
 /* Constraint values of a trial from its attributes, old form or new, into its row. */
 lmopt_status lm_study_read_constraints(lm_study *study, size_t number, lm_error *e);
+
+/* The column and the interned distribution of what is suggested, checked against the study's. */
+lmopt_status lm_study_resolve(lm_study *study, const char *name, const lm_distribution *d, lm_column **column,
+                              const lm_distribution **interned, lm_error *e);
+/* A joint value that was drawn without a distribution: it stands for one of its axis' external values. */
+lmopt_status lm_study_axis_value(lm_study *study, const lm_assignment *a, const lm_distribution *d, bool *found,
+                                 double *internal, lm_error *e);
+/* What the sampler proposes for a trial, with its "it depends" settled when nothing before `number` is open. */
+lmopt_status lm_study_draw_joint(lm_study *study, size_t number, unsigned attempt, lm_assignments *out, lm_error *e);
+/* The same, or all that the declared space draws. */
+lmopt_status lm_study_draw_relative(lm_study *study, size_t number, lm_assignments *out, lm_error *e);
 
 /* Reads the joint parameters of a trial, once. */
 lmopt_status lm_study_read_relative(lm_study *study, size_t number, lm_error *e);

@@ -28,6 +28,8 @@ typedef struct lm_restore {
 ** trial that `number` knew and that counts for the space (neither failed nor open).
 */
 static const lm_distribution *joint_distribution(lm_study *study, const lm_column *column, size_t number) {
+  const lm_distribution *declared = lm_study_declared(study, column);
+  if (declared) return declared;
   lm_view view = lm_study_view(study, number);
   for (size_t row = 0; row < number && (long long)row <= view.horizon; row++) {
     lm_state state = study->trials->rows[row].state;

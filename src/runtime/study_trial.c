@@ -63,6 +63,7 @@ lm_view lm_study_view(lm_study *study, size_t number) {
   view.horizon = study->arrival ? LLONG_MAX : (long long)number - (study->lag ? study->lag : 1);
   view.arrival = study->arrival;
   view.seed = study->seed;
+  if (study->space.judge.judge) view.judge = &study->space.judge;
   return view;
 }
 
@@ -72,11 +73,11 @@ static bool all_finished_before(const lm_study *study, size_t number) {
   return true;
 }
 
-/* Joint parameters, with the sampler's "it depends" settled when nothing before `number` is open. */
-static lmopt_status draw_relative(lm_study *study, size_t number, lm_assignments *out, lm_error *e) {
+lmopt_status lm_study_draw_joint(lm_study *study, size_t number, unsigned attempt, lm_assignments *out, lm_error *e) {
   if (!study->sampler) return LMOPT_OK;
   const lm_sampler_class *class = study->sampler->class;
   lm_view view = lm_study_view(study, number);
+  view.attempt = attempt;
   lmopt_status status = class->sample_relative(study->sampler, &view, out, e);
   if (status != LMOPT_BUSY) return status;
   if (!all_finished_before(study, number))
@@ -151,7 +152,7 @@ static lmopt_status claim(lm_study *study, size_t number, lm_error *e) {
   lm_row *row = &study->trials->rows[number];
   if (status == LMOPT_OK) status = lm_study_read_relative(study, number, e);
   if (status == LMOPT_OK && !info->relative_known) {
-    status = draw_relative(study, number, &row->relative, e);
+    status = lm_study_draw_relative(study, number, &row->relative, e);
     if (status == LMOPT_EXHAUSTED || status == LMOPT_BUSY) status = LMOPT_OK; /* it has parameters of its own */
     overlay_fixed(&info->fixed, &row->relative);
     if (status == LMOPT_OK) status = lm_study_write_relative(study, info->id, info, &row->relative, e);
@@ -181,7 +182,7 @@ static lmopt_status begin_new(lm_study *study, size_t number, lm_error *e) {
   lm_assignments relative = {NULL, 0, 0};
   lm_id id = 0;
   long long given = (long long)number;
-  lmopt_status status = draw_relative(study, number, &relative, e);
+  lmopt_status status = lm_study_draw_relative(study, number, &relative, e);
   if (status == LMOPT_OK && study->storage)
     status = lm_storage_insert_trial(study->storage, study->id, LM_RUNNING, NULL, NULL, &id, &given, e);
   if (status == LMOPT_OK) status = lm_study_check_new(study, id, given, e);
@@ -254,11 +255,8 @@ static lmopt_status enter_parameter(lm_study *study, size_t number, lm_column *c
   return status;
 }
 
-/* The column and the interned distribution of what is suggested, checked against the study's. */
-static lmopt_status resolve(lm_study *study, size_t number, const char *name, const lm_distribution *d,
-                            lm_column **column, const lm_distribution **interned, lm_error *e) {
-  lmopt_status status = lm_study_check_running(study, number, e);
-  if (status != LMOPT_OK) return status;
+lmopt_status lm_study_resolve(lm_study *study, const char *name, const lm_distribution *d, lm_column **column,
+                              const lm_distribution **interned, lm_error *e) {
   *column = lm_trials_column(study->trials, name, false);
   if (!*column && lm_study_check_utf8("the name of a parameter", name, e) != LMOPT_OK) return LMOPT_MISUSE;
   if (!*column) *column = lm_trials_column(study->trials, name, true);
@@ -278,9 +276,14 @@ static lmopt_status resolve(lm_study *study, size_t number, const char *name, co
   return LMOPT_NO_MEMORY;
 }
 
-/* A joint value that was drawn without a distribution: it stands for one of its axis' external values. */
-static lmopt_status axis_value(lm_study *study, const lm_assignment *a, const lm_distribution *d, bool *found,
-                               double *internal, lm_error *e) {
+static lmopt_status resolve(lm_study *study, size_t number, const char *name, const lm_distribution *d,
+                            lm_column **column, const lm_distribution **interned, lm_error *e) {
+  lmopt_status status = lm_study_check_running(study, number, e);
+  return status == LMOPT_OK ? lm_study_resolve(study, name, d, column, interned, e) : status;
+}
+
+lmopt_status lm_study_axis_value(lm_study *study, const lm_assignment *a, const lm_distribution *d, bool *found,
+                                 double *internal, lm_error *e) {
   const char *values = lm_pairs_get(&study->axes, a->column->name);
   lm_distribution axis = {LM_CATEGORICAL, false, 0, 0, 1, 0, values};
   lm_buffer json;
@@ -314,7 +317,7 @@ static lmopt_status planned_value(lm_study *study, size_t number, const lm_colum
   const lm_assignment *a = lm_assignments_find(&study->trials->rows[number].relative, column);
   *found = a && a->distribution == d;
   if (*found) *internal = a->value;
-  return a && !a->distribution ? axis_value(study, a, d, found, internal, e) : LMOPT_OK;
+  return a && !a->distribution ? lm_study_axis_value(study, a, d, found, internal, e) : LMOPT_OK;
 }
 
 static lmopt_status look_up(lm_study *study, size_t number, lm_column *column, const lm_distribution *d, bool *found,
@@ -356,6 +359,7 @@ lmopt_status lm_study_suggest(lm_study *study, size_t number, const char *name, 
   if (status != LMOPT_OK || found) return status;
   if (!study->sampler) return lm_fail(e, LMOPT_MISUSE, "the study '%s' has no sampler", study->name);
   lm_view view = lm_study_view(study, number);
+  view.judge = NULL; /* the space's parameters were drawn when the trial was asked */
   status = study->sampler->class->sample_independent(study->sampler, &view, column, interned, internal, e);
   return status == LMOPT_OK ? enter_parameter(study, number, column, interned, *internal, e) : status;
 }
@@ -388,4 +392,14 @@ lmopt_status lm_study_set_relative(lm_study *study, size_t number, const char *n
   if (lm_assignments_find(relative, column)) return LMOPT_OK;
   lm_assignment a = {column, interned, internal};
   return lm_assignments_add(study->allocator, relative, a, e);
+}
+
+lmopt_status lm_study_store_relative(lm_study *study, size_t number, lm_error *e) {
+  lmopt_status status = lm_study_check_running(study, number, e);
+  if (status != LMOPT_OK) return status;
+  lm_trial_info *info = &study->infos[number];
+  if (study->storage) status = lm_storage_begin(study->storage, e);
+  if (status != LMOPT_OK) return status;
+  status = lm_study_write_relative(study, info->id, info, &study->trials->rows[number].relative, e);
+  return study->storage ? lm_study_commit(study, status, e) : status;
 }

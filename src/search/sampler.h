@@ -7,6 +7,12 @@
 ** lm_rng_stream(view->seed, view->number, purpose): a sampler may cache what
 ** it computed, but must answer the same with its caches empty.
 **
+** Hard constraints (view->judge) are the caller's business: it asks again, with
+** the next view->attempt, until a whole point is allowed. For that the draws
+** come from lm_view_stream. A sampler that can choose among candidates, or
+** whose answer does not vary, asks the judge itself (lm_view_judge); it may
+** answer with nothing once it has no other proposal: then the caller draws.
+**
 ** One file per sampler, the paper it follows at the top.
 */
 #ifndef LM_SAMPLER_H

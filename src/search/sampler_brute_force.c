@@ -272,7 +272,7 @@ static lmopt_status choose(const tree *t, const node *n, bool avoid_running, lm_
 }
 
 static lmopt_status walk(const lm_sampler *s, const lm_view *view, const tree *t, lm_assignments *out) {
-  lm_rng rng = lm_rng_stream(view->seed, view->number, "brute_force");
+  lm_rng rng = lm_view_stream(view, "brute_force");
   bool avoid_running = t->nodes[0].free > 0;
   for (size_t at = 0; at != NONE && t->nodes[at].column;) {
     const node *n = &t->nodes[at];

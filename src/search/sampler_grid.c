@@ -6,6 +6,9 @@
 ** table: a Feistel network over the next power of four, walked until it falls
 ** below the number of points (J. Black and P. Rogaway, "Ciphers with arbitrary
 ** finite domains", CT-RSA 2002).
+**
+** Points that break a hard constraint are left out, as if they had been tried.
+** What the judge said of them is remembered, in the order of the visits.
 */
 #include <string.h>
 
@@ -13,6 +16,9 @@
 #include "search/sampler.h"
 
 enum { ROUNDS = 6 };
+
+/* More places than this are not searched for a point that is allowed. */
+enum { MOST_PLACES = 1 << 22 };
 
 /* More points than this can't be visited anyway. */
 #define POINT_LIMIT (UINT64_C(1) << 60)
@@ -28,6 +34,9 @@ typedef struct grid {
   axis *axes;
   size_t count;
   uint64_t points;
+  unsigned char *verdicts; /* of the places 0, 1, ... in the order of the visits: 0 not asked yet, 1 allowed, 2 not */
+  size_t verdict_capacity;
+  uint64_t judged_seed; /* whose order that is */
 } grid;
 
 typedef struct permutation {
@@ -163,24 +172,72 @@ static lmopt_status assign(const grid *g, lm_column **columns, uint64_t point, l
   return LMOPT_OK;
 }
 
+/* --- hard constraints --- */
+
+static bool is_allowed(const grid *g, const lm_view *view, lm_column **columns, uint64_t point, lm_assignment *items) {
+  for (size_t i = 0; i < g->count; i++) {
+    const axis *x = &g->axes[i];
+    items[i] = (lm_assignment){columns[i], NULL, x->values[point % x->count]};
+    point /= x->count;
+  }
+  return lm_view_judge(view, items, g->count) != LM_REJECTED;
+}
+
+/* Is the point at place `at` of the order allowed? */
+static lmopt_status judge_place(grid *g, const lm_view *view, lm_column **columns, uint64_t at, uint64_t point,
+                                lm_assignment *items, bool *allowed) {
+  size_t before = g->verdict_capacity;
+  if (!lm_grow(g->base.allocator, &g->verdicts, &g->verdict_capacity, (size_t)at + 1, 1)) return LMOPT_NO_MEMORY;
+  memset(g->verdicts + before, 0, g->verdict_capacity - before);
+  if (!g->verdicts[at]) g->verdicts[at] = is_allowed(g, view, columns, point, items) ? 1 : 2;
+  *allowed = g->verdicts[at] == 1;
+  return LMOPT_OK;
+}
+
+/*
+** The first point of the order that is neither visited nor forbidden; EXHAUSTED
+** when there is none. LMOPT_LIMIT: too many are forbidden to go on looking.
+*/
+static lmopt_status next_point(grid *g, const lm_view *view, lm_column **columns, const uint64_t *visited, size_t count,
+                               uint64_t *point) {
+  permutation p = permute_by(view->seed, g->points);
+  if (!view->judge) {
+    if (count >= g->points) return LMOPT_EXHAUSTED;
+    uint64_t at = 0;
+    while (contains(visited, count, *point = permuted(&p, at))) at++;
+    return LMOPT_OK;
+  }
+  if (g->verdicts && g->judged_seed != view->seed) memset(g->verdicts, 0, g->verdict_capacity);
+  g->judged_seed = view->seed;
+  lm_assignment *items = lm_alloc(g->base.allocator, (g->count ? g->count : 1) * sizeof *items);
+  if (!items) return LMOPT_NO_MEMORY;
+  lmopt_status status = LMOPT_EXHAUSTED;
+  for (uint64_t at = 0; at < g->points && status == LMOPT_EXHAUSTED; at++) {
+    *point = permuted(&p, at);
+    if (contains(visited, count, *point)) continue;
+    bool allowed = false;
+    status = at < MOST_PLACES ? judge_place(g, view, columns, at, *point, items, &allowed) : LMOPT_LIMIT;
+    if (status == LMOPT_OK && !allowed) status = LMOPT_EXHAUSTED; /* so far */
+  }
+  lm_free(g->base.allocator, items);
+  return status;
+}
+
 static lmopt_status sample_relative(lm_sampler *s, const lm_view *view, lm_assignments *out, lm_error *e) {
-  const grid *g = (const grid *)s;
+  grid *g = (grid *)s;
   lm_column **columns;
   if (find_columns(g, view, true, &columns)) return lm_fail_memory(e);
-  uint64_t *visited = NULL;
+  uint64_t *visited = NULL, point = 0;
   size_t count;
   lmopt_status status = visited_points(g, view, columns, &visited, &count);
-  if (!status && count >= g->points) {
-    status = LMOPT_EXHAUSTED;
-  } else if (!status) {
-    permutation p = permute_by(view->seed, g->points);
-    uint64_t at = 0;
-    while (contains(visited, count, permuted(&p, at))) at++;
-    status = assign(g, columns, permuted(&p, at), out);
-  }
+  if (!status) status = next_point(g, view, columns, visited, count, &point);
+  if (!status) status = assign(g, columns, point, out);
   lm_free(s->allocator, visited);
   lm_free(s->allocator, columns);
   if (status == LMOPT_EXHAUSTED) return lm_fail(e, status, "every point of the grid has been tried");
+  if (status == LMOPT_LIMIT)
+    return lm_fail(e, LMOPT_MISUSE, "the first %d points of the grid are tried or break the space's constraints",
+                   (int)MOST_PLACES);
   return status ? lm_fail_memory(e) : LMOPT_OK;
 }
 
@@ -194,15 +251,16 @@ static lmopt_status sample_independent(lm_sampler *s, const lm_view *view, lm_co
 }
 
 static bool exhausted(lm_sampler *s, const lm_view *view) {
-  const grid *g = (const grid *)s;
+  grid *g = (grid *)s;
   lm_column **columns;
   if (find_columns(g, view, false, &columns)) return false;
-  uint64_t *visited = NULL;
+  uint64_t *visited = NULL, point = 0;
   size_t count = 0;
   lmopt_status status = visited_points(g, view, columns, &visited, &count);
+  if (!status) status = next_point(g, view, columns, visited, count, &point);
   lm_free(s->allocator, visited);
   lm_free(s->allocator, columns);
-  return !status && count >= g->points;
+  return status == LMOPT_EXHAUSTED;
 }
 
 static void free_grid(lm_sampler *s) {
@@ -212,6 +270,7 @@ static void free_grid(lm_sampler *s) {
     lm_free(s->allocator, g->axes[i].values);
   }
   lm_free(s->allocator, g->axes);
+  lm_free(s->allocator, g->verdicts);
   lm_free(s->allocator, g);
 }
 

@@ -97,7 +97,7 @@ static lmopt_status sample_relative(lm_sampler *base, const lm_view *view, lm_as
   part.columns = (lm_column **)(void *)(part.values + count);
   part.distributions = (const lm_distribution **)(void *)(part.columns + count);
   bool *done = (bool *)(void *)(part.distributions + count);
-  lm_rng rng = lm_rng_stream(view->seed, view->number, "tpe");
+  lm_rng rng = lm_view_stream(view, "tpe");
   lmopt_status status = sample_space(s, view, &rng, &part, done, out);
   lm_free(a, block);
   return status ? lm_fail_memory(e) : LMOPT_OK;

@@ -214,6 +214,28 @@ static lmopt_status follow(lm_tpe_model *m, lm_estimator *x, const lm_view *view
   return LMOPT_OK;
 }
 
+/*
+** The candidate of the largest ratio that breaks no hard constraint; where all
+** do, the largest. Its place is the result, and `ratio` is spent.
+*/
+static size_t best_candidate(const lm_view *view, const lm_estimator *x, const double *points, double *ratio,
+                             size_t candidates, lm_assignment *items) {
+  size_t first = SIZE_MAX;
+  for (size_t tried = 0; tried < candidates; tried++) {
+    size_t best = SIZE_MAX;
+    for (size_t i = 0; i < candidates; i++)
+      if (!isnan(ratio[i]) && (best == SIZE_MAX || ratio[i] > ratio[best])) best = i;
+    if (best == SIZE_MAX) break;
+    if (first == SIZE_MAX) first = best;
+    if (!view->judge) return best;
+    for (size_t i = 0; i < x->axis_count; i++)
+      items[i] = (lm_assignment){x->columns[i], x->distributions[i], points[best * x->axis_count + i]};
+    if (lm_view_judge(view, items, x->axis_count) != LM_REJECTED) return best;
+    ratio[best] = NAN;
+  }
+  return first == SIZE_MAX ? 0 : first;
+}
+
 lmopt_status lm_tpe_model_propose(lm_tpe_model *m, const lm_view *view, lm_column *const *columns,
                                   const lm_distribution *const *distributions, size_t count, lm_rng *rng,
                                   double *internal) {
@@ -229,10 +251,11 @@ lmopt_status lm_tpe_model_propose(lm_tpe_model *m, const lm_view *view, lm_colum
   if (lm_parzen_density(&x->good, points, candidates, good) || lm_parzen_density(&x->bad, points, candidates, bad)) {
     return fail_empty(m);
   }
-  size_t best = 0;
-  for (size_t i = 1; i < candidates; i++) {
-    if (good[i] - bad[i] > good[best] - bad[best]) best = i;
-  }
+  lm_assignment *items = view->judge ? lm_alloc(m->allocator, count * sizeof *items) : NULL;
+  if (view->judge && !items) return fail_empty(m);
+  for (size_t i = 0; i < candidates; i++) good[i] -= bad[i];
+  size_t best = best_candidate(view, x, points, good, candidates, items);
+  lm_free(m->allocator, items);
   memcpy(internal, points + best * count, count * sizeof *internal);
   return LMOPT_OK;
 }

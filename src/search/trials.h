@@ -112,15 +112,37 @@ void lm_assignments_free(const lm_allocator *a, lm_assignments *list);
 ** horizon is number - 1 or more and running rows also show the parameters
 ** suggested so far.
 */
-typedef struct lm_view {
+typedef struct lm_view lm_view;
+
+/* What the hard constraints of a declared space say of a point. */
+typedef enum lm_verdict { LM_ALLOWED, LM_REJECTED, LM_UNDECIDED } lm_verdict;
+
+typedef struct lm_judge {
+  /*
+  ** About the joint values in `items` (as a sampler would add them to its
+  ** answer) together with view->fixed and what is enqueued. LM_UNDECIDED: it
+  ** depends on parameters that are not there. A pure function of them.
+  */
+  lm_verdict (*judge)(void *userdata, const lm_view *view, const lm_assignment *items, size_t count);
+  void *userdata;
+} lm_judge;
+
+struct lm_view {
   lm_trials *trials; /* samplers may make columns and intern distributions, nothing else */
   long long number;  /* the trial that asks */
   long long horizon;
   bool arrival; /* rows after `number` may be seen too, as far as they are finished */
   uint64_t seed;
   const lm_assignments *fixed; /* parameters that are decided already and stay out of joint spaces; NULL: none */
-  bool settled; /* the caller waited after LMOPT_BUSY and something is left: answer, if need be with a duplicate */
-} lm_view;
+  bool settled;     /* the caller waited after LMOPT_BUSY and something is left: answer, if need be with a duplicate */
+  unsigned attempt; /* so many points that were drawn for this trial broke a hard constraint: draw another one */
+  const lm_judge *judge; /* NULL: there are no hard constraints */
+};
+
+/* The verdict about joint values; LM_ALLOWED where there are no hard constraints. */
+static inline lm_verdict lm_view_judge(const lm_view *v, const lm_assignment *items, size_t count) {
+  return v->judge ? v->judge->judge(v->judge->userdata, v, items, count) : LM_ALLOWED;
+}
 
 /* Rows a view reaches: 0 .. lm_view_count - 1 (skip `number` itself). */
 size_t lm_view_count(const lm_view *v);
