@@ -52,6 +52,9 @@ local lmopt = {
 
 -- Programs and embedders are loaded by those who use them: name -> the module, and what of it; alone: all of it.
 local LAZY = {
+  space = { "lmopt.space", "new" },
+  choices = { "lmopt.space", "choices" },
+  spaces = { "lmopt.spaces" },
   embedder = { "lmopt.embedder", "new" },
   signature = { "lmopt.signature", "new" },
   example = { "lmopt.example" },

@@ -19,7 +19,7 @@ local waiting = require "lmopt.waiting"
 
 local M = {}
 
-local OPTIONS = { "n_trials", "timeout", "n_jobs", "callbacks", "catch", "progress", "total", "trial_budget" }
+local OPTIONS = { "n_trials", "timeout", "n_jobs", "callbacks", "catch", "progress", "total", "trial_budget", "space" }
 local SWEEP = 30 -- seconds between two looks whether a neighbour has died
 local FIRST = 3 -- when the first so many trials all fail, the objective is wrong rather than unlucky
 
@@ -123,6 +123,9 @@ function Guard.__close(guard, problem)
   end
 end
 
+-- In the place of the objective, where the study's space has no point for the trial.
+local function refuse(trial) error(trial._refused, 0) end
+
 -- The body of a trial's task. Nothing here raises: what goes wrong is the run's business. The guard is made beforehand,
 -- as there may be no memory for it here.
 local function run_trial(run, trial, guard)
@@ -131,7 +134,7 @@ local function run_trial(run, trial, guard)
   trial._task = core.current()
   entry.begun = true
   local span <close> = tracing.on and tracing.trial(run.study, trial) or nil
-  local results = table.pack(xpcall(run.objective, with_traceback, trial))
+  local results = table.pack(xpcall(trial._refused and refuse or run.objective, with_traceback, trial))
   core.cancel_children()
   if entry.ended then return end -- put back already, by a run that could not wait for us
   local state, values, message, traceback, problem = outcome(run, trial, results)
@@ -383,6 +386,9 @@ local function check_options(objective, options)
   check(options.timeout, "timeout", NUMBER, is_positive, "a positive number of seconds")
   check(options.catch, "catch", { boolean = true }, is_count, "true or false")
   check(options.progress, "progress", { boolean = true, ["function"] = true }, is_count, "true, false or a function")
+  if options.space ~= nil and not require("lmopt.space").is(options.space) then
+    errors.misuse(("'space' of optimize must come from lmopt.space{...}, not a %s"):format(type(options.space)), 3)
+  end
   if options.trial_budget ~= nil then ledger.check(options.trial_budget, "optimize", 3, "trial_budget") end
   check(options.callbacks, "callbacks", { table = true, ["function"] = true }, is_count, "a list of functions")
   for i, callback in ipairs(type(options.callbacks) == "table" and options.callbacks or {}) do
@@ -394,6 +400,7 @@ local function check_options(objective, options)
 end
 
 local function new_run(study, objective, options)
+  if options.space ~= nil then study:_set_space(options.space) end
   local info = study._core:info()
   local n_jobs = options.n_jobs or 1
   if info.lag == 0 then

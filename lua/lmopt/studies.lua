@@ -14,9 +14,9 @@ local M = {}
 local fail = trials.fail
 
 local CREATE = {
-  "name", "storage", "direction", "directions", "seed", "sampler", "pruner", "load_if_exists", "lag", "order", "budget",
+  "name", "storage", "direction", "directions", "seed", "sampler", "pruner", "load_if_exists", "lag", "order", "budget", "space",
 }
-local LOAD = { "name", "storage", "sampler", "pruner", "read_only" }
+local LOAD = { "name", "storage", "sampler", "pruner", "read_only", "space" }
 local DIRECTIONS = { "minimize", "maximize" }
 
 local function check_directions(options, what)
@@ -77,6 +77,20 @@ local function check_flag(options, name, what)
   return value or false
 end
 
+-- The options with a space that is one; "grid" alone is the grid of the space.
+local function check_space(options, what)
+  local space = options.space
+  if space == nil then return options end
+  if not require("lmopt.space").is(space) then
+    errors.misuse(("'space' of %s must come from lmopt.space{...}, not a %s"):format(what, type(space)), 3)
+  end
+  if options.sampler ~= "grid" then return options end
+  local copy = {}
+  for key, value in pairs(options) do copy[key] = value end
+  copy.sampler = samplers.grid { search_space = space:grid() }
+  return copy
+end
+
 -- Without a name one is made up.
 local function default_name(seed) return "study-" .. (seed or core.draw_seed()) end
 
@@ -105,7 +119,7 @@ end
 ---@return lmopt.Study
 function M.create(options)
   local what = "create_study"
-  options = errors.check_options(options, CREATE, what, 3)
+  options = check_space(errors.check_options(options, CREATE, what, 3), what)
   local maximize = check_directions(options, what)
   local seed = check_integer(options, "seed", what, 0)
   local storage = check_text(options, "storage", what)
@@ -142,7 +156,7 @@ end
 ---@return lmopt.Study
 function M.load(options)
   local what = "load_study"
-  options = errors.check_options(options, LOAD, what, 3)
+  options = check_space(errors.check_options(options, LOAD, what, 3), what)
   local storage = check_text(options, "storage", what)
   if not storage then errors.misuse("load_study needs 'storage': a study in memory is gone with its program", 2) end
   local handle, message, kind = core.open {

@@ -31,6 +31,7 @@ local M = {}
 ---@field metric_names string[]? set by `set_metric_names`
 ---@field sampler_name string of the sampler
 ---@field usage lmopt.Usage of the model calls that were made for it since it was opened
+---@field space lmopt.Space? the declared space, where it was given one
 ---@field budget lmopt.BudgetState the limits (nil: none), and what all runs have spent
 local methods, getters = {}, {}
 local FIELDS = { "name", "seed", "path", "directions", "usage", "sampler_name" } -- in _fields, so that no one sets them
@@ -53,7 +54,7 @@ local function check_self(self, what)
 end
 
 --- A study around one of the core, just opened.
----@param options { sampler: any, pruner: any, budget: table? } checked
+---@param options { sampler: any, pruner: any, budget: table?, space: lmopt.Space? } checked
 ---@param what string the function that was called
 ---@return lmopt.Study
 function M.wrap(handle, options, what)
@@ -66,6 +67,7 @@ function M.wrap(handle, options, what)
     _calls = { in_flight = 0, of = {}, waiting = {} }, -- `of`: how many are in flight, by model
   }, Study)
   for i, maximize in ipairs(info.maximize) do study.directions[i] = maximize and "maximize" or "minimize" end
+  if options.space then require("lmopt.space_trial").set(study, options.space) end
   study:_set_sampler(samplers.resolve(options.sampler, what))
   study:_set_pruner(pruners.resolve(options.pruner, what, #study.directions))
   if not info.path then study._ledger = journal.memory() end
@@ -102,15 +104,25 @@ end
 -- --- sampler, pruner, views ---
 
 function methods:_set_sampler(sampler)
+  self._sampler = sampler
   if samplers.is_built(sampler) then
+    local meant = self._space and require("lmopt.space_trial").sampler_for(self._space, sampler) or sampler
+    self._grid_firsts = self._space and require("lmopt.space_trial").firsts_of(meant)
     self._lua_sampler = false
-    self._core:set_sampler(sampler.name, sampler.options)
+    self._core:set_sampler(meant.name, meant.options)
     self._fields.sampler_name = sampler.name
   else
     self._lua_sampler = sampler
     self._core:set_sampler(nil)
     self._fields.sampler_name = type(sampler.name) == "string" and sampler.name or "a sampler in Lua"
   end
+end
+
+-- Declares the space of the trials to come.
+function methods:_set_space(space)
+  if self._space == space then return end
+  require("lmopt.space_trial").set(self, space)
+  self:_set_sampler(self._sampler)
 end
 
 function methods:_set_pruner(pruner)
@@ -158,9 +170,20 @@ end
 
 -- --- asking and telling by hand ---
 
+-- All parameters of a trial, where the study has a space.
+local function draw_declared(self, trial)
+  local row = self._core:row(trial.number, {})
+  local enqueued = records.decode_pairs { fixed = row.system.fixed_params }.fixed or {}
+  require("lmopt.space_trial").draw_in_lua(self, trial, enqueued, function(name, value, d)
+    local place = distributions.is(d) and distributions.contains(d, value) and distributions.place(d, value)
+    if place then self._core:set_relative(trial.number, name, place, distributions.unpack(d)) end
+  end)
+end
+
 -- Joint parameters of a sampler in Lua; drawn when the trial is asked.
 local function draw_in_lua(self, trial)
   local sampler = self._lua_sampler
+  if self._space then return draw_declared(self, trial) end
   if not sampler.infer_relative_search_space then return end
   local view = self:_view(trial.number)
   local space = sampler:infer_relative_search_space(view, trial) or {}
@@ -197,6 +220,13 @@ function methods:_begin(total)
       error(problem, 0)
     end
   end
+  if self._space then
+    local ok, problem = pcall(require("lmopt.space_trial").enter, self, trial)
+    if not ok then
+      self:_release(number)
+      error(problem, 0)
+    end
+  end
   return trial
 end
 
@@ -216,6 +246,10 @@ function methods:ask(given)
   end
   local trial, message, kind = self:_begin()
   if not trial then fail(message, kind) end
+  if trial._refused then
+    self:_finish(trial.number, "failed", nil, trial._refused)
+    errors.raise("space", ("trial %d: %s"):format(trial.number, trial._refused))
+  end
   for _, pair in ipairs(pairs_given) do
     local ok, problem = pcall(trial._suggest, trial, pair[1], pair[2])
     if not ok then
@@ -336,6 +370,8 @@ function methods:enqueue_trial(params, options)
   if not encoded then errors.misuse("enqueue_trial: " .. message) end
   errors.check_type(options.user_attrs, "user_attrs", "enqueue_trial", "table", "nil")
   errors.check_type(options.skip_if_exists, "skip_if_exists", "enqueue_trial", "boolean", "nil")
+  local problem_here = self._space and require("lmopt.space_trial").enqueue_problem(self._space, params)
+  if problem_here then errors.misuse("enqueue_trial: " .. problem_here) end
   local attributes = records.encode_pairs(options.user_attrs or {})
   local run = self._run
   local origin = sequence.origin(self)
@@ -511,5 +547,6 @@ function getters:budget()
 end
 
 function getters:direction() return self.directions[1] end
+function getters:space() return self._space end
 
 return M

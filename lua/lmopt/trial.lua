@@ -20,6 +20,8 @@ local FLUSH_EVERY = 0.5 -- seconds between two writes of reports while the objec
 ---@field intermediate_values table<integer, number> step -> value
 ---@field last_step integer? the highest step that was reported
 ---@field usage lmopt.Usage of the model calls made inside this trial
+---@field composites table<string, any> what the study's space computes from the parameters; empty without one
+---@field chosen table<string, table> what lmopt.choices says of the choices that this trial has, by parameter
 local methods, getters = {}, {}
 local FIELDS = { "number", "usage" } -- in _fields, so that no one sets them
 local Trial = { __name = "lmopt.trial" }
@@ -86,9 +88,17 @@ local function sample(self, name, d)
   return value
 end
 
+-- A parameter of the space that the trial does not have can't be had: the constraints were asked without it.
+local function check_present(self, what, name)
+  if self._absent and self._absent[name] then
+    errors.misuse(("%s of '%s': the space has it, but not in this point (its 'when' says so)"):format(what, name), 4)
+  end
+end
+
 local function suggest_number(self, what, kind, name, low, high, options)
   check_self(self, what)
   check_name(name, what)
+  check_present(self, what, name)
   local step, log
   low, high, step, log = distributions.check_range(what, kind == "int", low, high, options)
   local value, message, failure
@@ -125,6 +135,7 @@ end
 local function choose(self, what, name, choices, text)
   check_self(self, what)
   check_name(name, what)
+  check_present(self, what, name)
   distributions.check_choices(what, choices)
   local place, message, kind
   if self._study._lua_sampler then
@@ -297,8 +308,13 @@ end
 ---@param purpose? string default: ""
 ---@return lmopt.Random stream
 function methods:random(purpose)
-  return require("lmopt.core.study").random(self._study.seed, self._number, "user:" .. (purpose or ""))
+  purpose = "user:" .. (purpose or "")
+  if self._attempt and self._attempt > 0 then purpose = ("attempt %d:%s"):format(self._attempt, purpose) end -- see lmopt.space_trial
+  return require("lmopt.core.study").random(self._study.seed, self._number, purpose)
 end
+
+function getters:composites() return self._composites or {} end
+function getters:chosen() return self._chosen or {} end
 
 function getters:params()
   local copy = {}
@@ -325,7 +341,7 @@ end
 
 -- --- a trial without a study ---
 
-local fixed_methods, fixed_getters = {}, { params = getters.params }
+local fixed_methods, fixed_getters = {}, { params = getters.params, composites = getters.composites, chosen = getters.chosen }
 local FIXED_FIELDS = { "number", "usage", "user_attrs", "constraints", "reports" }
 local FixedTrial = { __name = "lmopt.fixed_trial" }
 
@@ -351,11 +367,14 @@ end
 --- A trial that suggests the parameters it was given: for trying an objective without a study.
 ---@param params table<string, any> by name; a parameter that is not among them raises when it is suggested
 ---@param number? integer default: 0
+---@param space? lmopt.Space whose composites the trial has
 ---@return lmopt.Trial
-function M.fixed(params, number)
+function M.fixed(params, number, space)
   if type(params) ~= "table" then errors.misuse("'params' of fixed_trial must be a table {name = value, ...}, not " .. type(params)) end
   local fields = { number = number or 0, usage = usage.new(), user_attrs = {}, constraints = {}, reports = {} }
-  return setmetatable({ _fields = fields, _given = params, _external = {} }, FixedTrial)
+  local trial = { _fields = fields, _given = params, _external = {} }
+  if space ~= nil then trial._composites, trial._chosen = space:compute(params) end
+  return setmetatable(trial, FixedTrial)
 end
 
 --- A trial that has ended, to be run again: it suggests what it suggested, and ends early where it was pruned.
