@@ -307,12 +307,6 @@ end
 -- --- values ---
 
 --- The value that objectives see, of the one that the core has.
-function M.external(variable, value)
-  local d = variable.distribution
-  return d.choices and d.choices[value] or value
-end
-
--- A choice may be false.
 local function external(variable, value)
   local choices = variable.distribution.choices
   if choices then return choices[value] end
@@ -482,8 +476,8 @@ function methods:count(limit)
   end
   local product, plain = 1, #self._constraints == 0
   for _, variable in ipairs(self._variables) do
-    product = product * value_count(variable.distribution)
-    if product >= 2 ^ 62 then product = product + 0.0 end
+    local count = value_count(variable.distribution)
+    product = (product + 0.0) * count < 2 ^ 53 and product * count or (product + 0.0) * count -- integers would wrap around
     plain = plain and variable.when == nil
   end
   if plain then return product, true end

@@ -27,11 +27,8 @@ function Params.__newindex() errors.misuse "the parameters of a space can't be s
 Chosen.__newindex = Params.__newindex
 
 function Params.__pairs(self)
-  local space = rawget(self, POINT).space
   local values = {}
-  for _, list in ipairs { space._variables, space._composites } do
-    for _, one in ipairs(list) do values[one.name] = self[one.name] end
-  end
+  for _, variable in ipairs(rawget(self, POINT).space._variables) do values[variable.name] = self[variable.name] end
   local names, at = sorted.keys(values), 0
   return function()
     at = at + 1
