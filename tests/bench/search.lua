@@ -1,6 +1,8 @@
--- Runs one sampler of lmopt on one problem, in memory: lua search.lua PROBLEM SAMPLER TRIALS SEED...
+-- Runs one sampler of lmopt on one problem, in memory: lua search.lua PROBLEM SAMPLER TRIALS SEED... |
+-- time SAMPLER FLOATS FIRST LAST SEED
 --
--- Prints a line of JSON for each seed, as search_peer.py does: {"seed", "values", "seconds"}, and what `auto` said it chose.
+-- Prints a line of JSON for each seed, as search_peer.py does: {"seed", "values", "seconds"}; or the seconds of ask,
+-- suggestions and tell of the trials numbered FIRST to LAST - 1: those that passed, the processor's.
 package.path = arg[0]:match "^(.*)search.lua$" .. "?.lua;" .. package.path
 local lmopt = require "lmopt"
 local problems = require("search_problems").problems
@@ -39,6 +41,24 @@ local function solve(problem, sampler, trials, seed)
   print(lmopt.json.encode { seed = seed, seconds = seconds, values = lmopt.json.array(values) })
   io.stdout:flush()
   study:close()
+end
+
+local function measure(sampler, floats, first, last, seed)
+  local study = lmopt.create_study { seed = seed, sampler = sampler_of(sampler) }
+  local names = {}
+  for i = 1, floats do names[i] = "x" .. i end
+  for number = 0, last - 1 do
+    local started, worked = lmopt.now(), os.clock()
+    local trial, sum = study:ask(), 0
+    for i = 1, floats do sum = sum + (trial:suggest_float(names[i], -5, 5) - 1) ^ 2 end
+    study:tell(trial, sum)
+    if number >= first then print(("%.9f %.9f"):format(lmopt.now() - started, os.clock() - worked)) end
+  end
+end
+
+if arg[1] == "time" then
+  measure(arg[2], math.tointeger(arg[3]), math.tointeger(arg[4]), math.tointeger(arg[5]), math.tointeger(arg[6]))
+  return
 end
 
 local problem = assert(problems[arg[1]], "no such problem")

@@ -1,4 +1,5 @@
-"""Runs one sampler of Optuna on one problem, in memory: search_peer.py PROBLEM SAMPLER TRIALS SEED...
+"""Runs one sampler of Optuna on one problem, in memory: search_peer.py PROBLEM SAMPLER TRIALS SEED... | time SAMPLER
+FLOATS FIRST LAST SEED
 
 Prints a line of JSON for each seed: {"seed", "values", "seconds"}; a value is null where the trial failed. The version of
 Optuna is that of the Python it runs under.
@@ -75,9 +76,24 @@ def solve(problem, sampler, trials, seed):
     return {"seed": seed, "values": values, "seconds": round(seconds, 3)}
 
 
+def measure(sampler, floats, first, last, seed):
+    """The seconds of ask, suggestions and tell of the trials numbered first to last - 1: those that passed, the processor's."""
+    study = optuna.create_study(sampler=SAMPLERS[sampler](seed, False))
+    names = [f"x{i}" for i in range(1, floats + 1)]
+    for number in range(last):
+        started, worked = time.perf_counter(), time.process_time()
+        trial = study.ask()
+        study.tell(trial, sum((trial.suggest_float(name, -5, 5) - 1) ** 2 for name in names))
+        if number >= first:
+            print(f"{time.perf_counter() - started:.9f} {time.process_time() - worked:.9f}")
+
+
 def main(arguments):
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore")
+    if arguments[0] == "time":
+        measure(arguments[1], *(int(one) for one in arguments[2:]))
+        return
     problem, sampler, trials = arguments[0], arguments[1], int(arguments[2])
     for seed in arguments[3:]:
         print(json.dumps(solve(problem, sampler, trials, int(seed))), flush=True)

@@ -141,14 +141,14 @@ def dtlz2(suggest):
     return g * math.cos(a) * math.cos(b), g * math.cos(a) * math.sin(b), g * math.sin(a)
 
 
-# name: (function, least value) for one objective; (function, reference point, volume of the front) for several.
-# What the problems' fronts enclose: 11 - 1/3, 11 - 2/3, by quadrature (1e-6), 2.5^3 - pi/6.
+# name: (function, least value) for one objective; (function, reference point, volume between it and the front) for several.
+# The volume of zdt3 is front_of_zdt3().
 SINGLE = {
     "branin": (branin, 0.39788735772973816), "hartmann6": (hartmann6, -3.3223680114155147), "ackley10": (ackley10, 0.0),
     "rosenbrock5": (rosenbrock5, 0.0), "rastrigin5": (rastrigin5, 0.0), "mixed7": (mixed7, 4.75e-9), "conditional": (conditional, 0.0),
 }
 SEVERAL = {
-    "zdt1": (zdt1, (1.1, 10.0), 32 / 3), "zdt2": (zdt2, (1.1, 10.0), 31 / 3), "zdt3": (zdt3, (1.1, 10.0), None),
+    "zdt1": (zdt1, (1.1, 10.0), 32 / 3), "zdt2": (zdt2, (1.1, 10.0), 31 / 3), "zdt3": (zdt3, (1.1, 10.0), 11.12176291),
     "dtlz2": (dtlz2, (2.5, 2.5, 2.5), 15.625 - PI / 6),
 }
 
@@ -218,6 +218,19 @@ class Drawn:
 
     def choice(self, _name, choices):
         return choices[int(self.uniform() * len(choices))]
+
+
+def difference(printed, other):
+    """The largest relative difference between the values that two calls of `main` printed, this one's and Lua's."""
+    largest = 0.0
+    pairs = list(zip(printed.splitlines(), other.splitlines(), strict=True))
+    for one, two in pairs:
+        (name, ours), (same, theirs) = json.loads(one), json.loads(two)
+        if name != same or len(ours) != len(theirs):
+            return math.inf
+        for a, b in zip(ours, theirs):
+            largest = max(largest, abs(a - b) / max(1.0, abs(a)))
+    return largest if pairs else math.inf
 
 
 def main(arguments):

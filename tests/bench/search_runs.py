@@ -97,5 +97,6 @@ def perform(command, path, problem, sampler, library, version, seeds, trials, en
                 append(path, record(problem, sampler, library, version, json.loads(line)))
         errors = process.stderr.read().strip()
     if process.returncode != 0:
-        return errors.splitlines()[-1] if errors else f"exit status {process.returncode}"
+        lines = errors.splitlines() or [f"exit status {process.returncode}"]
+        return lines[0] if lines[0].startswith("lua") else lines[-1]  # Lua's traceback comes after its message
     return None
