@@ -1,35 +1,42 @@
 --- The ranges of parameters, for `study:ask`, `lmopt.create_trial` and samplers written in Lua.
 local core = require "lmopt.core.study"
 local errors = require "lmopt.error"
+local structured = require "lmopt.structured"
 
 local M = {}
 
 --- The range of a parameter: one of `lmopt.distributions`.
 ---@class lmopt.Distribution
----@field kind "float"|"int"|"categorical" what its values are
+---@field kind "float"|"int"|"categorical"|"subset"|"permutation" what its values are
 ---@field low? number the smallest, inclusive
 ---@field high? number the largest, inclusive
 ---@field step? number values are low, low + step, ...
 ---@field log? boolean is the range logarithmic?
 ---@field choices? any[] strings, numbers, booleans, lmopt.null
+---@field items? any[] of a subset or an order: the same
+---@field min? integer how many items a subset has at least
+---@field max? integer and at most
 
 local Distribution = { __name = "lmopt.distribution" }
 Distribution.__index = Distribution
 
 function Distribution:__tostring()
-  if self.kind == "categorical" then
+  local list = self.choices or self.items
+  if list then
     local shown = {}
-    for i, choice in ipairs(self.choices) do shown[i] = tostring(choice) end
-    return "categorical{" .. table.concat(shown, ", ") .. "}"
+    for i, choice in ipairs(list) do shown[i] = tostring(choice) end
+    if self.min then shown[#shown + 1] = "min = " .. self.min end
+    if self.max then shown[#shown + 1] = "max = " .. self.max end
+    return self.kind .. "{" .. table.concat(shown, ", ") .. "}"
   end
   return ("%s(%s, %s%s%s)"):format(self.kind, self.low, self.high, self.step and ", step " .. self.step or "",
     self.log and ", log" or "")
 end
 
---- The arguments that core functions take for a distribution.
+--- The arguments that core functions take for a distribution; `_part`: what it is of a structured variable.
 function M.unpack(d)
-  if d.kind == "categorical" then return "categorical", d.choices, d._json end
-  return d.kind, d.low, d.high, d.step, d.log
+  if d.kind == "categorical" then return "categorical", d.choices, d._json, nil, nil, d._part end
+  return d.kind, d.low, d.high, d.step, d.log, d._part
 end
 
 --- Whether a value is a distribution.
@@ -96,6 +103,46 @@ function M.categorical(choices)
   return make({ kind = "categorical", choices = table.move(choices, 1, #choices, 1, {}) }, "distributions.categorical")
 end
 
+--- A subset or an order of items, unchecked.
+function M.structured(kind, items, least, most)
+  return setmetatable({ kind = kind, items = items, min = least, max = most }, Distribution)
+end
+
+local function check_items(what, items)
+  local seen = {}
+  for i, item in ipairs(items) do
+    local kind = type(item)
+    local fits = kind == "boolean" or kind == "string" and utf8.len(item) and not item:find("\0", 1, true)
+      or kind == "number" and item - item == 0 or item == require("lmopt.json").null
+    if not fits then
+      errors.misuse(("item %d of %s must be a text (UTF-8), a finite number, a boolean or lmopt.null"):format(i, what), 3)
+    end
+    local name = tostring(item)
+    if seen[name] then errors.misuse(("items %d and %d of %s are both called '%s'"):format(seen[name], i, what, name), 3) end
+    seen[name] = i
+  end
+  return table.move(items, 1, #items, 1, {})
+end
+
+--- Some of the items: the range of `suggest_subset`.
+---@param items any[]
+---@param options? { min: integer?, max: integer? } how many; default: any number
+---@return lmopt.Distribution
+function M.subset(items, options)
+  local what = "distributions.subset"
+  local least, most = structured.check(what, items, options or {})
+  return M.structured("subset", check_items(what, items), least, most)
+end
+
+--- All the items in some order: the range of `suggest_permutation`.
+---@param items any[]
+---@return lmopt.Distribution
+function M.permutation(items)
+  local what = "distributions.permutation"
+  structured.check(what, items)
+  return M.structured("permutation", check_items(what, items))
+end
+
 --- Raises unless `choices` is a list with something in it; shared with suggest_categorical.
 function M.check_choices(what, choices)
   if type(choices) ~= "table" then
@@ -109,7 +156,7 @@ end
 
 --- A distribution from what core gives (kind, low, high, step, log, json).
 function M.restore(raw)
-  local d = { kind = raw.kind, low = raw.low, high = raw.high, step = raw.step, log = raw.log }
+  local d = { kind = raw.kind, low = raw.low, high = raw.high, step = raw.step, log = raw.log, _part = raw.part }
   if raw.kind == "int" and d.step == 1 then d.step = nil end
   if raw.kind ~= "categorical" and not d.log then d.log = nil end
   if raw.json then
@@ -134,6 +181,7 @@ end
 
 --- Whether an external value is one of the distribution's.
 function M.contains(d, value)
+  if d.items then return structured.places(d, value) ~= nil end
   local place = M.place(d, value)
   return place ~= nil and core.contains(place, M.unpack(d))
 end

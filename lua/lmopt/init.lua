@@ -29,7 +29,10 @@ local lmopt = {
 
   samplers = samplers,
   pruners = pruners,
-  distributions = { float = distributions.float, int = distributions.int, categorical = distributions.categorical },
+  distributions = {
+    float = distributions.float, int = distributions.int, categorical = distributions.categorical,
+    subset = distributions.subset, permutation = distributions.permutation,
+  },
 
   spawn = task.spawn,
   gather = task.gather,

@@ -2,6 +2,7 @@
 local distributions = require "lmopt.distributions"
 local errors = require "lmopt.error"
 local json = require "lmopt.json"
+local structured = require "lmopt.structured"
 
 local M = {}
 
@@ -67,18 +68,37 @@ function M.encode_pairs(map, options)
   return list
 end
 
+-- What keeps a value from being stored, or nil.
+local function scalar_problem(value)
+  local kind = type(value)
+  if kind == "string" then return not utf8.len(value) and "is not UTF-8" or nil end
+  if kind == "boolean" or value == json.null or kind == "number" and value - value == 0 then return nil end
+  return "must be a string, a finite number, a boolean or lmopt.null"
+end
+
+-- The same of a list of items.
+local function list_problem(list)
+  if #list == 0 and next(list) ~= nil then return "must be a list of items, not a table with names" end
+  for i = 1, #list do
+    local problem = scalar_problem(list[i])
+    if problem then return ("has an item (%d) that %s"):format(i, problem) end
+  end
+end
+
 --- Parameters as a list of {name, JSON text}; nil and what is wrong otherwise.
 function M.encode_params(params)
   local list = M.sorted_pairs(params)
   for _, pair in ipairs(list) do
     local name, value = pair[1], pair[2]
     if type(name) ~= "string" then return nil, ("parameters have names; found [%s]"):format(tostring(name)) end
-    local kind = type(value)
-    local fits = kind == "string" or kind == "boolean" or value == json.null
-    if not fits and not (kind == "number" and value - value == 0) then
-      return nil, ("the value of '%s' must be a string, a finite number, a boolean or lmopt.null"):format(name)
+    local problem
+    if type(value) == "table" then
+      problem = list_problem(value)
+      value = not problem and structured.copy(value) or value
+    else
+      problem = scalar_problem(value)
     end
-    if kind == "string" and not utf8.len(value) then return nil, ("the value of '%s' is not UTF-8"):format(name) end
+    if problem then return nil, ("the value of '%s' %s"):format(name, problem) end
     pair[2] = json.encode(value)
   end
   return list
@@ -99,25 +119,43 @@ local function read_constraints(system)
   return constraints
 end
 
+-- The parameters of a core row and what they were drawn from, by name; structured variables as wholes.
+local function read_params(study, row)
+  local shared, params, of, wholes = study._distributions, {}, {}, nil
+  for _, entry in ipairs(row.params) do
+    local name, internal, raw = entry[1], entry[2], entry[3]
+    local part = raw.part
+    if part then
+      wholes = wholes or {}
+      local whole = wholes[part.variable] or {}
+      wholes[part.variable] = whole
+      whole[#whole + 1] = entry
+    else
+      local d = shared[raw]
+      if not d then
+        d = distributions.restore(raw)
+        shared[raw] = d
+      end
+      of[name] = d
+      if d.choices then params[name] = d.choices[internal] else params[name] = internal end
+    end
+  end
+  for name, entries in pairs(wholes or {}) do
+    study._structured = study._structured or {}
+    params[name], of[name] = structured.restore(study._structured, name, entries)
+  end
+  return params, of
+end
+
 -- A core row as a record.
 local function restore(study, row)
-  local shared = study._distributions
+  local params, of = read_params(study, row)
   local record = {
     number = row.number, state = row.state, values = row.values, value = row.values and #study.directions == 1 and row.values[1] or nil,
-    params = {}, distributions = {}, intermediate_values = {},
+    params = params, distributions = of, intermediate_values = {},
     user_attrs = M.decode_pairs(row.user), system_attrs = M.decode_pairs(row.system),
     datetime_start = row.start, datetime_complete = row.complete,
   }
-  for _, entry in ipairs(row.params) do
-    local name, internal, raw = entry[1], entry[2], entry[3]
-    local d = shared[raw]
-    if not d then
-      d = distributions.restore(raw)
-      shared[raw] = d
-    end
-    record.distributions[name] = d
-    if d.choices then record.params[name] = d.choices[internal] else record.params[name] = internal end
-  end
   for _, report in ipairs(row.reports) do record.intermediate_values[report[1]] = report[2] end
   record.constraints = read_constraints(record.system_attrs)
   local failure = record.system_attrs["lmopt:error"]
@@ -195,21 +233,11 @@ local function identity(params)
   local list = M.sorted_pairs(params)
   for i, pair in ipairs(list) do
     local name, value = pair[1], pair[2]
-    local text = type(value) == "number" and ("%.17g"):format(value) or type(value) == "string" and ("%q"):format(value) or tostring(value)
+    local text = type(value) == "number" and ("%.17g"):format(value) or type(value) == "string" and ("%q"):format(value)
+      or type(value) == "table" and json.encode(structured.copy(value)) or tostring(value)
     list[i] = ("%q=%s"):format(name, text)
   end
   return table.concat(list, " ")
-end
-
-local function params_of(study, row)
-  local params, shared = {}, study._distributions
-  for _, entry in ipairs(row.params) do
-    local raw = entry[3]
-    shared[raw] = shared[raw] or distributions.restore(raw)
-    local choices = shared[raw].choices
-    if choices then params[entry[1]] = choices[entry[2]] else params[entry[1]] = entry[2] end
-  end
-  return params
 end
 
 -- What trials were queued with and what ended ones used never changes, so it is read once: identity -> the lowest number
@@ -231,7 +259,7 @@ local function known_params(study)
     if state == "running" or state == "waiting" then
       open[#open + 1] = number
     else
-      local key = identity(params_of(study, handle:row(number, rows)))
+      local key = identity((read_params(study, handle:row(number, rows))))
       known.used[key] = math.min(known.used[key] or number, number)
     end
   end
@@ -253,7 +281,7 @@ function M.exists(study, params, last)
   for _, number in ipairs(known.open) do -- running, or put back to waiting with what they have
     if number > last then break end
     local row = study._core:row(number, shared_rows(study))
-    if #row.params == #params and identity(params_of(study, row)) == key then return true end
+    if identity((read_params(study, row))) == key then return true end
   end
   return false
 end
@@ -284,9 +312,13 @@ function M.add(study, record)
     if wrong then errors.misuse("add_trial was given " .. wrong, 3) end
   end
   local params = {}
-  for i, pair in ipairs(M.sorted_pairs(record.params)) do
+  for _, pair in ipairs(M.sorted_pairs(record.params)) do
     local d = record.distributions[pair[1]]
-    params[i] = table.pack(pair[1], distributions.place(d, pair[2]), distributions.unpack(d))
+    if d.items then
+      structured.expand(params, pair[1], d, pair[2])
+    else
+      params[#params + 1] = table.pack(pair[1], distributions.place(d, pair[2]), distributions.unpack(d))
+    end
   end
   local reports = {}
   for step, value in pairs(record.intermediate_values) do reports[#reports + 1] = { step, value } end
@@ -353,7 +385,8 @@ function M.create(options)
       errors.misuse(("the parameter '%s' of create_trial needs distributions = { %s = lmopt.distributions... }"):format(name, name), 2)
     end
     if not distributions.contains(d, value) then
-      errors.misuse(("the parameter '%s' of create_trial is %s, which is not in %s"):format(name, tostring(value), tostring(d)), 2)
+      local shown = type(value) == "table" and json.encode(value) or tostring(value)
+      errors.misuse(("the parameter '%s' of create_trial is %s, which is not in %s"):format(name, shown, tostring(d)), 2)
     end
   end
   if record.values and not record.value and #record.values == 1 then record.value = record.values[1] end

@@ -2,6 +2,7 @@
 local distributions = require "lmopt.distributions"
 local errors = require "lmopt.error"
 local json = require "lmopt.json"
+local structured = require "lmopt.structured"
 local task = require "lmopt.core.task"
 local usage = require "lmopt.usage"
 
@@ -148,8 +149,59 @@ local function choose(self, what, name, choices, text)
   return choices[place]
 end
 
+-- Places drawn by a sampler in Lua that knows structured variables; nil: lmopt draws one.
+local function draw_structure(self, name, d)
+  local sampler = self._study._lua_sampler
+  if not (sampler and sampler.sample_structured) or self._external[name] ~= nil then return nil end
+  local value = sampler:sample_structured(self._study:_view(self._number), self, name, d)
+  local places, problem = structured.places(d, value)
+  if places then return places end
+  errors.raise("sampler", ("the sampler's value for '%s' is not in %s: %s"):format(name, tostring(d), problem))
+end
+
+local function suggest_structure(self, what, name, d)
+  local known = self._external[name]
+  if known ~= nil and type(known) ~= "table" then
+    errors.misuse(("'%s' is a parameter of this trial already, and neither a subset nor an order"):format(name), 3)
+  end
+  local drawn = draw_structure(self, name, d)
+  local places, message, kind = self._core:suggest_structure(self._number, name, d.kind, d.items, d.min, d.max, drawn)
+  if not places then fail(("%s of '%s': %s"):format(what, name, message), kind, 4) end
+  local value = structured.pick(d.items, places)
+  self._external[name] = value
+  if known == nil then self:set_user_attr(name, value) end
+  return structured.copy(value)
+end
+
+--- Some of the items, in the order of the list: the parameters `name[item]`, booleans. Items are strings, numbers, booleans
+-- or lmopt.null; the list may grow from trial to trial.
+---@param name string
+---@param items any[] no two alike
+---@param options? { min: integer?, max: integer? } how many; default: any number
+---@return any[] chosen
+function methods:suggest_subset(name, items, options)
+  local what = "suggest_subset"
+  check_self(self, what)
+  check_name(name, what)
+  local least, most = structured.check(what, items, options or {})
+  return suggest_structure(self, what, name, distributions.structured("subset", items, least, most))
+end
+
+--- All the items, in some order: the parameters `name[item]`, floats from 0 to 1 by which the items are ordered.
+---@param name string
+---@param items any[] no two alike
+---@return any[] ordered
+function methods:suggest_permutation(name, items)
+  local what = "suggest_permutation"
+  check_self(self, what)
+  check_name(name, what)
+  structured.check(what, items)
+  return suggest_structure(self, what, name, distributions.structured("permutation", items))
+end
+
 -- Suggests from a distribution that is there already.
 function methods:_suggest(name, d)
+  if d.items then return suggest_structure(self, "ask", name, d) end
   if d.kind == "categorical" then return choose(self, "ask", name, d.choices, d._json) end
   return suggest_number(self, "ask", d.kind, name, d.low, d.high, (d.step or d.log) and { step = d.step, log = d.log } or nil)
 end
@@ -318,7 +370,9 @@ function getters:chosen() return self._chosen or {} end
 
 function getters:params()
   local copy = {}
-  for name, value in pairs(self._external) do copy[name] = value end
+  for name, value in pairs(self._external) do
+    copy[name] = type(value) == "table" and structured.copy(value) or value
+  end
   return copy
 end
 
@@ -422,6 +476,28 @@ function fixed_methods:suggest_categorical(name, choices)
   return given(self, "suggest_categorical", name, function(value)
     return distributions.place({ kind = "categorical", choices = choices }, value), "among the choices"
   end)
+end
+
+local function fixed_structure(self, what, name, d)
+  check_name(name, what)
+  local places
+  given(self, what, name, function(value)
+    local problem
+    places, problem = structured.places(d, value)
+    return places, ("in %s: %s"):format(tostring(d), problem)
+  end)
+  self._external[name] = structured.pick(d.items, places)
+  return structured.pick(d.items, places)
+end
+
+function fixed_methods:suggest_subset(name, items, options)
+  local least, most = structured.check("suggest_subset", items, options or {})
+  return fixed_structure(self, "suggest_subset", name, distributions.structured("subset", items, least, most))
+end
+
+function fixed_methods:suggest_permutation(name, items)
+  structured.check("suggest_permutation", items)
+  return fixed_structure(self, "suggest_permutation", name, distributions.structured("permutation", items))
 end
 
 function fixed_methods:suggest_module(name, alternatives)

@@ -106,6 +106,7 @@ struct lm_interned {
   uint64_t hash;
   lm_distribution distribution;
   char *choices;
+  lm_part *part;
   lm_interned *follower; /* what came after it last time: trials repeat their parameters in the same order */
 };
 
@@ -113,6 +114,7 @@ struct lm_interned {
 typedef struct lm_written {
   lm_distribution distribution;
   char *choices;
+  lm_part *part;
   char *text; /* NULL: the slot is free */
   size_t size;
 } lm_written;

@@ -147,6 +147,45 @@ static lmopt_status read_range(const fields *f, const family *kind, lm_distribut
   return lm_fail(e, LMOPT_STORAGE, "%s", why.text);
 }
 
+/* A whole number from 0 on; `fallback` where there is none. */
+static uint32_t read_bound(const lm_json_value *object, const char *name, uint32_t fallback) {
+  lm_json_value value;
+  double number;
+  bool whole = find_member(object, name, &value) && lm_json_is_integer(&value) && lm_json_double(&value, &number);
+  return whole && number >= 0 && number < UINT32_MAX ? (uint32_t)number : fallback;
+}
+
+/* What we wrote beside Optuna's attributes. Anything else there is not ours to judge: then it is no part. */
+static lmopt_status read_part(lm_storage *s, const lm_json_value *whole, lm_interned *entry, lm_error *e) {
+  lm_json_value ours, variable, item;
+  if (!find_member(whole, "lmopt", &ours) || ours.type != LM_JSON_OBJECT) return LMOPT_OK;
+  bool subset = find_member(&ours, "subset", &variable);
+  if (!subset && !find_member(&ours, "permutation", &variable)) return LMOPT_OK;
+  if (!find_member(&ours, "item", &item)) return LMOPT_OK;
+  lm_buffer name, text, scratch;
+  lm_buffer_init(&name, &s->allocator, LONGEST_TEXT);
+  lm_buffer_init(&text, &s->allocator, LONGEST_TEXT);
+  lm_buffer_init(&scratch, &s->allocator, LONGEST_TEXT);
+  lmopt_status status = LMOPT_OK;
+  if (lm_json_string(&variable, &name)) status = add_choice(&item, &text, &scratch, e);
+  if (name.status != LMOPT_OK) status = lm_fail_memory(e);
+  if (status == LMOPT_OK && text.size > 0) {
+    lm_part part = {subset ? LM_SUBSET : LM_PERMUTATION, 0, UINT32_MAX, lm_buffer_text(&name), lm_buffer_text(&text)};
+    if (subset) part.least = read_bound(&ours, "min", 0);
+    if (subset) part.most = read_bound(&ours, "max", UINT32_MAX);
+    lm_distribution wanted = lm_part_distribution(&part);
+    if (lm_distribution_same_range(&wanted, &entry->distribution)) {
+      entry->part = lm_part_copy(&s->allocator, &part);
+      if (!entry->part) status = lm_fail_memory(e);
+      entry->distribution.part = entry->part;
+    }
+  }
+  lm_buffer_free(&name);
+  lm_buffer_free(&text);
+  lm_buffer_free(&scratch);
+  return status;
+}
+
 static lmopt_status parse(lm_storage *s, const char *text, size_t size, lm_interned *entry, lm_error *e) {
   lm_json_value whole, name, attributes, key, value;
   if (!lm_json_whole(text, size, &whole) || whole.type != LM_JSON_OBJECT)
@@ -170,15 +209,22 @@ static lmopt_status parse(lm_storage *s, const char *text, size_t size, lm_inter
                      (int)(key.size < 60 ? key.size : 60), key.text);
   }
   entry->distribution.kind = kind->kind;
-  if (kind->kind != LM_CATEGORICAL) return read_range(&f, kind, &entry->distribution, e);
-  if (f.choices.type != LM_JSON_ARRAY) return lm_fail(e, LMOPT_STORAGE, "it has no choices");
-  return read_choices(s, &f.choices, entry, e);
+  lmopt_status status = LMOPT_OK;
+  if (kind->kind != LM_CATEGORICAL) {
+    status = read_range(&f, kind, &entry->distribution, e);
+  } else if (f.choices.type == LM_JSON_ARRAY) {
+    status = read_choices(s, &f.choices, entry, e);
+  } else {
+    status = lm_fail(e, LMOPT_STORAGE, "it has no choices");
+  }
+  return status == LMOPT_OK ? read_part(s, &whole, entry, e) : status;
 }
 
 static void free_interned(lm_storage *s, lm_interned *entry) {
   if (!entry) return;
   lm_free(&s->allocator, entry->text);
   lm_free(&s->allocator, entry->choices);
+  lm_free(&s->allocator, entry->part);
   lm_free(&s->allocator, entry);
 }
 
@@ -247,6 +293,7 @@ static lm_written *written_slot(lm_storage *s, const lm_distribution *d) {
 
 static void clear_written(lm_storage *s, lm_written *w) {
   lm_free(&s->allocator, w->choices);
+  lm_free(&s->allocator, w->part);
   lm_free(&s->allocator, w->text);
   memset(w, 0, sizeof *w);
 }
@@ -266,10 +313,12 @@ const char *lm_storage_distribution_text(lm_storage *s, const lm_distribution *d
   lm_buffer_init(&text, &s->allocator, LONGEST_TEXT);
   bool written = lm_distribution_write(d, &text);
   char *choices = lm_copy_text(&s->allocator, d->choices);
-  if (!written || (d->choices && !choices)) {
+  lm_part *part = lm_part_copy(&s->allocator, d->part);
+  if (!written || (d->choices && !choices) || (d->part && !part)) {
     bool too_long = text.status == LMOPT_LIMIT;
     lm_buffer_free(&text);
     lm_free(&s->allocator, choices);
+    lm_free(&s->allocator, part);
     if (too_long)
       lm_fail(e, LMOPT_MISUSE, "a distribution's choices make a text of more than %d bytes", LONGEST_TEXT);
     else
@@ -279,6 +328,8 @@ const char *lm_storage_distribution_text(lm_storage *s, const lm_distribution *d
   w->distribution = *d;
   w->choices = choices;
   w->distribution.choices = choices;
+  w->part = part;
+  w->distribution.part = part;
   w->text = text.data; /* the buffer's block is the slot's from here */
   w->size = text.size;
   *size = w->size;

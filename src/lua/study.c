@@ -175,8 +175,7 @@ static int l_peek(lua_State *L) {
   return 1;
 }
 
-/* Appends the JSON text of a scalar choice; false: it is none. */
-static bool add_choice(lua_State *L, int index, lm_buffer *out) {
+bool lm_study_add_choice(lua_State *L, int index, lm_buffer *out) {
   size_t size;
   const char *text;
   switch (lua_type(L, index)) {
@@ -229,7 +228,7 @@ static bool read_choices(lua_State *L, int index, lm_distribution *d, lm_error *
       lm_fail(e, LMOPT_MISUSE, "choice %zu is not UTF-8", i + 1);
       return false;
     }
-    if (!add_choice(L, -1, text)) {
+    if (!lm_study_add_choice(L, -1, text)) {
       lm_fail(e, LMOPT_MISUSE, "choice %zu is %s: a choice is a string, a finite number, a boolean or lmopt.null",
               i + 1, lua_type(L, -1) == LUA_TNUMBER ? "not finite" : luaL_typename(L, -1));
       return false;
@@ -266,6 +265,7 @@ bool lm_study_read_distribution(lua_State *L, int index, lm_distribution *d, lm_
     d->step = luaL_optnumber(L, index + 3, d->kind == LM_INTEGER ? 1 : 0);
     d->log = lua_toboolean(L, index + 4);
   }
+  if (lua_type(L, index + 5) == LUA_TTABLE) d->part = lm_study_read_part(L, index + 5);
   return lm_distribution_check(d, e) == LMOPT_OK;
 }
 
@@ -436,6 +436,7 @@ int lm_open_study(lua_State *L) {
   lm_study_add_sampler_methods(L);
   lm_study_add_space_methods(L);
   lm_study_add_record_methods(L);
+  lm_study_add_structure_methods(L);
   lm_study_add_call_methods(L);
   lm_study_add_prediction_methods(L);
   lm_study_add_file_methods(L);

@@ -4,6 +4,7 @@
 
 #include "lua/binding.h"
 #include "runtime/study.h"
+#include "search/structured.h"
 
 /* The study at argument 1; raises when it is none, or closed. */
 lm_study *lm_study_argument(lua_State *L);
@@ -20,11 +21,17 @@ int lm_study_failed(lua_State *L, const lm_error *e);
 lm_buffer *lm_study_push_buffer(lua_State *L);
 
 /*
-** Reads (kind, low, high, step, log) or ("categorical", choices, JSON) from
-** `index`; pushes the text of the choices. Where the JSON of the choices is
+** Reads (kind, low, high, step, log, part) or ("categorical", choices, JSON, nil, nil, part) from
+** `index`, where `part` may be missing; pushes the text of the choices. Where the JSON of the choices is
 ** known from a file it is taken as it is, else written. False: `e` says why.
 */
 bool lm_study_read_distribution(lua_State *L, int index, lm_distribution *d, lm_error *e);
+
+/* Appends the JSON text of a scalar; false: it is none. */
+bool lm_study_add_choice(lua_State *L, int index, lm_buffer *out);
+/* What a parameter is of a structured variable, as a table; reading pushes what it returns. */
+void lm_study_push_part(lua_State *L, const lm_part *part);
+const lm_part *lm_study_read_part(lua_State *L, int index);
 
 /* Argument 1; *s is NULL for a study in memory. False: it is closed, which is not the same. */
 bool lm_study_storage_of(lua_State *L, lm_study **study, lm_storage **s, lm_error *e);
@@ -51,6 +58,7 @@ void lm_study_add_sampler_methods(lua_State *L);
 void lm_study_add_space_methods(lua_State *L);
 void lm_study_add_space_functions(lua_State *L);
 void lm_study_add_record_methods(lua_State *L);
+void lm_study_add_structure_methods(lua_State *L);
 void lm_study_add_call_methods(lua_State *L);
 void lm_study_add_prediction_methods(lua_State *L);
 void lm_study_add_file_methods(lua_State *L);

@@ -17,9 +17,13 @@ static void push_pairs(lua_State *L, const lm_pairs *pairs) {
 
 static void push_distribution(lua_State *L, const lm_distribution *d) {
   static const char *const kinds[] = {"float", "int", "categorical"};
-  lua_createtable(L, 0, 5);
+  lua_createtable(L, 0, 6);
   lua_pushstring(L, kinds[d->kind]);
   lua_setfield(L, -2, "kind");
+  if (d->part) {
+    lm_study_push_part(L, d->part);
+    lua_setfield(L, -2, "part");
+  }
   if (d->kind == LM_CATEGORICAL) {
     lua_pushstring(L, d->choices);
     lua_setfield(L, -2, "json");
@@ -40,7 +44,7 @@ static void push_distribution(lua_State *L, const lm_distribution *d) {
   lua_setfield(L, -2, "log");
 }
 
-/* params: a list of {name, internal value, distribution}; one distribution table per distinct one. */
+/* params: a list of {name, internal value, distribution, which one it was}; one distribution table per distinct one. */
 static void push_params(lua_State *L, const lm_view *view, lm_study *study, size_t number) {
   const lm_trials *trials = lm_study_trials(study);
   lua_newtable(L);
@@ -56,7 +60,7 @@ static void push_params(lua_State *L, const lm_view *view, lm_study *study, size
       if (!d) continue;
       internal = c->values[number];
     }
-    lua_createtable(L, 3, 0);
+    lua_createtable(L, 4, 0);
     lua_pushstring(L, c->name);
     lua_rawseti(L, -2, 1);
     lm_study_push_internal(L, d, internal);
@@ -69,6 +73,8 @@ static void push_params(lua_State *L, const lm_view *view, lm_study *study, size
       lua_rawsetp(L, 3, d);
     }
     lua_rawseti(L, -2, 3);
+    lua_pushinteger(L, number < c->capacity ? (lua_Integer)c->ordinals[number] : 0);
+    lua_rawseti(L, -2, 4);
     lua_rawseti(L, -2, ++count);
   }
 }
@@ -286,16 +292,19 @@ static int l_enqueue(lua_State *L) {
   return 1;
 }
 
-/* Reads params: a list of {name, value, kind, low, high, step, log} or {name, place, "categorical", choices}. */
+/*
+** Reads params: a list of {name, value, kind, low, high, step, log, part} or
+** {name, place, "categorical", choices, JSON, nil, nil, part}.
+*/
 static lmopt_status read_record_params(lua_State *L, int index, lm_trial_record *r, lm_error *e) {
   r->param_count = (size_t)lua_rawlen(L, index);
   r->params = lua_newuserdatauv(L, (r->param_count + 1) * sizeof *r->params, 0);
   memset(r->params, 0, (r->param_count + 1) * sizeof *r->params);
   for (size_t i = 0; i < r->param_count; i++) {
-    luaL_checkstack(L, 12, "too many parameters");
+    luaL_checkstack(L, 20, "too many parameters");
     lua_rawgeti(L, index, (lua_Integer)i + 1);
     int entry = lua_gettop(L);
-    for (int field = 1; field <= 7; field++) lua_rawgeti(L, entry, field);
+    for (int field = 1; field <= 8; field++) lua_rawgeti(L, entry, field);
     r->params[i].name = luaL_checkstring(L, entry + 1);
     if (!lm_study_read_distribution(L, entry + 3, &r->params[i].distribution, e)) return e->status;
     double value = luaL_checknumber(L, entry + 2);

@@ -76,10 +76,43 @@ static bool same_choices(const lm_distribution *a, const lm_distribution *b) {
   return a->count == b->count && strcmp(a->choices, b->choices) == 0;
 }
 
-bool lm_distribution_equal(const lm_distribution *a, const lm_distribution *b) {
-  if (a == b) return true;
+bool lm_distribution_same_range(const lm_distribution *a, const lm_distribution *b) {
   return a->kind == b->kind && a->log == b->log && same_double(a->low, b->low) && same_double(a->high, b->high) &&
          same_double(a->step, b->step) && same_choices(a, b);
+}
+
+bool lm_part_together(const lm_part *a, const lm_part *b) {
+  if (a == b) return true;
+  return a && b && a->structure == b->structure && a->least == b->least && a->most == b->most &&
+         strcmp(a->variable, b->variable) == 0;
+}
+
+static bool same_part(const lm_part *a, const lm_part *b) {
+  return a == b || (lm_part_together(a, b) && strcmp(a->item, b->item) == 0);
+}
+
+bool lm_distribution_equal(const lm_distribution *a, const lm_distribution *b) {
+  return a == b || (lm_distribution_same_range(a, b) && same_part(a->part, b->part));
+}
+
+lm_part *lm_part_copy(const lm_allocator *a, const lm_part *part) {
+  if (!part) return NULL;
+  size_t variable = strlen(part->variable) + 1, item = strlen(part->item) + 1;
+  lm_part *copy = lm_alloc(a, sizeof *copy + variable + item);
+  if (!copy) return NULL;
+  char *texts = (char *)(copy + 1);
+  memcpy(texts, part->variable, variable);
+  memcpy(texts + variable, part->item, item);
+  *copy = *part;
+  copy->variable = texts;
+  copy->item = texts + variable;
+  return copy;
+}
+
+lm_distribution lm_part_distribution(const lm_part *part) {
+  if (part->structure == LM_PERMUTATION) return (lm_distribution){.kind = LM_FLOAT, .high = 1, .part = part};
+  return (lm_distribution){
+      .kind = LM_CATEGORICAL, .high = 1, .count = 2, .choices = "[false, true]", .part = part};
 }
 
 static const char *kind_name(lm_kind kind) {
@@ -140,11 +173,32 @@ static bool write_number(const lm_distribution *d, lm_buffer *out, double x) {
   return d->kind == LM_INTEGER ? lm_buffer_add_json_integer(out, (long long)x) : lm_buffer_add_json_double(out, x);
 }
 
+/* Ends the object; Optuna reads the name and the attributes, and nothing else. */
+static bool write_end(const lm_part *part, lm_buffer *out) {
+  if (!part) return lm_buffer_add_char(out, '}') && out->status == LMOPT_OK;
+  bool subset = part->structure == LM_SUBSET;
+  lm_buffer_add_text(out, subset ? ", \"lmopt\": {\"subset\": " : ", \"lmopt\": {\"permutation\": ");
+  lm_buffer_add_json_string(out, part->variable, strlen(part->variable));
+  lm_buffer_add_text(out, ", \"item\": ");
+  lm_buffer_add_text(out, part->item);
+  if (subset) {
+    lm_buffer_add_text(out, ", \"min\": ");
+    lm_buffer_add_json_integer(out, part->least);
+  }
+  if (subset && part->most != UINT32_MAX) {
+    lm_buffer_add_text(out, ", \"max\": ");
+    lm_buffer_add_json_integer(out, part->most);
+  }
+  return lm_buffer_add_text(out, "}}") && out->status == LMOPT_OK;
+}
+
 /* The order of the keys is Optuna's: files are compared as text. */
 bool lm_distribution_write(const lm_distribution *d, lm_buffer *out) {
   if (d->kind == LM_CATEGORICAL) {
-    return lm_buffer_add_text(out, "{\"name\": \"CategoricalDistribution\", \"attributes\": {\"choices\": ") &&
-           lm_buffer_add_text(out, d->choices) && lm_buffer_add_text(out, "}}");
+    lm_buffer_add_text(out, "{\"name\": \"CategoricalDistribution\", \"attributes\": {\"choices\": ");
+    lm_buffer_add_text(out, d->choices);
+    lm_buffer_add_char(out, '}');
+    return write_end(d->part, out);
   }
   const char *log = d->log ? "true" : "false";
   bool integer = d->kind == LM_INTEGER;
@@ -167,5 +221,6 @@ bool lm_distribution_write(const lm_distribution *d, lm_buffer *out) {
     lm_buffer_add_text(out, ", \"log\": ");
     lm_buffer_add_text(out, log);
   }
-  return lm_buffer_add_text(out, "}}") && out->status == LMOPT_OK;
+  lm_buffer_add_char(out, '}');
+  return write_end(d->part, out);
 }

@@ -54,7 +54,7 @@ lmopt_status lmopt_trial_float(lmopt_trial *trial, const char *name, double low,
   if (!trial) return LMOPT_MISUSE;
   if (!value) return lm_ask_tell_refuse(trial->study, "value is NULL");
   lm_error e;
-  lm_distribution d = {LM_FLOAT, log != 0, low, high, step, 0, NULL};
+  lm_distribution d = {LM_FLOAT, log != 0, low, high, step, 0, NULL, NULL};
   double internal = 0;
   lmopt_status status = suggest(trial, name, &d, &internal, &e);
   if (status == LMOPT_OK) *value = internal;
@@ -73,7 +73,7 @@ lmopt_status lmopt_trial_int(lmopt_trial *trial, const char *name, long long low
   lmopt_status status = LMOPT_OK;
   if (!(is_exact(low) && is_exact(high) && is_exact(step)))
     status = lm_fail(&e, LMOPT_MISUSE, "the range of '%.100s' goes beyond 2^53", name ? name : "");
-  lm_distribution d = {LM_INTEGER, log != 0, (double)low, (double)high, step ? (double)step : 1, 0, NULL};
+  lm_distribution d = {LM_INTEGER, log != 0, (double)low, (double)high, step ? (double)step : 1, 0, NULL, NULL};
   double internal = 0;
   if (status == LMOPT_OK) status = suggest(trial, name, &d, &internal, &e);
   if (status == LMOPT_OK) *value = (long long)internal;
@@ -104,7 +104,7 @@ lmopt_status lmopt_trial_choice(lmopt_trial *trial, const char *name, const char
   lmopt_status status = write_choices(choices, count, &text, &e);
   double internal = 0;
   if (status == LMOPT_OK) {
-    lm_distribution d = {LM_CATEGORICAL, false, 0, (double)count - 1, 1, count, text.data};
+    lm_distribution d = {LM_CATEGORICAL, false, 0, (double)count - 1, 1, count, text.data, NULL};
     status = suggest(trial, name, &d, &internal, &e);
   }
   if (status == LMOPT_OK) *index = (size_t)internal;

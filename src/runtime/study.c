@@ -161,8 +161,10 @@ static lmopt_status visit_parameter(void *userdata, lm_id trial, const char *nam
   lm_trials *trials = sync->study->trials;
   lm_column *column = find_column(sync, name);
   if (!column) return lm_fail_memory(sync->error);
-  const lm_distribution *interned = find_distribution(sync, column, distribution);
+  const lm_distribution *interned = find_distribution(sync, column, distribution), *latest = column->latest;
   if (!interned) return lm_fail_memory(sync->error);
+  /* Other programs write the parts of structured variables without saying what they are. */
+  if (latest && latest->part && lm_distribution_same_range(latest, interned) && !interned->part) interned = latest;
   return lm_trials_set_param(trials, number_of(sync, trial), column, interned, internal, sync->error);
 }
 

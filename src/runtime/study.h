@@ -162,6 +162,23 @@ lmopt_status lm_study_lookup(lm_study *study, size_t number, const char *name, c
 /* lm_study_lookup, else the study's sampler. */
 lmopt_status lm_study_suggest(lm_study *study, size_t number, const char *name, const lm_distribution *d,
                               double *internal, lm_error *e);
+/*
+** A structured variable: a subset of the items or an order of them, one
+** parameter per item. values: internal ones, item by item, as they are stored
+** (search/structured.h). `drawn`, which may be NULL, is used instead of the
+** sampler where nothing is planned. LMOPT_MISUSE says what does not fit.
+*/
+typedef struct lm_structure_request {
+  lm_structure structure;
+  const char *name;
+  uint32_t least, most;     /* subsets: how many items are chosen; most UINT32_MAX: any number */
+  const char *const *names; /* of the parameters, item by item */
+  const char *const *items; /* JSON texts of scalars */
+  size_t count;             /* at least 1 */
+} lm_structure_request;
+lmopt_status lm_study_suggest_structure(lm_study *study, size_t number, const lm_structure_request *request,
+                                        const double *drawn, double *values, lm_error *e);
+
 /* Enters a parameter that was sampled elsewhere. */
 lmopt_status lm_study_set_parameter(lm_study *study, size_t number, const char *name, const lm_distribution *d,
                                     double internal, lm_error *e);

@@ -105,6 +105,11 @@ lmopt_status lm_study_axis_value(lm_study *study, const lm_assignment *a, const 
 lmopt_status lm_study_draw_joint(lm_study *study, size_t number, unsigned attempt, lm_assignments *out, lm_error *e);
 /* The same, or all that the declared space draws. */
 lmopt_status lm_study_draw_relative(lm_study *study, size_t number, lm_assignments *out, lm_error *e);
+/* lm_study_resolve for a trial that must be running. */
+lmopt_status lm_study_resolve_running(lm_study *study, size_t number, const char *name, const lm_distribution *d,
+                                      lm_column **column, const lm_distribution **interned, lm_error *e);
+lmopt_status lm_study_enter_parameter(lm_study *study, size_t number, lm_column *column,
+                                      const lm_distribution *interned, double internal, lm_error *e);
 
 /* Reads the joint parameters of a trial, once. */
 lmopt_status lm_study_read_relative(lm_study *study, size_t number, lm_error *e);
@@ -116,6 +121,8 @@ lmopt_status lm_study_write_relative(lm_study *study, lm_id trial, lm_trial_info
 
 /* A JSON scalar as a number; Infinity, -Infinity and NaN are some, as Python writes them. */
 bool lm_json_number(const char *json, double *value);
+/* How many elements a flat JSON array of scalars has. */
+size_t lm_json_count(const char *json);
 /* The numbers of a flat JSON array, NaN for anything else in it; 0 when `json` is no array. */
 size_t lm_json_numbers(const char *json, double *values, size_t capacity);
 /*

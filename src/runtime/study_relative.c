@@ -87,7 +87,7 @@ static lmopt_status place_on_axes(lm_study *study, size_t number, lm_error *e) {
     lm_column *column = lm_trials_column(trials, study->axes.items[i].key, false);
     const lm_distribution *d = column && number < column->capacity ? column->distributions[number] : NULL;
     if (!d) continue;
-    lm_distribution axis = {LM_CATEGORICAL, false, 0, 0, 1, 0, study->axes.items[i].json};
+    lm_distribution axis = {.kind = LM_CATEGORICAL, .step = 1, .choices = study->axes.items[i].json};
     lm_assignment a = {column, NULL, 0};
     lm_buffer_clear(&json);
     if (!lm_distribution_external(d, column->values[number], &json))

@@ -244,8 +244,8 @@ lmopt_status lm_study_ask(lm_study *study, long long total, size_t *number, lm_e
 
 /* --- suggesting --- */
 
-static lmopt_status enter_parameter(lm_study *study, size_t number, lm_column *column, const lm_distribution *interned,
-                                    double internal, lm_error *e) {
+lmopt_status lm_study_enter_parameter(lm_study *study, size_t number, lm_column *column,
+                                      const lm_distribution *interned, double internal, lm_error *e) {
   lm_live_trial *live = study->infos[number].live;
   if (study->storage &&
       !lm_grow(study->allocator, &live->params, &live->param_capacity, live->param_count + 1, sizeof(lm_column *)))
@@ -276,8 +276,8 @@ lmopt_status lm_study_resolve(lm_study *study, const char *name, const lm_distri
   return LMOPT_NO_MEMORY;
 }
 
-static lmopt_status resolve(lm_study *study, size_t number, const char *name, const lm_distribution *d,
-                            lm_column **column, const lm_distribution **interned, lm_error *e) {
+lmopt_status lm_study_resolve_running(lm_study *study, size_t number, const char *name, const lm_distribution *d,
+                                      lm_column **column, const lm_distribution **interned, lm_error *e) {
   lmopt_status status = lm_study_check_running(study, number, e);
   return status == LMOPT_OK ? lm_study_resolve(study, name, d, column, interned, e) : status;
 }
@@ -285,7 +285,7 @@ static lmopt_status resolve(lm_study *study, size_t number, const char *name, co
 lmopt_status lm_study_axis_value(lm_study *study, const lm_assignment *a, const lm_distribution *d, bool *found,
                                  double *internal, lm_error *e) {
   const char *values = lm_pairs_get(&study->axes, a->column->name);
-  lm_distribution axis = {LM_CATEGORICAL, false, 0, 0, 1, 0, values};
+  lm_distribution axis = {.kind = LM_CATEGORICAL, .step = 1, .choices = values};
   lm_buffer json;
   lm_buffer_init(&json, study->allocator, 1 << 20);
   lmopt_status status = LMOPT_OK;
@@ -338,14 +338,14 @@ static lmopt_status look_up(lm_study *study, size_t number, lm_column *column, c
     lmopt_status status = planned_value(study, number, column, d, found, internal, e);
     if (status != LMOPT_OK || !*found) return status;
   }
-  return enter_parameter(study, number, column, d, *internal, e);
+  return lm_study_enter_parameter(study, number, column, d, *internal, e);
 }
 
 lmopt_status lm_study_lookup(lm_study *study, size_t number, const char *name, const lm_distribution *d, bool *found,
                              double *internal, lm_error *e) {
   lm_column *column = NULL;
   const lm_distribution *interned = NULL;
-  lmopt_status status = resolve(study, number, name, d, &column, &interned, e);
+  lmopt_status status = lm_study_resolve_running(study, number, name, d, &column, &interned, e);
   return status == LMOPT_OK ? look_up(study, number, column, interned, found, internal, e) : status;
 }
 
@@ -354,20 +354,20 @@ lmopt_status lm_study_suggest(lm_study *study, size_t number, const char *name, 
   lm_column *column = NULL;
   const lm_distribution *interned = NULL;
   bool found;
-  lmopt_status status = resolve(study, number, name, d, &column, &interned, e);
+  lmopt_status status = lm_study_resolve_running(study, number, name, d, &column, &interned, e);
   if (status == LMOPT_OK) status = look_up(study, number, column, interned, &found, internal, e);
   if (status != LMOPT_OK || found) return status;
   if (!study->sampler) return lm_fail(e, LMOPT_MISUSE, "the study '%s' has no sampler", study->name);
   lm_view view = lm_study_view(study, number);
   view.judge = NULL; /* the space's parameters were drawn when the trial was asked */
   status = study->sampler->class->sample_independent(study->sampler, &view, column, interned, internal, e);
-  return status == LMOPT_OK ? enter_parameter(study, number, column, interned, *internal, e) : status;
+  return status == LMOPT_OK ? lm_study_enter_parameter(study, number, column, interned, *internal, e) : status;
 }
 
 /* The same for a value that was drawn elsewhere, which must be one of the distribution's. */
 static lmopt_status resolve_drawn(lm_study *study, size_t number, const char *name, const lm_distribution *d,
                                   double internal, lm_column **column, const lm_distribution **interned, lm_error *e) {
-  lmopt_status status = resolve(study, number, name, d, column, interned, e);
+  lmopt_status status = lm_study_resolve_running(study, number, name, d, column, interned, e);
   if (status == LMOPT_OK && !lm_distribution_contains(*interned, internal))
     return lm_fail(e, LMOPT_MISUSE, "the sampler's value for '%s' is outside its distribution", name);
   return status;
@@ -379,7 +379,7 @@ lmopt_status lm_study_set_parameter(lm_study *study, size_t number, const char *
   const lm_distribution *interned = NULL;
   lmopt_status status = resolve_drawn(study, number, name, d, internal, &column, &interned, e);
   if (status != LMOPT_OK) return status;
-  return enter_parameter(study, number, column, interned, internal, e);
+  return lm_study_enter_parameter(study, number, column, interned, internal, e);
 }
 
 lmopt_status lm_study_set_relative(lm_study *study, size_t number, const char *name, const lm_distribution *d,

@@ -146,6 +146,13 @@ size_t lm_json_numbers(const char *json, double *values, size_t capacity) {
   return count;
 }
 
+size_t lm_json_count(const char *json) {
+  const char *rest = json, *start;
+  size_t length, count = 0;
+  while (next_choice(&rest, &start, &length)) count++;
+  return count;
+}
+
 bool lm_json_unquote(const char *json, lm_buffer *out) {
   size_t size = strlen(json);
   if (size < 2 || json[0] != '"') return true;

@@ -62,29 +62,62 @@ static lmopt_status reserve(lm_parzen *p, size_t slots) {
 
 static void set_prior(lm_parzen_axis *x);
 
+/* Where the structured variable that begins with axis `first` ends. */
+static size_t end_of_group(const lm_parzen *p, size_t first) {
+  const lm_part *part = p->axes[first].distribution->part;
+  size_t end = first + 1;
+  while (end < p->axis_count && part && lm_part_together(part, p->axes[end].distribution->part)) end++;
+  return end;
+}
+
+static lmopt_status init_groups(lm_parzen *p) {
+  size_t count = 0;
+  for (size_t i = 0; i < p->axis_count; i = end_of_group(p, i)) count += p->axes[i].distribution->part != NULL;
+  if (!count) return LMOPT_OK;
+  p->groups = lm_alloc_zeroed(p->allocator, count * sizeof *p->groups);
+  if (!p->groups) return LMOPT_NO_MEMORY;
+  for (size_t i = 0, end; i < p->axis_count; i = end) {
+    end = end_of_group(p, i);
+    const lm_part *part = p->axes[i].distribution->part;
+    if (part && lm_parzen_group_init(&p->groups[p->group_count++], p->allocator, part, i, end - i))
+      return LMOPT_NO_MEMORY;
+  }
+  return LMOPT_OK;
+}
+
 lmopt_status lm_parzen_init(lm_parzen *p, const lm_allocator *a, const lm_distribution *const *distributions,
                             size_t count, const lm_parzen_options *options) {
   memset(p, 0, sizeof *p);
   p->allocator = a;
   p->options = *options;
   p->axes = lm_alloc_zeroed(a, (count ? count : 1) * sizeof *p->axes);
-  if (!p->axes) return LMOPT_NO_MEMORY;
+  p->placed = lm_alloc(a, (count ? 2 * count : 1) * sizeof *p->placed);
+  if (!p->axes || !p->placed) {
+    lm_parzen_free(p);
+    return LMOPT_NO_MEMORY;
+  }
   p->axis_count = count;
   for (size_t i = 0; i < count; i++) {
     lm_parzen_axis *x = &p->axes[i];
     x->distribution = distributions[i];
-    if (x->distribution->kind == LM_CATEGORICAL) continue;
+    x->numeric = x->distribution->kind != LM_CATEGORICAL && !x->distribution->part;
+    if (!x->numeric) continue;
     p->numeric_count++;
     x->discrete = x->distribution->step > 0;
     lm_distribution_range(x->distribution, &x->low, &x->high);
     set_prior(x);
   }
   p->weight_sum = options->prior_weight;
-  return LMOPT_OK;
+  if (init_groups(p) == LMOPT_OK) return LMOPT_OK;
+  lm_parzen_free(p);
+  return LMOPT_NO_MEMORY;
 }
 
 void lm_parzen_free(lm_parzen *p) {
   if (!p->allocator) return;
+  for (size_t i = 0; i < p->group_count; i++) lm_parzen_group_free(&p->groups[i]);
+  lm_free(p->allocator, p->groups);
+  lm_free(p->allocator, p->placed);
   lm_free(p->allocator, p->axes);
   lm_free(p->allocator, p->block);
   lm_free(p->allocator, p->scratch);
@@ -266,14 +299,14 @@ void lm_parzen_drop(lm_parzen *p, size_t slot) {
   if (!lm_parzen_holds(p, slot)) return;
   for (size_t i = 0; i < p->axis_count && !p->bulk; i++) {
     lm_parzen_axis *x = &p->axes[i];
-    if (x->distribution->kind == LM_CATEGORICAL) continue;
+    if (!x->numeric) continue;
     size_t at = find_place(x, p->held, (uint32_t)slot);
     memmove(&x->sorted[at], &x->sorted[at + 1], (p->held - at - 1) * sizeof *x->sorted);
   }
   size_t old = p->held--;
   for (size_t i = 0; i < p->axis_count && !p->bulk; i++) {
     lm_parzen_axis *x = &p->axes[i];
-    if (x->distribution->kind == LM_CATEGORICAL) continue;
+    if (!x->numeric) continue;
     size_t at = find_place(x, p->held, (uint32_t)slot);
     if (at > 0) refresh(p, x, at - 1);
     if (at + 1 < old) refresh(p, x, at);
@@ -285,29 +318,37 @@ void lm_parzen_drop(lm_parzen *p, size_t slot) {
   while (p->slots > 0 && !p->flags[p->slots - 1]) p->slots--;
 }
 
-static bool same_values(const lm_parzen *p, size_t slot, const double *internal) {
+/* Internal values as they are kept, into p->placed. */
+static void place_point(lm_parzen *p, const double *internal) {
   for (size_t i = 0; i < p->axis_count; i++) {
     const lm_parzen_axis *x = &p->axes[i];
-    bool numeric = x->distribution->kind != LM_CATEGORICAL;
-    double centre = numeric ? lm_distribution_to_range(x->distribution, internal[i]) : internal[i];
-    if (x->centre[slot] != centre) return false;
+    p->placed[i] = x->numeric ? lm_distribution_to_range(x->distribution, internal[i]) : internal[i];
   }
+  for (size_t i = 0; i < p->group_count; i++) {
+    const lm_parzen_group *g = &p->groups[i];
+    lm_parzen_group_place(g, internal + g->first, p->placed + g->first);
+  }
+}
+
+static bool same_values(const lm_parzen *p, size_t slot) {
+  for (size_t i = 0; i < p->axis_count; i++)
+    if (p->axes[i].centre[slot] != p->placed[i]) return false;
   return true;
 }
 
 lmopt_status lm_parzen_put(lm_parzen *p, size_t slot, const double *internal) {
+  place_point(p, internal);
   if (lm_parzen_holds(p, slot)) {
-    if (same_values(p, slot, internal)) return LMOPT_OK;
+    if (same_values(p, slot)) return LMOPT_OK;
     lm_parzen_drop(p, slot);
   }
   if (slot > UINT32_MAX - 1 || reserve(p, slot + 1)) return LMOPT_NO_MEMORY;
   if (slot >= p->slots) p->slots = slot + 1;
   for (size_t i = 0; i < p->axis_count; i++) {
     lm_parzen_axis *x = &p->axes[i];
-    bool numeric = x->distribution->kind != LM_CATEGORICAL;
-    x->centre[slot] = numeric ? lm_distribution_to_range(x->distribution, internal[i]) : internal[i];
+    x->centre[slot] = p->placed[i];
     x->scale[slot] = 0; /* no bandwidth equals it: it will be computed */
-    if (!numeric || p->bulk) continue;
+    if (!x->numeric || p->bulk) continue;
     size_t at = find_place(x, p->held, (uint32_t)slot);
     memmove(&x->sorted[at + 1], &x->sorted[at], (p->held - at) * sizeof *x->sorted);
     x->sorted[at] = (uint32_t)slot;
@@ -318,7 +359,7 @@ lmopt_status lm_parzen_put(lm_parzen *p, size_t slot, const double *internal) {
   mark_dirty(p, slot);
   for (size_t i = 0; i < p->axis_count && !p->bulk; i++) {
     lm_parzen_axis *x = &p->axes[i];
-    if (x->distribution->kind == LM_CATEGORICAL) continue;
+    if (!x->numeric) continue;
     size_t at = find_place(x, p->held, (uint32_t)slot);
     if (at > 0) refresh(p, x, at - 1);
     refresh(p, x, at);
@@ -352,7 +393,7 @@ static void sum_log_norms(lm_parzen *p) {
     double sum = 0;
     for (size_t i = 0; i < p->axis_count; i++) {
       const lm_parzen_axis *x = &p->axes[i];
-      if (x->distribution->kind != LM_CATEGORICAL && !x->discrete) sum += x->log_norm[slot];
+      if (x->numeric && !x->discrete) sum += x->log_norm[slot];
     }
     p->log_total[slot] = sum;
   }
@@ -366,7 +407,7 @@ void lm_parzen_settle(lm_parzen *p) {
   p->clip = clip;
   for (size_t i = 0; i < p->axis_count && all; i++) {
     lm_parzen_axis *x = &p->axes[i];
-    if (x->distribution->kind == LM_CATEGORICAL) continue;
+    if (!x->numeric) continue;
     if (p->bulk) {
       size_t count = 0;
       for (size_t slot = 0; slot < p->slots; slot++) {
@@ -376,6 +417,7 @@ void lm_parzen_settle(lm_parzen *p) {
     }
     for (size_t at = 0; at < p->held; at++) refresh(p, x, at);
   }
+  for (size_t i = 0; i < p->group_count; i++) lm_parzen_group_widen(&p->groups[i], p->held, p->options.prior_weight);
   sum_log_norms(p);
   while (p->slots > 0 && !p->flags[p->slots - 1]) p->slots--;
   set_weights(p);
@@ -396,6 +438,12 @@ static double draw_category(const lm_parzen *p, const lm_parzen_axis *x, size_t 
   return category < choices ? category : choices - 1;
 }
 
+static const double *centre_of_group(const lm_parzen *p, const lm_parzen_group *g, size_t slot) {
+  double *centre = p->placed + p->axis_count;
+  for (size_t i = 0; i < g->count; i++) centre[i] = p->axes[g->first + i].centre[slot];
+  return centre;
+}
+
 void lm_parzen_draw(const lm_parzen *p, lm_rng *rng, double *internal) {
   double left = lm_rng_uniform(rng) * p->weight_sum;
   size_t slot = SIZE_MAX;
@@ -407,8 +455,14 @@ void lm_parzen_draw(const lm_parzen *p, lm_rng *rng, double *internal) {
       break;
     }
   }
-  for (size_t i = 0; i < p->axis_count; i++) {
+  for (size_t i = 0, group = 0; i < p->axis_count; i++) {
     const lm_parzen_axis *x = &p->axes[i];
+    if (x->distribution->part) {
+      const lm_parzen_group *g = &p->groups[group++];
+      lm_parzen_group_draw(g, rng, slot == SIZE_MAX ? NULL : centre_of_group(p, g, slot), internal + i);
+      i += g->count - 1;
+      continue;
+    }
     if (x->distribution->kind == LM_CATEGORICAL) {
       internal[i] = draw_category(p, x, slot, rng);
       continue;

@@ -18,6 +18,7 @@
 
 #include "base/rng.h"
 #include "math/distribution.h"
+#include "search/parzen_structured.h"
 
 typedef struct lm_parzen_options {
   double prior_weight;
@@ -28,9 +29,10 @@ typedef struct lm_parzen_options {
 /* One dimension; arrays are by slot. */
 typedef struct lm_parzen_axis {
   const lm_distribution *distribution;
+  bool numeric;                /* neither categorical nor part of a structured variable */
   bool discrete;               /* numeric, on a grid */
   double low, high;            /* the widened range, logarithms when log */
-  double *centre;              /* categorical: the index */
+  double *centre;              /* categorical: the index; part of a structured variable: as its kernels see it */
   double *scale;               /* sqrt(1/2) / sigma */
   double *log_norm;            /* the log of what the kernel exp(-t^2) is multiplied by; discrete: of its mass */
   uint32_t *sorted;            /* the slots that are held, by (centre, slot); not for categories */
@@ -43,6 +45,9 @@ typedef struct lm_parzen {
   lm_parzen_options options;
   lm_parzen_axis *axes;
   size_t axis_count, numeric_count;
+  lm_parzen_group *groups; /* structured variables, whose parts are axes next to each other */
+  size_t group_count;
+  double *placed; /* a point as it is kept, a value per axis; and as much again for groups */
   size_t held;            /* observations */
   size_t slots, capacity; /* slots in use end below `slots` */
   double *log_total;      /* by slot: sum of log_norm over the continuous axes; -inf: not held */
@@ -59,7 +64,7 @@ typedef struct lm_parzen {
   size_t scratch_capacity;
 } lm_parzen;
 
-/* `distributions` must outlive the estimator. */
+/* `distributions` must outlive the estimator; those of one structured variable stand together. */
 lmopt_status lm_parzen_init(lm_parzen *p, const lm_allocator *a, const lm_distribution *const *distributions,
                             size_t count, const lm_parzen_options *options);
 void lm_parzen_free(lm_parzen *p); /* a zeroed one is fine */

@@ -47,7 +47,9 @@ typedef struct term {
   const double *ends;      /* discrete: the bin of each distinct position */
   const uint32_t *rows;    /* discrete: per point, which distinct position */
   size_t pair_count;
-  double hit, miss; /* categorical */
+  double hit, miss;       /* categorical */
+  lm_parzen_group *group; /* structured: the kernels' */
+  const double *placed;   /* and the points as they see them, one after the other */
 } term;
 
 typedef struct point_sum {
@@ -56,7 +58,7 @@ typedef struct point_sum {
 
 typedef struct plan {
   term *terms; /* continuous axes first */
-  size_t continuous;
+  size_t count, continuous;
   point_sum *sums; /* per point */
   const double *points;
   float *panel; /* of one block: log weights of the bound, then centres and scales per term */
@@ -153,8 +155,9 @@ static void prepare_discrete(const lm_parzen *p, term *t, const double *points, 
 static void fill_panel(const lm_parzen *p, const plan *q, size_t start) {
   float *bound = q->panel;
   for (size_t j = 0; j < BLOCK; j++) bound[j] = (float)p->log_total[start + j];
-  for (size_t i = 0; i < p->axis_count; i++) {
+  for (size_t i = 0; i < q->count; i++) {
     const lm_parzen_axis *x = q->terms[i].axis;
+    if (q->terms[i].group) continue;
     float *centre = q->panel + BLOCK * (1 + 2 * i), *scale = centre + BLOCK;
     for (size_t j = 0; j < BLOCK; j++) centre[j] = (float)(x->centre[start + j] - x->low);
     for (size_t j = 0; j < BLOCK; j++) scale[j] = (float)x->scale[start + j];
@@ -209,10 +212,11 @@ WIDE static float largest_of(const float *e) {
 /* Every term can only lower a bound: false as soon as all are below the limit. */
 static bool bound_block(const lm_parzen *p, const plan *q, size_t point, float limit, float *e) {
   memcpy(e, q->panel, BLOCK * sizeof *e);
-  for (size_t i = 0; i < p->axis_count; i++) {
+  for (size_t i = 0; i < q->count; i++) {
     const term *t = &q->terms[i];
     const float *panel = q->panel + BLOCK * (1 + 2 * i);
     double low = t->axis->low;
+    if (t->group) continue; /* a probability: at most 1 */
     if (t->positions && i + AT_ONCE <= q->continuous) {
       float x[AT_ONCE];
       for (size_t k = 0; k < AT_ONCE; k++) x[k] = (float)(t[k].positions[point] - t[k].axis->low);
@@ -256,9 +260,17 @@ static double continuous_exponent(const lm_parzen *p, const plan *q, size_t poin
   return e;
 }
 
-/* The log probability of the point's value on a discrete or categorical axis. */
+static double group_exponent(const lm_parzen *p, const term *t, size_t point, size_t slot) {
+  const lm_parzen_group *g = t->group;
+  double *centre = p->placed + p->axis_count;
+  for (size_t i = 0; i < g->count; i++) centre[i] = t->axis[i].centre[slot];
+  return lm_parzen_group_density(t->group, t->placed + point * g->count, centre);
+}
+
+/* The log probability of the point's value on a discrete or categorical axis, or of a structured variable. */
 static double discrete_exponent(const lm_parzen *p, const plan *q, const term *t, size_t point, size_t slot) {
   const lm_parzen_axis *x = t->axis;
+  if (t->group) return group_exponent(p, t, point, slot);
   if (!t->table) return x->centre[slot] == q->points[point * p->axis_count + t->index] ? t->hit : t->miss;
   size_t row = t->rows[point];
   double *mass = &t->table[row * t->pair_count + t->pairs[slot]];
@@ -276,7 +288,7 @@ static void exponents(const lm_parzen *p, const plan *q, size_t point, size_t st
   } else {
     for (size_t i = 0; i < count; i++) e[i] = continuous_exponent(p, q, point, start + left[i]);
   }
-  for (size_t k = q->continuous; k < p->axis_count; k++) {
+  for (size_t k = q->continuous; k < q->count; k++) {
     for (size_t i = 0; i < count; i++) e[i] += discrete_exponent(p, q, &q->terms[k], point, start + left[i]);
   }
 }
@@ -326,17 +338,33 @@ static void visit_block(const lm_parzen *p, const plan *q, size_t point, size_t 
   add_kernels(s, e, w, count);
 }
 
+/* A structured variable is one term; what its kernels see of the points takes the room of all its axes. */
+static term group_term(const lm_parzen *p, plan *q, lm_parzen_group *g, size_t count, double *positions) {
+  for (size_t c = 0; c < count; c++) {
+    lm_parzen_group_place(g, q->points + c * p->axis_count + g->first, positions + c * g->count);
+    q->sums[c].largest += g->prior;
+  }
+  return (term){.axis = &p->axes[g->first], .index = g->first, .group = g, .placed = positions};
+}
+
 /* Places the terms, and begins every sum with the prior. */
 static void prepare_terms(const lm_parzen *p, plan *q, size_t count, double *positions) {
-  size_t first = 0, last = p->axis_count;
+  size_t first = 0, last = q->count, group = 0;
+  for (size_t c = 0; c < count; c++) q->sums[c] = (point_sum){0, p->options.prior_weight};
   for (size_t i = 0; i < p->axis_count; i++, positions += count) {
     const lm_parzen_axis *x = &p->axes[i];
-    bool numeric = x->distribution->kind != LM_CATEGORICAL, continuous = numeric && !x->discrete;
+    if (x->distribution->part) {
+      lm_parzen_group *g = &p->groups[group++];
+      q->terms[--last] = group_term(p, q, g, count, positions);
+      positions += (g->count - 1) * count;
+      i += g->count - 1;
+      continue;
+    }
+    bool numeric = x->numeric, continuous = numeric && !x->discrete;
     for (size_t c = 0; c < count; c++) {
       double internal = q->points[c * p->axis_count + i];
       positions[c] = continuous ? lm_distribution_to_range(x->distribution, internal) : internal;
-      q->sums[c].largest = (i ? q->sums[c].largest : 0) + prior_term(x, internal, positions[c]);
-      q->sums[c].sum = p->options.prior_weight;
+      q->sums[c].largest += prior_term(x, internal, positions[c]);
     }
     term *t = continuous ? &q->terms[first++] : &q->terms[--last];
     *t = (term){.axis = x, .index = i, .positions = continuous ? positions : NULL};
@@ -349,7 +377,7 @@ static void prepare_terms(const lm_parzen *p, plan *q, size_t count, double *pos
 }
 
 static void prepare_tables(const lm_parzen *p, plan *q, size_t count, double *free_space) {
-  for (size_t i = q->continuous; i < p->axis_count; i++) {
+  for (size_t i = q->continuous; i < q->count; i++) {
     if (!q->terms[i].axis->discrete) continue;
     double *ends = free_space;
     free_space += count * (p->held + 1 + 2);
@@ -361,7 +389,8 @@ static void prepare_tables(const lm_parzen *p, plan *q, size_t count, double *fr
 
 lmopt_status lm_parzen_density(lm_parzen *p, const double *points, size_t count, double *log_density) {
   if (reserve_scratch(p, scratch_size(p, count))) return LMOPT_NO_MEMORY;
-  plan q = {.sums = (point_sum *)(void *)p->scratch, .points = points};
+  plan q = {.sums = (point_sum *)(void *)p->scratch, .points = points, .count = p->axis_count};
+  for (size_t i = 0; i < p->group_count; i++) q.count -= p->groups[i].count - 1;
   q.terms = (term *)(void *)(q.sums + count);
   double *free_space = (double *)(void *)(q.terms + p->axis_count);
   prepare_terms(p, &q, count, free_space);

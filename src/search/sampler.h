@@ -39,6 +39,13 @@ typedef struct lm_sampler_class {
   /* May be NULL: never. True when no untried point is left in `view`. */
   bool (*exhausted)(lm_sampler *s, const lm_view *view);
   void (*free)(lm_sampler *s);
+  /*
+  ** The parts of one structured variable at once (lm_part; `distributions` are
+  ** interned), when the joint ones lack it. NULL: each value as likely as any other.
+  */
+  lmopt_status (*sample_structure)(lm_sampler *s, const lm_view *view, lm_column *const *columns,
+                                   const lm_distribution *const *distributions, size_t count, double *values,
+                                   lm_error *e);
 } lm_sampler_class;
 
 /* What every sampler begins with. */

@@ -274,7 +274,7 @@ static void free_grid(lm_sampler *s) {
   lm_free(s->allocator, g);
 }
 
-static const lm_sampler_class grid_class = {"grid", sample_relative, sample_independent, exhausted, free_grid};
+static const lm_sampler_class grid_class = {"grid", sample_relative, sample_independent, exhausted, free_grid, NULL};
 
 /* Copies an axis, each value once. */
 static bool copy_axis(const lm_allocator *a, axis *to, const lm_grid_axis *from) {

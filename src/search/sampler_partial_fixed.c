@@ -82,7 +82,7 @@ static void free_partial_fixed(lm_sampler *base) {
 }
 
 static const lm_sampler_class partial_fixed_class = {"partial_fixed", sample_relative, sample_independent, exhausted,
-                                                     free_partial_fixed};
+                                                     free_partial_fixed, NULL};
 
 lm_sampler *lm_sampler_partial_fixed(const lm_allocator *a, lm_sampler *base, const char *const *names,
                                      const double *values, size_t count) {

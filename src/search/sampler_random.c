@@ -24,7 +24,7 @@ static lmopt_status sample_independent(lm_sampler *s, const lm_view *view, lm_co
 
 static void free_random(lm_sampler *s) { lm_free(s->allocator, s); }
 
-static const lm_sampler_class random_class = {"random", sample_relative, sample_independent, NULL, free_random};
+static const lm_sampler_class random_class = {"random", sample_relative, sample_independent, NULL, free_random, NULL};
 
 lm_sampler *lm_sampler_random(const lm_allocator *a) {
   lm_sampler *s = lm_alloc(a, sizeof *s);

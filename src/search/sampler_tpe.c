@@ -60,7 +60,22 @@ static bool usable(const lm_view *view, const lm_space_entry *entry) {
   return !view->fixed || !lm_assignments_find(view->fixed, entry->column);
 }
 
-/* Subspaces in the order of their first names, parameters in the order of theirs. */
+/* Adds entry `k`, and with a part of a structured variable the other parts. */
+static void take(const lm_view *view, const lm_space *space, size_t k, subspace *part, bool *done) {
+  const lm_space_entry *first = &space->entries[k];
+  for (size_t end = first->distribution->part ? space->count : k + 1; k < end; k++) {
+    const lm_space_entry *entry = &space->entries[k];
+    bool together = entry == first || lm_part_together(entry->distribution->part, first->distribution->part);
+    if (done[k] || entry->group != first->group || !together) continue;
+    done[k] = true;
+    if (!usable(view, entry)) continue;
+    part->columns[part->count] = entry->column;
+    part->distributions[part->count] = entry->distribution;
+    part->count++;
+  }
+}
+
+/* Subspaces in the order of their first names, parameters in the order of theirs; structured variables together. */
 static lmopt_status sample_space(tpe *s, const lm_view *view, lm_rng *rng, subspace *part, bool *done,
                                  lm_assignments *out) {
   const lm_space *space = &s->model.space;
@@ -69,13 +84,7 @@ static lmopt_status sample_space(tpe *s, const lm_view *view, lm_rng *rng, subsp
     if (done[i]) continue;
     part->count = 0;
     for (size_t k = i; k < space->count && (joint || k == i); k++) {
-      const lm_space_entry *entry = &space->entries[k];
-      if (entry->group != space->entries[i].group) continue;
-      done[k] = true;
-      if (!usable(view, entry)) continue;
-      part->columns[part->count] = entry->column;
-      part->distributions[part->count] = entry->distribution;
-      part->count++;
+      if (!done[k] && space->entries[k].group == space->entries[i].group) take(view, space, k, part, done);
     }
     lmopt_status status = sample_subspace(s, view, part, rng, out);
     if (status) return status;
@@ -116,13 +125,28 @@ static lmopt_status sample_independent(lm_sampler *base, const lm_view *view, lm
                                                                                           : LMOPT_OK;
 }
 
+static lmopt_status sample_structure(lm_sampler *base, const lm_view *view, lm_column *const *columns,
+                                     const lm_distribution *const *distributions, size_t count, double *values,
+                                     lm_error *e) {
+  tpe *s = (tpe *)base;
+  if (lm_tpe_model_update(&s->model, view)) return lm_fail_memory(e);
+  const lm_part *part = distributions[0]->part;
+  lm_rng rng = lm_structure_stream(view, "tpe:structure", part);
+  if (starting(s)) {
+    lm_structure_draw(part, &rng, values, count);
+    return LMOPT_OK;
+  }
+  return lm_tpe_model_propose(&s->model, view, columns, distributions, count, &rng, values) ? lm_fail_memory(e)
+                                                                                            : LMOPT_OK;
+}
+
 static void free_tpe(lm_sampler *base) {
   tpe *s = (tpe *)base;
   lm_tpe_model_free(&s->model);
   lm_free(base->allocator, s);
 }
 
-static const lm_sampler_class tpe_class = {"tpe", sample_relative, sample_independent, NULL, free_tpe};
+static const lm_sampler_class tpe_class = {"tpe", sample_relative, sample_independent, NULL, free_tpe, sample_structure};
 
 lm_sampler *lm_sampler_tpe(const lm_allocator *a, const lm_tpe_options *o) {
   tpe *s = lm_alloc_zeroed(a, sizeof *s);

@@ -145,11 +145,30 @@ static lm_estimator *find_estimator(lm_tpe_model *m, lm_column *const *columns,
   return x;
 }
 
-/* The row's values of the estimator's parameters; false when it lacks one. */
+/* How many parameters from `first` on are parts of one structured variable; 1 for any other. */
+static size_t parts_from(const lm_estimator *x, size_t first) {
+  const lm_part *part = x->distributions[first]->part;
+  size_t end = first + 1;
+  while (end < x->axis_count && part && lm_part_together(part, x->distributions[end]->part)) end++;
+  return end - first;
+}
+
+/*
+** The row's values of the estimator's parameters; false when it lacks one. An
+** item that a subset did not have yet is one that was not chosen.
+*/
 static bool row_values(const lm_estimator *x, const lm_view *view, size_t row, double *internal) {
-  for (size_t i = 0; i < x->axis_count; i++) {
-    const lm_distribution *d;
-    if (!lm_view_param(view, row, x->columns[i], &d, &internal[i])) return false;
+  for (size_t first = 0, parts; first < x->axis_count; first += parts) {
+    size_t found = 0;
+    parts = parts_from(x, first);
+    for (size_t i = first; i < first + parts; i++) {
+      const lm_distribution *d;
+      bool has = lm_view_param(view, row, x->columns[i], &d, &internal[i]);
+      if (!has) internal[i] = 0;
+      found += has;
+    }
+    const lm_part *part = x->distributions[first]->part;
+    if (found == 0 || (found < parts && part->structure != LM_SUBSET)) return false;
   }
   return true;
 }

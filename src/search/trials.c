@@ -33,6 +33,7 @@ static void free_column(const lm_allocator *a, lm_column *c) {
 static void free_distribution(const lm_allocator *a, lm_distribution *d) {
   if (!d) return;
   lm_free(a, (char *)d->choices);
+  lm_free(a, (lm_part *)d->part);
   lm_free(a, d);
 }
 
@@ -168,6 +169,7 @@ static uint64_t hash_double(uint64_t h, double x) {
 static uint64_t hash_of_distribution(const lm_distribution *d) {
   uint64_t h = lm_mix((uint64_t)d->kind * 2 + (d->log ? 1 : 0) + 1);
   h = hash_double(hash_double(hash_double(h, d->low), d->high), d->step);
+  if (d->part) h ^= hash_name(d->part->item) + hash_name(d->part->variable);
   return d->choices ? h ^ hash_name(d->choices) : h;
 }
 
@@ -192,8 +194,9 @@ const lm_distribution *lm_trials_intern(lm_trials *t, const lm_distribution *d) 
   if (!copy) return NULL;
   *copy = *d;
   copy->choices = lm_copy_text(a, d->choices);
-  if (d->choices && !copy->choices) {
-    lm_free(a, copy);
+  copy->part = lm_part_copy(a, d->part);
+  if ((d->choices && !copy->choices) || (d->part && !copy->part)) {
+    free_distribution(a, copy);
     return NULL;
   }
   t->distributions[count] = copy;

@@ -37,7 +37,7 @@ end
 
 local function range(distribution)
   if type(distribution) ~= "table" then return "" end
-  local choices = distribution.choices
+  local choices = distribution.choices or distribution.items
   if choices then
     local texts = {}
     for i, choice in ipairs(choices) do texts[i] = output.value(choice) end
