@@ -223,7 +223,7 @@ static void free_gp(lm_sampler *base) {
   lm_free(base->allocator, s);
 }
 
-static const lm_sampler_class gp_class = {"gp", sample_relative, sample_independent, NULL, free_gp};
+static const lm_sampler_class gp_class = {"gp", sample_relative, sample_independent, NULL, free_gp, NULL};
 
 lm_sampler *lm_sampler_gp(const lm_allocator *a, const lm_gp_options *o) {
   gp *s = lm_alloc_zeroed(a, sizeof *s);

@@ -58,8 +58,8 @@ static lmopt_status sample_independent(lm_sampler *base, const lm_view *view, lm
 
 static void free_genetic(lm_sampler *base) { lm_genetic_free((lm_genetic *)base); }
 
-static const lm_sampler_class nsga2_class = {"nsga2", sample_relative, sample_independent, NULL, free_genetic};
-static const lm_sampler_class nsga3_class = {"nsga3", sample_relative, sample_independent, NULL, free_genetic};
+static const lm_sampler_class nsga2_class = {"nsga2", sample_relative, sample_independent, NULL, free_genetic, NULL};
+static const lm_sampler_class nsga3_class = {"nsga3", sample_relative, sample_independent, NULL, free_genetic, NULL};
 
 static lm_genetic *make(const lm_allocator *a, const lm_sampler_class *class, const lm_genetic_options *o) {
   lm_genetic *g = lm_alloc_zeroed(a, sizeof *g);

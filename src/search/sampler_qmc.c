@@ -156,7 +156,7 @@ static void free_qmc(lm_sampler *base) {
   lm_free(base->allocator, s);
 }
 
-static const lm_sampler_class qmc_class = {"qmc", sample_relative, sample_independent, NULL, free_qmc};
+static const lm_sampler_class qmc_class = {"qmc", sample_relative, sample_independent, NULL, free_qmc, NULL};
 
 lm_sampler *lm_sampler_qmc(const lm_allocator *a, const lm_qmc_options *o) {
   qmc *s = lm_alloc_zeroed(a, sizeof *s);
