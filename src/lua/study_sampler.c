@@ -124,6 +124,32 @@ static lm_sampler *new_qmc(lua_State *L, int index, lm_study *study, const lm_al
   return lm_sampler_qmc(a, &o);
 }
 
+/* The place of the text at `key` in `choices`, which ends with NULL; `fallback` when there is none. */
+static int choice_option(lua_State *L, int index, const char *key, const char *const *choices, int fallback) {
+  lua_getfield(L, index, key);
+  const char *text = lua_tostring(L, -1);
+  int found = fallback;
+  for (int i = 0; text && choices[i]; i++) {
+    if (strcmp(text, choices[i]) == 0) found = i;
+  }
+  lua_pop(L, 1);
+  return found;
+}
+
+static lm_sampler *new_gp(lua_State *L, int index, lm_study *study, const lm_allocator *a) {
+  (void)study;
+  lm_gp_options o;
+  lm_gp_options_default(&o);
+  o.n_startup_trials = int_option(L, index, "n_startup_trials", o.n_startup_trials);
+  o.n_preliminary_samples = int_option(L, index, "n_preliminary_samples", o.n_preliminary_samples);
+  o.n_local_search = int_option(L, index, "n_local_search", o.n_local_search);
+  static const char *const acquisitions[] = {"log_ei", "ei", "pi", "ucb", "thompson", NULL}; /* lm_gp_choice */
+  o.acquisition = (lm_gp_choice)choice_option(L, index, "acquisition", acquisitions, (int)o.acquisition);
+  o.deterministic = flag_option(L, index, "deterministic_objective", o.deterministic);
+  o.beta = number_option(L, index, "beta", o.beta);
+  return lm_sampler_gp(a, &o);
+}
+
 /*
 ** Reads the list `axes` of {name=, count=, json=} at `index`: positions
 ** 0 .. count - 1 stand for the values in the JSON array. What is read lives
@@ -185,6 +211,7 @@ static const struct {
 } samplers[] = {
     {"random", new_random},
     {"tpe", new_tpe},
+    {"gp", new_gp},
     {"nsga2", new_nsga2},
     {"nsga3", new_nsga3},
     {"qmc", new_qmc},

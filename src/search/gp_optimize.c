@@ -5,6 +5,7 @@
 
 #include "math/elementary.h"
 #include "math/minimize.h"
+#include "math/quasi.h"
 
 enum {
   PRELIMINARY = 2048,
@@ -37,9 +38,16 @@ static double draw_axis(const lm_gp_axis *axis, double u) {
 }
 
 lmopt_status lm_gp_draw_points(const lm_gp_space *space, lm_rng *rng, size_t count, double *points) {
+  lm_quasi *sequence = lm_quasi_new(space->allocator, LM_QUASI_SOBOL, space->count, rng);
+  lm_rng_bits(rng); /* another sequence the next time */
+  if (!sequence) return LMOPT_NO_MEMORY;
+  lm_quasi_points(sequence, 0, count, points);
+  lm_quasi_free(sequence);
   for (size_t i = 0; i < count; i++) {
-    for (size_t j = 0; j < space->count; j++)
-      points[i * space->count + j] = draw_axis(&space->axes[j], lm_rng_uniform(rng));
+    for (size_t j = 0; j < space->count; j++) {
+      double *point = &points[i * space->count + j];
+      *point = draw_axis(&space->axes[j], *point);
+    }
   }
   return LMOPT_OK;
 }

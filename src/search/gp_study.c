@@ -53,12 +53,11 @@ static bool recall(lm_gp_fits *f, uint64_t key, double *parameters, size_t count
   return false;
 }
 
-/* Without memory it is forgotten: the next one fits again. */
-static void keep(lm_gp_fits *f, uint64_t key, const double *parameters, size_t count) {
+static lmopt_status keep(lm_gp_fits *f, uint64_t key, const double *parameters, size_t count) {
   double *copy = lm_alloc(f->allocator, count * sizeof *copy);
   if (!copy || !lm_grow(f->allocator, &f->items, &f->capacity, f->count + 1, sizeof *f->items)) {
     lm_free(f->allocator, copy);
-    return;
+    return LMOPT_NO_MEMORY;
   }
   memcpy(copy, parameters, count * sizeof *copy);
   size_t at = f->count;
@@ -72,6 +71,7 @@ static void keep(lm_gp_fits *f, uint64_t key, const double *parameters, size_t c
     f->count++;
   }
   f->items[at] = (lm_gp_kept_fit){key, copy, ++f->clock};
+  return LMOPT_OK;
 }
 
 /* --- which points --- */
@@ -160,8 +160,8 @@ static lmopt_status follow(chain *c, size_t count, double *deviation) {
     if (missed || !recall(c->fits, key, c->model->parameters, parameters)) {
       missed = true;
       status = fit_to(c, at, before > 0, doubles(before, at), deviation);
+      if (!status) status = keep(c->fits, key, c->model->parameters, parameters);
       if (status) return status;
-      keep(c->fits, key, c->model->parameters, parameters);
       loaded = true;
     }
     size_t next = next_fit(at);

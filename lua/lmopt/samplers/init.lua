@@ -12,6 +12,7 @@ local checks = require "lmopt.samplers.checks"
 local NAMES = {
   "random",
   "tpe",
+  "gp",
   "nsga2",
   "nsga3",
   "qmc",
@@ -21,7 +22,7 @@ local NAMES = {
 }
 
 local NEEDS_OPTIONS = { grid = true, partial_fixed = true }
-local LATER = { gp = true, cmaes = true, auto = true }
+local LATER = { cmaes = true, auto = true }
 
 local PLACES = {}
 for _, name in ipairs(NAMES) do PLACES[name] = { "lmopt.samplers." .. name, "new" } end
