@@ -112,6 +112,14 @@
 ---@field qmc_type? "sobol"|"halton" the sequence; default: "sobol"
 ---@field scramble? boolean by the study's seed; without it every study has the same points, from the corner on; default: true
 
+---@class lmopt.GpOptions
+---@field n_startup_trials? integer trials at random before the model; default: 10
+---@field deterministic_objective? boolean the same parameters always give the same value; default: false
+---@field acquisition? "log_ei"|"ei"|"pi"|"ucb"|"thompson" what makes a point worth trying; default: "log_ei"
+---@field beta? number of "ucb": mean + sqrt(beta) * deviation; default: 2
+---@field n_preliminary_samples? integer points among which the search for the next one begins; default: 2048
+---@field n_local_search? integer of them, how many it goes on from; default: 10
+
 ---@class lmopt.GridOptions
 ---@field search_space table<string, any[]> the values of each parameter
 

@@ -23,20 +23,25 @@ typedef struct lm_restore {
 } lm_restore;
 
 /*
-** The distribution that the joint space of trial `number` had for a column.
-** Ranges may grow meanwhile, so it is not the latest one, but that of the first
-** trial that `number` knew and that counts for the space (neither failed nor open).
+** The distribution that the joint space of trial `number` had for a column,
+** and the value in it. Ranges may grow meanwhile, so it is not the latest one,
+** but the first that holds the value, of the trials that `number` knew and that
+** count for the space (neither failed nor open).
 */
-static const lm_distribution *joint_distribution(lm_study *study, const lm_column *column, size_t number) {
+static const lm_distribution *joint_distribution(lm_study *study, const lm_column *column, size_t number,
+                                                 const char *json, double *value) {
   const lm_distribution *declared = lm_study_declared(study, column);
-  if (declared) return declared;
+  if (declared) return lm_distribution_find(declared, json, value) ? declared : NULL;
   lm_view view = lm_study_view(study, number);
+  const lm_distribution *tried = NULL;
   for (size_t row = 0; row < number && (long long)row <= view.horizon; row++) {
     lm_state state = study->trials->rows[row].state;
     const lm_distribution *d = lm_column_distribution(column, row);
-    if (d && (state == LM_COMPLETE || state == LM_PRUNED)) return d;
+    if (!d || d == tried || (state != LM_COMPLETE && state != LM_PRUNED)) continue;
+    if (lm_distribution_find(d, json, value) && lm_distribution_contains(d, *value)) return d;
+    tried = d;
   }
-  return column->latest;
+  return column->latest && lm_distribution_find(column->latest, json, value) ? column->latest : NULL;
 }
 
 static lmopt_status restore_relative(void *userdata, const char *key, const char *json) {
@@ -47,8 +52,8 @@ static lmopt_status restore_relative(void *userdata, const char *key, const char
     if (!column) return lm_fail_memory(r->error);
     if (!lm_number_read(json, &a.value)) return LMOPT_OK;
   } else {
-    a.distribution = column ? joint_distribution(r->study, column, r->number) : NULL;
-    if (!a.distribution || !lm_distribution_find(a.distribution, json, &a.value)) return LMOPT_OK;
+    a.distribution = column ? joint_distribution(r->study, column, r->number, json, &a.value) : NULL;
+    if (!a.distribution) return LMOPT_OK;
   }
   return lm_assignments_add(r->study->allocator, &r->study->trials->rows[r->number].relative, a, r->error);
 }

@@ -315,7 +315,8 @@ static lmopt_status planned_value(lm_study *study, size_t number, const lm_colum
     lm_runtime_log(study->runtime, LMOPT_LOG_WARNING, text);
   }
   const lm_assignment *a = lm_assignments_find(&study->trials->rows[number].relative, column);
-  *found = a && a->distribution == d;
+  /* The range may have changed since the sampler saw it: as in Optuna, what it holds is taken. */
+  *found = a && a->distribution && a->distribution->kind == d->kind && lm_distribution_contains(d, a->value);
   if (*found) *internal = a->value;
   return a && !a->distribution ? lm_study_axis_value(study, a, d, found, internal, e) : LMOPT_OK;
 }

@@ -87,6 +87,8 @@ local cases = {
   { lmopt.samplers.tpe { multivariate = true }, "constrained", directions = { "minimize", "maximize" } },
   { "qmc", "floats" },
   { lmopt.samplers.qmc { qmc_type = "halton" }, "conditional" },
+  { "gp", "conditional" },
+  { lmopt.samplers.gp { acquisition = "thompson" }, "pruned" },
   { lmopt.samplers.grid { search_space = { x = { 1, 2, 3, 4, 5 }, y = { "s", "r", "q", "p" } } }, "grid" },
   { "brute_force", "grid" },
   { lmopt.samplers.partial_fixed { fixed_params = { x1 = 0.5 } }, "floats" },

@@ -182,9 +182,12 @@ static void survives_bad_functions(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(factors_and_inverses),         cmocka_unit_test(grows_by_one),
-      cmocka_unit_test(refuses_what_is_not_definite), cmocka_unit_test(same_bits_everywhere),
-      cmocka_unit_test(finds_minima),                 cmocka_unit_test(survives_bad_functions),
+      cmocka_unit_test(factors_and_inverses),
+      cmocka_unit_test(grows_by_one),
+      cmocka_unit_test(refuses_what_is_not_definite),
+      cmocka_unit_test(same_bits_everywhere),
+      cmocka_unit_test(finds_minima),
+      cmocka_unit_test(survives_bad_functions),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

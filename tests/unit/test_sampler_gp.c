@@ -290,7 +290,7 @@ static void bad_input(void **state) {
   lm_distribution pair = {.kind = LM_CATEGORICAL, .high = 1, .count = 2, .choices = "[1, 2]"};
   const lm_distribution floats[5] = {unit, unit, unit, unit, unit}, odd[5] = {many, one, wide, tiny, logs};
   const lm_distribution discrete[5] = {whole, kinds, pair, layers, one}, single[5] = {one, one, one, one, one};
-  double (*const values[])(lm_trials *, size_t) = {misfit,      always_one, always_fails, infinite,
+  double (*const values[])(lm_trials *, size_t) = {misfit,       always_one,  always_fails, infinite,
                                                    all_infinite, huge_values, tiny_values};
   for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
     run_trials(2, floats, 16, values[i]);
