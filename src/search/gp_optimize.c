@@ -24,6 +24,7 @@ typedef struct optimizer {
   double *gradient;     /* inputs */
   double *trial;        /* count */
   size_t *free_axes;    /* those that the gradient moves */
+  lm_assignment *items; /* of lm_gp_allowed; NULL: everything is allowed */
   double *variables, *lower, *upper, *workspace;
   size_t free_count;
 } optimizer;
@@ -52,9 +53,38 @@ lmopt_status lm_gp_draw_points(const lm_gp_space *space, lm_rng *rng, size_t cou
   return LMOPT_OK;
 }
 
+/* --- hard constraints --- */
+
+static size_t list_items(const lm_gp_space *space, const double *latent, lm_assignment *items) {
+  size_t count = 0;
+  for (size_t j = 0; j < space->count; j++) {
+    const lm_gp_axis *axis = &space->axes[j];
+    if (axis->fixed || !lm_gp_space_active(space, latent, j)) continue;
+    items[count++] = (lm_assignment){axis->column, axis->distribution, lm_gp_axis_internal(axis, latent[j])};
+  }
+  return count;
+}
+
+lmopt_status lm_gp_assign(const lm_gp_space *space, const double *latent, lm_assignments *out) {
+  if (!lm_grow(space->allocator, &out->items, &out->capacity, out->count + space->count, sizeof *out->items))
+    return LMOPT_NO_MEMORY;
+  out->count += list_items(space, latent, out->items + out->count);
+  return LMOPT_OK;
+}
+
+bool lm_gp_allowed(const lm_gp_space *space, const lm_view *view, const double *latent, lm_assignment *scratch) {
+  if (!view || !view->judge) return true;
+  return lm_view_judge(view, scratch, list_items(space, latent, scratch)) != LM_REJECTED;
+}
+
+static bool allowed(const optimizer *o, const double *latent) {
+  return !o->items || lm_gp_allowed(o->space, o->search->view, latent, o->items);
+}
+
 /* --- the local search --- */
 
 static double value_at(optimizer *o, const double *latent) {
+  if (!allowed(o, latent)) return -INFINITY;
   lm_gp_space_encode(o->space, latent, o->encoded);
   double value = o->search->acquisition->value(o->search->acquisition, o->encoded, NULL);
   return isnan(value) ? -INFINITY : value;
@@ -214,6 +244,7 @@ static size_t spin(double *values, size_t count, double best, lm_rng *rng) {
 static void climb_from(optimizer *o, const double *start, double *latent, double *best) {
   double *point = o->encoded + 2 * o->inputs; /* room for one more */
   memcpy(point, start, o->count * sizeof *point);
+  if (!allowed(o, point)) return;
   double value = climb(o, point);
   if (value > *best) {
     *best = value;
@@ -221,18 +252,28 @@ static void climb_from(optimizer *o, const double *start, double *latent, double
   }
 }
 
+/* The point of the largest value that is allowed, and takes it out. SIZE_MAX: there is none. */
+static size_t take_top(const optimizer *o, const double *points, double *values, size_t count, double *highest) {
+  for (;;) {
+    size_t top = SIZE_MAX;
+    for (size_t i = 0; i < count; i++) {
+      if (values[i] > -INFINITY && (top == SIZE_MAX || values[i] > values[top])) top = i;
+    }
+    if (top == SIZE_MAX) return top;
+    *highest = values[top];
+    values[top] = -INFINITY;
+    if (allowed(o, points + top * o->count)) return top;
+  }
+}
+
 static void climb_all(optimizer *o, const double *points, double *values, size_t count, lm_rng *rng, double *latent,
                       double *best) {
   const lm_gp_search *s = o->search;
-  size_t top = 0, starts = s->starts ? s->starts : STARTS;
-  for (size_t i = 1; i < count; i++) {
-    if (values[i] > values[top] || isnan(values[top])) top = i;
-  }
-  double highest = values[top];
-  memcpy(latent, points + top * o->count, o->count * sizeof *latent);
+  size_t starts = s->starts ? s->starts : STARTS;
+  double highest = 0;
   *best = -INFINITY;
-  climb_from(o, points + top * o->count, latent, best);
-  values[top] = -INFINITY;
+  size_t top = take_top(o, points, values, count, &highest);
+  if (top != SIZE_MAX) climb_from(o, points + top * o->count, latent, best);
   for (size_t i = 1; i < starts; i++) {
     size_t chosen = spin(values, count, highest, rng);
     if (chosen == SIZE_MAX) break;
@@ -249,10 +290,12 @@ lmopt_status lm_gp_maximize(const lm_gp_search *search, lm_rng *rng, double *lat
   size_t own = 2 * inputs + 5 * d + lm_minimize_workspace(d);
   double *block = lm_alloc(a, (n * (d + inputs + 1) + own) * sizeof *block);
   size_t *free_axes = lm_alloc(a, (d + 1) * sizeof *free_axes);
-  lmopt_status status = block && free_axes ? LMOPT_OK : LMOPT_NO_MEMORY;
+  bool judged = search->view && search->view->judge;
+  lm_assignment *items = judged ? lm_alloc(a, (d + 1) * sizeof *items) : NULL;
+  lmopt_status status = block && free_axes && (items || !judged) ? LMOPT_OK : LMOPT_NO_MEMORY;
   if (!status) {
     double *points = block, *encoded = points + n * d, *values = encoded + n * inputs;
-    optimizer o = {.search = search, .space = space, .count = d, .inputs = inputs, .free_axes = free_axes};
+    optimizer o = {search, space, d, inputs, .free_axes = free_axes, .items = items};
     o.encoded = values + n;
     o.gradient = o.encoded + inputs;
     o.trial = o.gradient + inputs + d; /* a point of climb_from stands between */
@@ -263,10 +306,10 @@ lmopt_status lm_gp_maximize(const lm_gp_search *search, lm_rng *rng, double *lat
     status = lm_gp_draw_points(space, rng, n, points);
     for (size_t i = 0; i < n && !status; i++) lm_gp_space_encode(space, points + i * d, encoded + i * inputs);
     if (!status) status = search->acquisition->values(search->acquisition, encoded, n, values);
-    double best;
-    if (!status) climb_all(&o, points, values, n, rng, latent, value ? value : &best);
+    if (!status) climb_all(&o, points, values, n, rng, latent, value);
   }
   lm_free(a, block);
   lm_free(a, free_axes);
+  lm_free(a, items);
   return status;
 }

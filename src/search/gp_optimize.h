@@ -14,6 +14,7 @@
 
 typedef struct lm_gp_search {
   const lm_gp_space *space;
+  const lm_view *view; /* whose hard constraints no point may break; NULL: there are none */
   const lm_gp_acquisition *acquisition;
   const double *weights;    /* per input: inverse squared length scales, by which steps are scaled; NULL: all one */
   const double *incumbents; /* latent points to start from, one after the other */
@@ -22,8 +23,13 @@ typedef struct lm_gp_search {
   size_t starts;      /* local searches from them; 0: 9 */
 } lm_gp_search;
 
-/* The best point found, latent; *value (may be NULL) is what it is worth. Draws from `rng`. */
+/* The best point found, latent; *value is what it is worth, -INFINITY when no point is allowed. Draws from `rng`. */
 lmopt_status lm_gp_maximize(const lm_gp_search *search, lm_rng *rng, double *latent, double *value);
+
+/* The joint parameters that a latent point stands for. */
+lmopt_status lm_gp_assign(const lm_gp_space *space, const double *latent, lm_assignments *out);
+/* Is it all right with the hard constraints, as far as they can tell? `scratch` has room for all axes. */
+bool lm_gp_allowed(const lm_gp_space *space, const lm_view *view, const double *latent, lm_assignment *scratch);
 
 /* `count` latent points that fill the space evenly, fixed axes where they are fixed; grids and categories are met. */
 lmopt_status lm_gp_draw_points(const lm_gp_space *space, lm_rng *rng, size_t count, double *points);

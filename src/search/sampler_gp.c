@@ -16,7 +16,7 @@
 #include "search/gp_study.h"
 #include "search/sampler.h"
 
-enum { FANTASIES = 16, MOST_RUNNING = 64, THOMPSON_POINTS = 512 };
+enum { FANTASIES = 16, MOST_RUNNING = 64, THOMPSON_POINTS = 512, MOST_ATTEMPTS = 4 };
 
 typedef struct gp {
   lm_sampler base;
@@ -36,6 +36,7 @@ typedef struct task {
   double *running;          /* inputs of the running ones */
   double *incumbent, *best; /* latent */
   bool *categories;
+  bool found; /* best is a proposal */
 } task;
 
 void lm_gp_options_default(lm_gp_options *o) {
@@ -101,73 +102,92 @@ static lmopt_status maximize(task *t) {
   if (status) return status;
   lm_gp_acquisition acquisition = lm_gp_improvement_acquisition(&improvement);
   lm_gp_search search = {.space = &t->space,
+                         .view = t->view,
                          .acquisition = &acquisition,
                          .weights = t->model.parameters,
                          .incumbents = t->incumbent,
                          .incumbent_count = o->n_local_search > 1,
                          .preliminary = (size_t)o->n_preliminary_samples,
                          .starts = (size_t)(o->n_local_search > 1 ? o->n_local_search - 1 : 1)};
-  status = lm_gp_maximize(&search, &t->rng, t->best, NULL);
+  double value = -INFINITY;
+  status = lm_gp_maximize(&search, &t->rng, t->best, &value);
+  t->found = value > -INFINITY;
   lm_gp_improvement_free(&improvement);
   return status;
 }
 
-/* The best of many points, half of them near the incumbent, in one draw from the joint posterior. */
+/* Points that fill the space, and as many around the incumbent, nearer and farther. */
+static lmopt_status draw_candidates(task *t, double *points, double *inputs) {
+  const lm_gp_space *s = &t->space;
+  lmopt_status status = lm_gp_draw_points(s, &t->rng, THOMPSON_POINTS, points);
+  if (status) return status;
+  for (size_t i = 0; i < THOMPSON_POINTS; i++) {
+    double *point = points + i * s->count, radius = lm_rng_uniform(&t->rng);
+    for (size_t j = 0; j < s->count && i % 2; j++) {
+      const lm_gp_axis *axis = &s->axes[j];
+      double at = t->incumbent[j] + 0.3 * radius * radius * lm_rng_normal(&t->rng);
+      if (axis->fixed || (axis->category && lm_rng_uniform(&t->rng) < 0.5 * radius)) continue;
+      point[j] = axis->category ? t->incumbent[j] : lm_gp_axis_snap(axis, at < 0 ? 0 : at > 1 ? 1 : at);
+    }
+    lm_gp_space_encode(s, point, inputs + i * t->inputs);
+  }
+  return LMOPT_OK;
+}
+
+/* Running trials are taken to give what is expected of them. */
+static lmopt_status believe_running(task *t) {
+  lm_gp_model *m = &t->model;
+  for (size_t i = 0; i < t->running_count; i++) {
+    double mean, variance;
+    lm_gp_posterior(m, t->running + i * t->inputs, &mean, &variance, NULL, NULL);
+    lmopt_status status = lm_gp_add(m, t->running + i * t->inputs);
+    if (status) return status;
+    m->targets[m->count - 1] = mean;
+    lm_gp_weigh(m, m->targets, m->alpha);
+  }
+  return LMOPT_OK;
+}
+
+/* Adds a draw from N(0, covariance) to the means. */
+static lmopt_status draw_function(task *t, const double *inputs, double *means, double *covariance) {
+  size_t n = THOMPSON_POINTS;
+  bool factored = false;
+  for (double jitter = 1e-8; !factored && jitter < 10; jitter *= 100) {
+    lmopt_status status = lm_gp_posterior_joint(&t->model, inputs, n, means, covariance);
+    if (status) return status;
+    for (size_t i = 0; i < n; i++) covariance[i * n + i] += jitter * LM_GP_SCALE(&t->model);
+    factored = lm_dense_cholesky(covariance, n, n);
+  }
+  for (size_t i = 0; i < n && factored; i++) {
+    double normal = lm_rng_normal(&t->rng);
+    for (size_t k = i; k < n; k++) means[k] += covariance[i * n + k] * normal;
+  }
+  return LMOPT_OK;
+}
+
+/* The best of many points in one draw from the joint posterior. */
 static lmopt_status draw_from_posterior(task *t) {
   const lm_allocator *a = t->space.allocator;
   size_t n = THOMPSON_POINTS, d = t->space.count;
-  double *points = lm_alloc(a, (n * (d + t->inputs + 2 + n)) * sizeof *points);
-  if (!points) return LMOPT_NO_MEMORY;
-  double *inputs = points + n * d, *means = inputs + n * t->inputs, *draw = means + n, *covariance = draw + n;
-  lmopt_status status = lm_gp_draw_points(&t->space, &t->rng, n, points);
-  for (size_t i = 0; i < n && !status; i++) {
-    double radius = i < n / 2 ? 0 : lm_rng_uniform(&t->rng) * 0.2;
-    for (size_t j = 0; j < d && i >= n / 2; j++) {
-      const lm_gp_axis *axis = &t->space.axes[j];
-      bool stays = lm_rng_uniform(&t->rng) >= (axis->category ? radius : 2.0);
-      double at = t->incumbent[j] + radius * lm_rng_normal(&t->rng);
-      if (axis->fixed || (axis->category && !stays)) continue;
-      points[i * d + j] = axis->category ? t->incumbent[j] : lm_gp_axis_snap(axis, at < 0 ? 0 : at > 1 ? 1 : at);
+  double *points = lm_alloc(a, n * (d + t->inputs + 1 + n) * sizeof *points);
+  lm_assignment *items = lm_alloc(a, (d + 1) * sizeof *items);
+  lmopt_status status = points && items ? LMOPT_OK : LMOPT_NO_MEMORY;
+  if (!status) {
+    double *inputs = points + n * d, *means = inputs + n * t->inputs;
+    status = draw_candidates(t, points, inputs);
+    if (!status) status = believe_running(t);
+    if (!status) status = draw_function(t, inputs, means, means + n);
+    double best = -INFINITY;
+    for (size_t i = 0; i < n && !status; i++) {
+      if (!(means[i] > best) || !lm_gp_allowed(&t->space, t->view, points + i * d, items)) continue;
+      best = means[i];
+      memcpy(t->best, points + i * d, d * sizeof *points);
+      t->found = true;
     }
-    lm_gp_space_encode(&t->space, points + i * d, inputs + i * t->inputs);
   }
-  for (size_t i = 0; i < t->running_count && !status; i++) {
-    status = lm_gp_add(&t->model, t->running + i * t->inputs);
-    if (status) break;
-    double mean, variance; /* the believer's value: its posterior mean */
-    t->model.count--;
-    lm_gp_posterior(&t->model, t->running + i * t->inputs, &mean, &variance, NULL, NULL);
-    t->model.targets[t->model.count++] = mean;
-    lm_gp_weigh(&t->model, t->model.targets, t->model.alpha);
-  }
-  if (!status) status = lm_gp_posterior_joint(&t->model, inputs, n, means, covariance);
-  for (double jitter = 1e-8; !status && jitter < 1; jitter *= 100) {
-    if (jitter > 1e-8) status = lm_gp_posterior_joint(&t->model, inputs, n, means, covariance);
-    for (size_t i = 0; i < n; i++) covariance[i * n + i] += jitter * LM_GP_SCALE(&t->model);
-    if (!status && lm_dense_cholesky(covariance, n, n)) break;
-  }
-  for (size_t i = 0; i < n; i++) draw[i] = lm_rng_normal(&t->rng);
-  for (size_t i = 0; i < n && !status; i++) {
-    for (size_t k = i; k < n; k++) means[k] += covariance[i * n + k] * draw[i];
-  }
-  size_t best = 0;
-  for (size_t i = 1; i < n; i++) {
-    if (means[i] > means[best]) best = i;
-  }
-  if (d) memcpy(t->best, points + best * d, d * sizeof *points);
   lm_free(a, points);
+  lm_free(a, items);
   return status;
-}
-
-static lmopt_status assign(task *t, lm_assignments *out) {
-  for (size_t j = 0; j < t->space.count; j++) {
-    const lm_gp_axis *axis = &t->space.axes[j];
-    if (axis->fixed || !lm_gp_space_active(&t->space, t->best, j)) continue;
-    lm_assignment item = {axis->column, axis->distribution, lm_gp_axis_internal(axis, t->best[j])};
-    lmopt_status status = lm_assignments_add(t->space.allocator, out, item, NULL);
-    if (status) return status;
-  }
-  return LMOPT_OK;
 }
 
 static lmopt_status propose(task *t, lm_assignments *out) {
@@ -182,8 +202,10 @@ static lmopt_status propose(task *t, lm_assignments *out) {
   if (status) return status;
   read_running(t);
   lm_gp_space_latent_row(&t->space, t->view, t->space.rows[best_row(t)], t->incumbent);
-  status = s->options.acquisition == LM_GP_BY_THOMPSON ? draw_from_posterior(t) : maximize(t);
-  return status ? status : assign(t, out);
+  /* A point that was turned down: another one, which the maximum of a function can't be. */
+  bool draw = s->options.acquisition == LM_GP_BY_THOMPSON || t->view->attempt > 0;
+  status = draw ? draw_from_posterior(t) : maximize(t);
+  return status || !t->found ? status : lm_gp_assign(&t->space, t->best, out);
 }
 
 static bool nothing_free(const lm_gp_space *s) {
@@ -195,8 +217,8 @@ static bool nothing_free(const lm_gp_space *s) {
 
 static lmopt_status sample_relative(lm_sampler *base, const lm_view *view, lm_assignments *out, lm_error *e) {
   gp *s = (gp *)base;
-  if (view->trials->objectives != 1) return LMOPT_OK;
-  task t = {.sampler = s, .view = view, .rng = lm_rng_stream(view->seed, view->number, "gp")};
+  if (view->trials->objectives != 1 || view->attempt > MOST_ATTEMPTS) return LMOPT_OK;
+  task t = {.sampler = s, .view = view, .rng = lm_view_stream(view, "gp")};
   lmopt_status status = lm_gp_space_build(&t.space, base->allocator, view);
   if (!status && t.space.row_count && t.space.row_count >= (size_t)s->options.n_startup_trials &&
       !nothing_free(&t.space))
