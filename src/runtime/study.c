@@ -189,28 +189,6 @@ static lmopt_status visit_attribute(void *userdata, lm_id trial, lm_scope scope,
   return lm_pairs_set(study->allocator, scope == LM_TRIAL_USER ? &info->user : &info->system, key, json, sync->error);
 }
 
-lmopt_status lm_study_read_constraints(lm_study *study, size_t number, lm_error *e) {
-  const lm_pairs *system = &study->infos[number].system;
-  double *values = NULL;
-  size_t count = 0, capacity = 0;
-  lmopt_status status = LMOPT_OK;
-  for (size_t i = 0; i < system->count && status == LMOPT_OK; i++) {
-    const lm_pair *pair = &system->items[i];
-    if (strncmp(pair->key, "constraints", 11) != 0 || (pair->key[11] != '\0' && pair->key[11] != ':')) continue;
-    size_t room = strlen(pair->json); /* a list of n numbers has more than n characters */
-    if (!lm_grow(study->allocator, &values, &capacity, count + room + 1, sizeof *values)) {
-      status = lm_fail_memory(e);
-    } else if (pair->key[11] == ':') {
-      if (!lm_json_number(pair->json, &values[count++])) values[count - 1] = NAN;
-    } else {
-      count += lm_json_numbers(pair->json, values + count, room);
-    }
-  }
-  if (status == LMOPT_OK && count) lm_trials_set_constraints(study->trials, number, values, count);
-  lm_free(study->allocator, values);
-  return status;
-}
-
 static lmopt_status settle_staged(lm_sync *sync) {
   lm_study *study = sync->study;
   size_t objectives = study->trials->objectives;

@@ -92,6 +92,8 @@ void lm_study_clear_pending(lm_study *study, size_t number);
 /* The same for its predictions, which belong to its result. */
 lmopt_status lm_study_write_predictions(lm_study *study, size_t number, lm_error *e);
 void lm_live_trial_free_predictions(const lm_allocator *a, lm_live_trial *live);
+/* Enters what set_constraint left into the attributes of a trial, and into its row. */
+lmopt_status lm_study_attach_constraints(lm_study *study, size_t number, lm_error *e);
 /* Constraint values of a trial from its attributes, old form or new, into its row. */
 lmopt_status lm_study_read_constraints(lm_study *study, size_t number, lm_error *e);
 
@@ -123,8 +125,8 @@ lmopt_status lm_study_write_relative(lm_study *study, lm_id trial, lm_trial_info
 bool lm_json_number(const char *json, double *value);
 /* How many elements a flat JSON array of scalars has. */
 size_t lm_json_count(const char *json);
-/* The numbers of a flat JSON array, NaN for anything else in it; 0 when `json` is no array. */
-size_t lm_json_numbers(const char *json, double *values, size_t capacity);
+/* The next element of a flat JSON array of scalars, as it is written; *rest moves on. False at the end, and when it is no array. */
+bool lm_json_element(const char **rest, const char **start, size_t *size);
 /*
 ** Appends the text of a JSON string that holds JSON text itself, whose escapes
 ** are therefore only \" and \\.

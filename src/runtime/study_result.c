@@ -32,30 +32,6 @@ lmopt_status lm_study_should_prune(lm_study *study, size_t number, bool *prune, 
   return LMOPT_OK;
 }
 
-lmopt_status lm_study_set_constraint(lm_study *study, size_t number, const char *name, double value, lm_error *e) {
-  lmopt_status status = lm_study_check_running(study, number, e);
-  if (status != LMOPT_OK) return status;
-  if (isnan(value)) return lm_fail(e, LMOPT_MISUSE, "the value of constraint '%s' is not a number", name);
-  lm_live_trial *live = study->infos[number].live;
-  for (size_t i = 0; i < live->constraint_count; i++)
-    if (strcmp(live->constraint_names[i], name) == 0) {
-      live->constraints[i] = value;
-      return LMOPT_OK;
-    }
-  if (lm_study_check_utf8("the name of a constraint", name, e) != LMOPT_OK) return LMOPT_MISUSE;
-  size_t count = live->constraint_count + 1;
-  char *copy = lm_copy_text(study->allocator, name);
-  if (!copy || !lm_grow(study->allocator, &live->constraint_names, &live->name_capacity, count, sizeof(char *)) ||
-      !lm_grow(study->allocator, &live->constraints, &live->constraint_capacity, count, sizeof(double))) {
-    lm_free(study->allocator, copy);
-    return lm_fail_memory(e);
-  }
-  live->constraint_names[count - 1] = copy;
-  live->constraints[count - 1] = value;
-  live->constraint_count = count;
-  return LMOPT_OK;
-}
-
 static size_t index_of(const lm_pairs *pairs, const char *key) {
   size_t i = 0;
   while (i < pairs->count && strcmp(pairs->items[i].key, key) != 0) i++;
@@ -82,31 +58,6 @@ lmopt_status lm_study_set_trial_attribute(lm_study *study, size_t number, bool u
   return status;
 }
 
-/* The list that Optuna and its dashboards read, and the names beside it. */
-static lmopt_status attach_constraints(lm_study *study, size_t number, lm_error *e) {
-  const lm_live_trial *live = study->infos[number].live;
-  if (live->constraint_count == 0) return LMOPT_OK;
-  lm_buffer values, names;
-  lm_buffer_init(&values, study->allocator, 1 << 24);
-  lm_buffer_init(&names, study->allocator, 1 << 24);
-  for (size_t i = 0; i < live->constraint_count; i++) {
-    lm_buffer_add_text(&values, i ? ", " : "[");
-    lm_buffer_add_json_double(&values, live->constraints[i]);
-    lm_buffer_add_text(&names, i ? ", " : "[");
-    lm_buffer_add_json_string(&names, live->constraint_names[i], strlen(live->constraint_names[i]));
-  }
-  lmopt_status status = LMOPT_OK;
-  if (!lm_buffer_add_char(&values, ']')) status = lm_buffer_fail(&values, "the values of the constraints", e);
-  if (status == LMOPT_OK && !lm_buffer_add_char(&names, ']'))
-    status = lm_buffer_fail(&names, "the names of the constraints", e);
-  if (status == LMOPT_OK) status = lm_study_set_trial_attribute(study, number, false, "constraints", values.data, e);
-  if (status == LMOPT_OK)
-    status = lm_study_set_trial_attribute(study, number, false, "lmopt:constraint_names", names.data, e);
-  lm_buffer_free(&values);
-  lm_buffer_free(&names);
-  return status;
-}
-
 lmopt_status lm_study_tell(lm_study *study, size_t number, lm_state state, const double *values, lm_error *e) {
   lmopt_status status = lm_study_check_running(study, number, e);
   if (status != LMOPT_OK) return status;
@@ -118,7 +69,7 @@ lmopt_status lm_study_tell(lm_study *study, size_t number, lm_state state, const
     if (!isnan(last)) values = &last;
   }
   if (state == LM_FAIL) values = NULL;
-  status = attach_constraints(study, number, e);
+  status = lm_study_attach_constraints(study, number, e);
   if (status != LMOPT_OK) return status;
   if (study->storage) {
     status = lm_storage_begin(study->storage, e);
@@ -131,8 +82,6 @@ lmopt_status lm_study_tell(lm_study *study, size_t number, lm_state state, const
     if (status != LMOPT_OK) return status;
   }
   lm_live_trial *live = info->live;
-  if (live->constraint_count)
-    lm_trials_set_constraints(study->trials, number, live->constraints, live->constraint_count);
   info->complete = lm_clock_utc();
   info->live = NULL;
   lm_live_trial_free(study->allocator, live);

@@ -69,8 +69,7 @@ lmopt_status lm_study_check_choices(const char *parameter, const char *choices, 
   return check_named("a choice of the parameter", parameter, choices, e);
 }
 
-/* The next element of a flat JSON array of scalars; *rest moves on. False at the end. */
-static bool next_choice(const char **rest, const char **start, size_t *size) {
+bool lm_json_element(const char **rest, const char **start, size_t *size) {
   const char *s = *rest;
   while (*s == '[' || *s == ',' || *s == ' ') s++;
   if (*s == ']' || *s == '\0') return false;
@@ -115,7 +114,7 @@ bool lm_distribution_find(const lm_distribution *d, const char *json, double *in
   }
   const char *rest = d->choices, *start;
   size_t length;
-  for (size_t i = 0; next_choice(&rest, &start, &length); i++) {
+  for (size_t i = 0; lm_json_element(&rest, &start, &length); i++) {
     double other;
     bool equal = length == size && memcmp(start, json, size) == 0;
     if (!equal && numeric && scalar_number(start, length, &other)) equal = other == number;
@@ -132,24 +131,15 @@ bool lm_distribution_external(const lm_distribution *d, double internal, lm_buff
   if (d->kind == LM_INTEGER) return lm_buffer_add_json_integer(out, (long long)internal);
   const char *rest = d->choices, *start;
   size_t length;
-  for (size_t i = 0; next_choice(&rest, &start, &length); i++)
+  for (size_t i = 0; lm_json_element(&rest, &start, &length); i++)
     if ((double)i == internal) return lm_buffer_add(out, start, length);
   return false;
-}
-
-size_t lm_json_numbers(const char *json, double *values, size_t capacity) {
-  const char *rest = json, *start;
-  size_t length, count = 0;
-  if (*json != '[') return 0;
-  while (count < capacity && next_choice(&rest, &start, &length))
-    if (!scalar_number(start, length, &values[count++])) values[count - 1] = NAN;
-  return count;
 }
 
 size_t lm_json_count(const char *json) {
   const char *rest = json, *start;
   size_t length, count = 0;
-  while (next_choice(&rest, &start, &length)) count++;
+  while (lm_json_element(&rest, &start, &length)) count++;
   return count;
 }
 

@@ -1,6 +1,7 @@
 #include "search/trials.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -42,10 +43,13 @@ void lm_trials_free(lm_trials *t) {
   const lm_allocator *a = t->allocator;
   for (size_t i = 0; i < t->count; i++) {
     lm_free(a, t->rows[i].reports);
+    lm_free(a, t->rows[i].constraints);
     lm_assignments_free(a, &t->rows[i].relative);
   }
   for (size_t i = 0; i < t->column_count; i++) free_column(a, t->columns[i]);
   for (size_t i = 0; i < t->distribution_count; i++) free_distribution(a, t->distributions[i]);
+  for (size_t i = 0; i < t->constraint_name_count; i++) lm_free(a, t->constraint_names[i]);
+  lm_free(a, t->constraint_names);
   lm_free(a, t->rows);
   lm_free(a, t->values);
   lm_free(a, t->columns);
@@ -93,6 +97,7 @@ void lm_trials_remove_last(lm_trials *t) {
   size_t row = t->count - 1;
   for (size_t i = 0; i < t->column_count; i++) forget_param(t->columns[i], row);
   lm_free(t->allocator, t->rows[row].reports);
+  lm_free(t->allocator, t->rows[row].constraints);
   lm_assignments_free(t->allocator, &t->rows[row].relative);
   if (lm_state_finished(t->rows[row].state)) t->edits++;
   t->count--;
@@ -257,15 +262,45 @@ lmopt_status lm_trials_set_report(lm_trials *t, size_t row, long long step, doub
   return LMOPT_OK;
 }
 
-void lm_trials_set_constraints(lm_trials *t, size_t row, const double *values, size_t count) {
+/* The place of a name among those of all constraints, SIZE_MAX without memory. */
+static size_t find_constraint(lm_trials *t, const char *name) {
+  size_t count = t->constraint_name_count;
+  for (size_t i = 0; i < count; i++) {
+    if (strcmp(t->constraint_names[i], name) == 0) return i;
+  }
+  if (!lm_grow(t->allocator, &t->constraint_names, &t->constraint_name_capacity, count + 1, sizeof(char *)))
+    return SIZE_MAX;
+  t->constraint_names[count] = lm_copy_text(t->allocator, name);
+  if (!t->constraint_names[count]) return SIZE_MAX;
+  return t->constraint_name_count++;
+}
+
+lmopt_status lm_trials_set_named_constraints(lm_trials *t, size_t row, const char *const *names, const double *values,
+                                             size_t count, lm_error *e) {
   lm_row *r = &t->rows[row];
+  if (!lm_grow(t->allocator, &r->constraints, &r->constraint_capacity, count, sizeof *r->constraints))
+    return lm_fail_memory(e);
+  char place[24];
+  for (size_t i = 0; i < count; i++) { /* so that nothing fails below */
+    snprintf(place, sizeof place, "%zu", i);
+    if (find_constraint(t, names ? names[i] : place) == SIZE_MAX) return lm_fail_memory(e);
+  }
+  r->constraint_count = count;
   r->constrained = count > 0;
   r->violation = 0;
   for (size_t i = 0; i < count; i++) {
-    if (!(values[i] <= 0)) r->violation += isnan(values[i]) ? INFINITY : values[i]; /* not-a-number satisfies nothing */
+    snprintf(place, sizeof place, "%zu", i);
+    double value = isnan(values[i]) ? INFINITY : values[i]; /* not-a-number satisfies nothing */
+    r->constraints[i] = (lm_constraint){find_constraint(t, names ? names[i] : place), value};
+    if (value > 0) r->violation += value;
   }
   r->infeasible = r->violation > 0;
   note_edit(t, row);
+  return LMOPT_OK;
+}
+
+lmopt_status lm_trials_set_constraints(lm_trials *t, size_t row, const double *values, size_t count) {
+  return lm_trials_set_named_constraints(t, row, NULL, values, count, NULL);
 }
 
 void lm_trials_finish(lm_trials *t, size_t row, lm_state state, const double *values) {

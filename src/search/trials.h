@@ -44,12 +44,19 @@ typedef struct lm_report {
   double value; /* may be NaN or infinite */
 } lm_report;
 
+typedef struct lm_constraint {
+  size_t name;  /* its place in lm_trials.constraint_names */
+  double value; /* feasible when not above 0 */
+} lm_constraint;
+
 typedef struct lm_row {
   lm_state state;
   bool infeasible;         /* some constraint is positive */
   bool constrained;        /* some constraint was set */
   double violation;        /* sum of positive constraint values; 0 when feasible */
   lm_assignments relative; /* drawn at ask */
+  lm_constraint *constraints;
+  size_t constraint_count, constraint_capacity;
   uint32_t param_count;
   lm_report *reports; /* ascending steps, each once */
   size_t report_count, report_capacity;
@@ -68,6 +75,8 @@ struct lm_trials {
   size_t column_count, column_capacity;
   lm_distribution **distributions; /* interned */
   size_t distribution_count, distribution_capacity;
+  char **constraint_names; /* each once, in the order of first appearance */
+  size_t constraint_name_count, constraint_name_capacity;
   unsigned long long generation; /* grows when a finished row is added or finishes: what caches compare */
   unsigned long long edits;      /* grows when a row that was finished already changes: caches start anew */
   double birth;                  /* tells these trials from others that lived at the same address */
@@ -94,7 +103,10 @@ const lm_distribution *lm_trials_intern(lm_trials *t, const lm_distribution *d);
 lmopt_status lm_trials_set_param(lm_trials *t, size_t row, lm_column *c, const lm_distribution *interned,
                                  double internal, lm_error *e);
 lmopt_status lm_trials_set_report(lm_trials *t, size_t row, long long step, double value, lm_error *e);
-void lm_trials_set_constraints(lm_trials *t, size_t row, const double *values, size_t count);
+/* Replaces the constraints of a row. Without names their places are their names. After NO_MEMORY the row is as it was. */
+lmopt_status lm_trials_set_named_constraints(lm_trials *t, size_t row, const char *const *names, const double *values,
+                                             size_t count, lm_error *e);
+lmopt_status lm_trials_set_constraints(lm_trials *t, size_t row, const double *values, size_t count);
 /* values: one per objective, or NULL when there is none. */
 void lm_trials_finish(lm_trials *t, size_t row, lm_state state, const double *values);
 void lm_trials_set_state(lm_trials *t, size_t row, lm_state state); /* RUNNING <-> WAITING */

@@ -89,7 +89,16 @@ static void reports_and_constraints(void **state) {
   assert_true(row->infeasible && row->violation == 2.5);
   lm_trials_set_constraints(t, 0, (double[]){NAN}, 1);
   assert_true(row->infeasible && isinf(row->violation));
+  static const char *const names[] = {"b", "0"};
+  assert_int_equal(lm_trials_set_named_constraints(t, 0, names, (double[]){3, NAN}, 2, NULL), LMOPT_OK);
+  assert_int_equal(row->constraint_count, 2);
+  assert_int_equal(t->constraint_name_count, 4); /* three places, and b */
+  assert_string_equal(t->constraint_names[row->constraints[0].name], "b");
+  assert_true(row->constraints[0].value == 3);
+  assert_int_equal(row->constraints[1].name, 0);
+  assert_true(isinf(row->constraints[1].value) && isinf(row->violation));
   lm_trials_set_constraints(t, 0, NULL, 0);
+  assert_int_equal(row->constraint_count, 0);
   assert_true(!row->constrained && !row->infeasible);
   lm_trials_free(t);
 }
