@@ -35,6 +35,7 @@ typedef struct qmc {
   /* The sequence, and a point of it. */
   lm_quasi *sequence;
   uint64_t seed;
+  unsigned attempt;
   size_t dimensions;
   double *point;
   long long number; /* of the point; -1: none */
@@ -87,11 +88,12 @@ static lmopt_status update_ranks(qmc *s, const lm_view *view) {
 
 /* --- points --- */
 
-static lmopt_status make_sequence(qmc *s, uint64_t seed, size_t dimensions) {
+/* Another attempt at a trial is the same point of another scramble (or of the random one, when there should be none). */
+static lmopt_status make_sequence(qmc *s, const lm_view *view, size_t dimensions) {
   const lm_allocator *a = s->base.allocator;
-  lm_rng rng = lm_rng_stream(seed, -1, "qmc");
+  lm_rng rng = lm_rng_stream(view->seed, -1 - (int64_t)view->attempt, "qmc");
   lm_quasi *sequence = lm_quasi_new(a, s->options.halton ? LM_QUASI_HALTON : LM_QUASI_SOBOL, dimensions,
-                                    s->options.scramble ? &rng : NULL);
+                                    s->options.scramble || view->attempt ? &rng : NULL);
   double *point = lm_alloc(a, dimensions * sizeof *point);
   if (!sequence || !point) {
     lm_quasi_free(sequence);
@@ -102,7 +104,8 @@ static lmopt_status make_sequence(qmc *s, uint64_t seed, size_t dimensions) {
   lm_free(a, s->point);
   s->sequence = sequence;
   s->point = point;
-  s->seed = seed;
+  s->seed = view->seed;
+  s->attempt = view->attempt;
   s->dimensions = dimensions;
   s->number = -1;
   return LMOPT_OK;
@@ -110,10 +113,10 @@ static lmopt_status make_sequence(qmc *s, uint64_t seed, size_t dimensions) {
 
 /* Coordinate `at` of the view's point. More dimensions do not change the coordinates there were. */
 static lmopt_status coordinate(qmc *s, const lm_view *view, size_t at, double *u) {
-  if (s->seed != view->seed || at >= s->dimensions) {
+  if (s->seed != view->seed || s->attempt != view->attempt || at >= s->dimensions) {
     size_t dimensions = s->dimensions ? s->dimensions : 8;
     while (dimensions <= at) dimensions *= 2;
-    if (make_sequence(s, view->seed, dimensions)) return LMOPT_NO_MEMORY;
+    if (make_sequence(s, view, dimensions)) return LMOPT_NO_MEMORY;
   }
   if (s->number != view->number) lm_quasi_points(s->sequence, (uint64_t)view->number, 1, s->point);
   s->number = view->number;

@@ -201,10 +201,36 @@ static void no_memory(void **state) {
   end(&f);
 }
 
+/* Every attempt at a trial gives another point, of parameters in view and others; the first one again when asked again. */
+static void attempts(void **state) {
+  (void)state;
+  static const char *const names[] = {"x", "y"};
+  static const lm_distribution d[] = {{.kind = LM_FLOAT, .low = 0, .high = 1}, {.kind = LM_FLOAT, .low = 0, .high = 1}};
+  for (size_t k = 0; k < 4; k++) {
+    fixture f = begin(&kinds[k], 1);
+    double values[2], first[2] = {0}, last[2] = {0};
+    for (int i = 0; i < 3; i++) run_trial(&f, names, d, 2, values);
+    assert_int_equal(lm_trials_append(f.trials, LM_RUNNING, NULL), LMOPT_OK);
+    lm_column *columns[2] = {lm_trials_column(f.trials, "y", false), lm_trials_column(f.trials, "late", true)};
+    for (unsigned attempt = 0; attempt < 20; attempt++) {
+      lm_view view = {.trials = f.trials, .number = 3, .horizon = 2, .seed = 8, .attempt = attempt};
+      for (size_t c = 0; c < 2; c++) {
+        double value = ask(f.sampler, &view, columns[c], &d[0]);
+        if (attempt == 0) first[c] = value;
+        assert_true(attempt == 0 || (value != last[c] && value != first[c]));
+        last[c] = value;
+      }
+    }
+    lm_view again = {.trials = f.trials, .number = 3, .horizon = 2, .seed = 8};
+    for (size_t c = 0; c < 2; c++) assert_true(ask(f.sampler, &again, columns[c], &d[0]) == first[c]);
+    end(&f);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(caches_do_not_show), cmocka_unit_test(fills_the_space), cmocka_unit_test(many_at_a_time),
-      cmocka_unit_test(wide_spaces),        cmocka_unit_test(no_memory),
+      cmocka_unit_test(wide_spaces),        cmocka_unit_test(no_memory),       cmocka_unit_test(attempts),
   };
   return cmocka_run_group_tests(tests, set_up, NULL);
 }
