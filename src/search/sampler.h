@@ -139,6 +139,34 @@ lm_sampler *lm_sampler_nsga2(const lm_allocator *a, const lm_genetic_options *o)
 /* Copies the reference points. `objectives`: coordinates of each. */
 lm_sampler *lm_sampler_nsga3(const lm_allocator *a, const lm_genetic_options *o, size_t objectives);
 
+/* Points of the numerical parameters `names`: `values` has a row for each, internal values; losses: less is better. */
+typedef struct lm_cmaes_points {
+  const char *const *names;
+  size_t name_count;
+  const double *values, *losses;
+  size_t count;
+} lm_cmaes_points;
+
+typedef enum lm_cmaes_restart { LM_RESTART_NONE, LM_RESTART_IPOP, LM_RESTART_BIPOP } lm_cmaes_restart;
+
+/* Defaults: those of Optuna 5 (lm_cmaes_options_default). */
+typedef struct lm_cmaes_options {
+  int n_startup_trials;       /* 1: complete trials before it begins */
+  int popsize;                /* 0: 4 + floor(3 log d) */
+  int inc_popsize;            /* 2: by how much a restart grows the population */
+  double sigma0;              /* 1/6 of the range */
+  bool separable;             /* use_separable_cma */
+  bool margin;                /* with_margin */
+  bool lr_adapt;              /* not together with `separable` or `margin` */
+  bool consider_pruned;       /* pruned trials count, with their last report */
+  lm_cmaes_restart restart;   /* restart_strategy */
+  lm_cmaes_points x0, source; /* at most one point; trials of another study. Copied */
+} lm_cmaes_options;
+
+void lm_cmaes_options_default(lm_cmaes_options *o);
+/* What is no joint numerical parameter comes from `independent`, which it owns from then on. */
+lm_sampler *lm_sampler_cmaes(const lm_allocator *a, const lm_cmaes_options *o, lm_sampler *independent);
+
 /*
 ** The grid: for each name the values to try, internal ones. They are assigned
 ** without a distribution: whoever suggests the parameter checks that the
