@@ -481,13 +481,45 @@ function methods:optimize(objective, options)
   return require("lmopt.optimize").optimize(self, objective, options)
 end
 
--- --- fields ---
+-- --- analysis ---
 
 local function up_to_date(self)
   local ok, message, kind = self._core:sync()
   if not ok then fail(message, kind) end
   return self._core
 end
+
+--- Which parameters mattered, the most important first: { name =, importance = } each, and `importances.x` is that of x. By
+--- default PED-ANOVA, which asks what sets the best tenth of the trials apart; "fanova" asks what the variance of the values
+--- comes from. With normalize (the default) they add up to 1.
+---@param options? lmopt.ImportanceOptions
+---@return lmopt.Importances
+function methods:param_importances(options)
+  check_self(self, "param_importances")
+  up_to_date(self)
+  return require("lmopt.importance").evaluate(self, options)
+end
+
+--- The volume between the Pareto front and `reference`, a value for each direction that is worse than those of interest.
+---@param reference number[]
+---@return number
+function methods:hypervolume(reference)
+  check_self(self, "hypervolume")
+  if type(reference) ~= "table" or #reference ~= #self.directions then
+    errors.misuse(("study:hypervolume needs a reference point: a list with a number for each of the %d directions"):format(
+      #self.directions), 2)
+  end
+  for i, x in ipairs(reference) do
+    if type(x) ~= "number" or x ~= x then
+      errors.misuse(("study:hypervolume: number %d of the reference point is %s"):format(i, tostring(x)), 2)
+    end
+  end
+  local volume, message, kind = up_to_date(self):hypervolume(reference)
+  if not volume then fail(message, kind) end
+  return volume
+end
+
+-- --- fields ---
 
 function getters:lag()
   local lag = self._core:info().lag

@@ -98,6 +98,21 @@
 
 ---@class lmopt.Mutation what lmopt.samplers.mutations make
 
+---@class lmopt.ImportanceOptions
+---@field evaluator? "ped_anova"|"fanova" default: "ped_anova"
+---@field params? string[] names; default: all that complete trials have
+---@field target? fun(trial: lmopt.Record): number what to explain instead of the value; for "ped_anova" small is good
+---@field normalize? boolean they add up to 1; default: true
+---@field target_quantile? number "ped_anova": the share of the trials that are good; default: 0.1
+---@field region_quantile? number "ped_anova": the share they are compared with; default: 1
+---@field evaluate_on_local? boolean "ped_anova": with where the trials were (true, the default), or with the whole ranges
+---@field n_trees? integer "fanova": default: 64
+---@field max_depth? integer "fanova": default: 64
+---@field seed? integer "fanova": of the forest; default: 0
+
+---@class lmopt.Importances the largest first; by name too: `importances.x`
+---@field [integer] { name: string, importance: number }
+
 ---@class lmopt.TpeOptions
 ---@field n_startup_trials? integer trials at random before the model; default: 10
 ---@field n_ei_candidates? integer candidates of each draw; default: 24

@@ -287,6 +287,27 @@ function study:state(number) end
 ---@return integer? number
 function study:best() end
 
+--- The names of the parameters that complete trials have, in no order.
+---@return string[]
+function study:parameters() end
+
+--- One number per name; `targets` by trial number, instead of the values.
+---@param evaluator string "ped_anova" or "fanova"
+---@param options table
+---@param names string[]
+---@param targets? table<integer, number>
+---@return number[]? importances
+---@return string? message
+---@return string? kind
+function study:importances(evaluator, options, names, targets) end
+
+--- The volume that the feasible complete trials dominate below a point in the objectives' own units.
+---@param reference number[]
+---@return number? volume
+---@return string? message
+---@return string? kind
+function study:hypervolume(reference) end
+
 --- The Pareto front of the feasible complete trials.
 ---@return integer[]? numbers ascending
 ---@return string? message

@@ -437,6 +437,7 @@ int lm_open_study(lua_State *L) {
   lm_study_add_space_methods(L);
   lm_study_add_record_methods(L);
   lm_study_add_structure_methods(L);
+  lm_study_add_analysis_methods(L);
   lm_study_add_call_methods(L);
   lm_study_add_prediction_methods(L);
   lm_study_add_file_methods(L);

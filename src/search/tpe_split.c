@@ -118,8 +118,7 @@ static lmopt_status cut_front(const lm_trials *t, const double *losses, const si
   return status;
 }
 
-static lmopt_status choose_front(const lm_trials *t, const uint32_t *rows, size_t complete, size_t gamma,
-                                 bool *chosen) {
+lmopt_status lm_split_choose(const lm_trials *t, const uint32_t *rows, size_t complete, size_t gamma, bool *chosen) {
   const lm_allocator *a = t->allocator;
   size_t m = t->objectives;
   double *losses = lm_alloc(a, complete * m * sizeof *losses);
@@ -167,7 +166,7 @@ lmopt_status lm_split_select(lm_split *s, const lm_trials *t) {
   if (complete > gamma) {
     bool *chosen = lm_alloc_zeroed(s->allocator, complete * sizeof *chosen);
     if (!chosen) return LMOPT_NO_MEMORY;
-    lmopt_status status = choose_front(t, s->order, complete, gamma, chosen);
+    lmopt_status status = lm_split_choose(t, s->order, complete, gamma, chosen);
     for (size_t i = 0; i < complete && !status; i++) {
       if (chosen[i]) s->good[s->good_count++] = s->order[i];
     }

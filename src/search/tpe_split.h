@@ -24,6 +24,9 @@ lmopt_status lm_split_add(lm_split *s, const lm_trials *t, size_t row);
 lmopt_status lm_split_select(lm_split *s, const lm_trials *t);
 bool lm_split_is_good(const lm_split *s, size_t row);
 
+/* Marks the `gamma` best of `complete` rows: whole fronts, the last cut by hypervolume. `chosen` begins all false. */
+lmopt_status lm_split_choose(const lm_trials *t, const uint32_t *rows, size_t complete, size_t gamma, bool *chosen);
+
 /* The size of the good set: min(ceil(n / 10), 25), without the cap for several objectives. */
 size_t lm_split_gamma(size_t finished, size_t objectives);
 
