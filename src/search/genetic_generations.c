@@ -134,7 +134,8 @@ lmopt_status lm_genetic_update(lm_genetic *g, const lm_view *view) {
   g->horizon = view->horizon;
   size_t changed = look_again(g, view), count = lm_view_count(view);
   if (changed != SIZE_MAX) wind_back(g, changed);
-  if (!view->arrival && view->horizon + 1 < (long long)count) count = (size_t)(view->horizon + 1);
+  if (!view->arrival && view->horizon + 1 < (long long)count)
+    count = view->horizon < 0 ? 0 : (size_t)(view->horizon + 1);
   for (; g->seen < count; g->seen++) {
     if (take_in(g, view, g->seen)) return fail_empty(g);
   }

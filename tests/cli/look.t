@@ -62,6 +62,27 @@ A study with complete, pruned and failed trials.
   $ lmopt study best mixed.db --json | python3 -c 'import json, sys; print(sorted(json.load(sys.stdin)["params"]))'
   ['kind', 'x']
 
+`study importance` ranks the parameters: a table, with bars on a terminal, or JSON.
+
+  $ cat > slope.lua <<'END'
+  > return { trials = 60, sampler = "random", seed = 1, storage = "slope.db", objective = function(trial)
+  >   return trial:suggest_float("steep", 0, 9) + trial:suggest_float("flat", 0, 0.01)
+  > end }
+  > END
+  $ lmopt run slope.lua --quiet >/dev/null
+  $ lmopt study importance slope.db
+  parameter  importance
+  steep          0.9* (glob)
+  flat           0.0* (glob)
+  $ lmopt study importance slope.db --evaluator fanova --json
+  \[\{"name":"steep","importance":0\.99\d+\},\{"name":"flat","importance":0\.00\d+\}\] (re)
+  $ lmopt study importance slope.db --objective 2
+  lmopt: --objective 2: the study has 1 direction
+  try 'lmopt study importance --help'
+  [2]
+  $ script -qec "lmopt study importance slope.db" /dev/null | head -2 | grep -c █
+  1
+
 `study export` writes CSV that others read, JSON and JSON lines.
 
   $ lmopt study export mixed.db -o mixed.csv

@@ -23,9 +23,10 @@ The version.
 
 Every command has help with examples.
 
-  $ for c in "run" "study ls" "study show" "study best" "study export" "study rm" "trial show"; do
+  $ for c in "run" "study ls" "study show" "study best" "study importance" "study export" "study rm" "trial show"; do
   >   lmopt $c --help 2>/dev/null | grep -c '^usage: lmopt\|^examples:' 
   > done
+  2
   2
   2
   2

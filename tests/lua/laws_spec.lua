@@ -92,6 +92,8 @@ local cases = {
   { lmopt.samplers.grid { search_space = { x = { 1, 2, 3, 4, 5 }, y = { "s", "r", "q", "p" } } }, "grid" },
   { "brute_force", "grid" },
   { lmopt.samplers.partial_fixed { fixed_params = { x1 = 0.5 } }, "floats" },
+  { lmopt.samplers.nsga2 { population_size = 6 }, "conditional" },
+  { lmopt.samplers.nsga3 { population_size = 5, crossover = "sbx" }, "constrained", directions = { "minimize", "maximize" } },
 }
 
 local TRIALS, LAG = 45, 8

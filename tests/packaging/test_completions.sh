@@ -29,7 +29,7 @@ offers() { # EXPECTED WORDS...
   [ "$(offer "$@" | LC_ALL=C sort | tr '\n' ' ' | sed 's/ $//')" = "$expected" ] || { offer "$@"; return 1; }
 }
 
-for command in run "study ls" "study show" "study best" "study export" "study rm" "trial show" export; do
+for command in run "study ls" "study show" "study best" "study importance" "study export" "study rm" "trial show" export; do
   # shellcheck disable=SC2086 # one word or two
   offer $command -- | grep -vx -e --help | LC_ALL=C sort >"$work/actual"
   options_of "$command" | sed 's/^/--/' | LC_ALL=C sort >"$work/expected"
@@ -96,7 +96,7 @@ if command -v fish >/dev/null 2>&1; then
     [ "$(cat "$work/fish")" = "$1" ] || { cat "$work/fish"; return 1; }
   }
   check "fish: commands" fish_offers "cache export help run study trial version" "lmopt "
-  check "fish: subcommands" fish_offers "best export ls rm show" "lmopt study "
+  check "fish: subcommands" fish_offers "best export importance ls rm show" "lmopt study "
   check "fish: samplers" fish_offers "brute_force random tpe" "lmopt run script.lua --sampler "
   check "fish: studies" fish_offers "first one second" "lmopt study show study.db "
 else

@@ -127,6 +127,16 @@ function output.table(rows, align, widest)
   return table.concat(lines, "\n") .. "\n"
 end
 
+--- A bar of eighths of a column.
+---@param share number from 0 to 1
+---@param width integer columns of a share of 1
+---@return string
+function output.bar(share, width)
+  local eighths = math.floor(share * width * 8 + 0.5)
+  local rest = eighths % 8
+  return ("█"):rep(eighths // 8) .. (rest > 0 and utf8.char(0x2590 - rest) or "")
+end
+
 --- "name  value" lines of a map, indented by two.
 function output.map(map)
   local rows = {}

@@ -1,4 +1,4 @@
---- `lmopt study ls|show|best|export|rm`: looking into a storage. All but `rm` open it read-only.
+--- `lmopt study ls|show|best|importance|export|rm`: looking into a storage. All but `rm` open it read-only.
 local errors = require "lmopt.error"
 local export = require "lmopt.export"
 local json = require "lmopt.json"
@@ -10,7 +10,7 @@ local sorted = require "lmopt.sorted"
 
 local DONE, FAILED = 0, 1
 
-local study = { order = { "ls", "show", "best", "export", "rm" } }
+local study = { order = { "ls", "show", "best", "importance", "export", "rm" } }
 
 local STORAGE = { name = "STORAGE", required = true, type = "storage" }
 local NAME = { name = "NAME" }
@@ -245,6 +245,59 @@ function study.best.main(values, _, host)
     host.write(output.map(trial.params))
     if next(trial.user_attrs or {}) ~= nil then host.write("attributes\n" .. output.map(trial.user_attrs)) end
   end
+  return DONE
+end
+
+-- --- importance ---
+
+study.importance = {
+  command = {
+    name = "study importance",
+    synopsis = "STORAGE [NAME] [--evaluator E] [--objective N] [--json]",
+    summary = [[
+Shows which parameters mattered, the most important first; all add up to 1.
+ped_anova asks what sets the best tenth of the trials apart, fanova what the
+variance of the values comes from.]],
+    positionals = { STORAGE, NAME },
+    options = {
+      { name = "evaluator", value = "E", choices = { "ped_anova", "fanova" }, help = "ped_anova (default) or fanova" },
+      { name = "objective", value = "N", type = "integer", minimum = 1, help = "of several directions: the N-th one alone" },
+      JSON,
+    },
+    examples = { "lmopt study importance study.db", "lmopt study importance study.db qa --evaluator fanova --json" },
+  },
+}
+
+-- The value of one direction as a target: small is good.
+local function target_of(opened, objective)
+  if not objective then return nil end
+  local sign = opened.directions[objective] == "maximize" and -1 or 1
+  return function(trial) return sign * trial.values[objective] end
+end
+
+function study.importance.main(values, _, host)
+  local opened = study.open(study.importance.command, values)
+  local directions = #opened.directions
+  if values.objective and values.objective > directions then
+    options.misuse(study.importance.command, "--objective %d: the study has %s", values.objective, output.count(directions, "direction"))
+  end
+  if values.evaluator == "fanova" and directions > 1 and not values.objective then
+    options.misuse(study.importance.command, "fanova explains one direction: say --objective 1 to %d", directions)
+  end
+  local found = opened:param_importances { evaluator = values.evaluator, target = target_of(opened, values.objective) }
+  if #found == 0 then
+    io.stderr:write(("lmopt: no trial of study '%s' is complete and has a parameter\n"):format(opened.name))
+    return FAILED
+  end
+  if values.json then
+    host.write(json.encode(json.array(table.move(found, 1, #found, 1, {})), { keys = { "name", "importance" } }) .. "\n")
+    return DONE
+  end
+  local rows = { { "parameter", "importance", "" } }
+  for _, one in ipairs(found) do
+    rows[#rows + 1] = { one.name, ("%.4f"):format(one.importance), host.terminal(1) and output.bar(one.importance, 40) or "" }
+  end
+  host.write(output.table(rows, "lrl"))
   return DONE
 end
 
