@@ -36,6 +36,7 @@ local M = {}
 local methods, getters = {}, {}
 local FIELDS = { "name", "seed", "path", "directions", "usage", "sampler_name" } -- in _fields, so that no one sets them
 local Study = { __name = "lmopt.study" }
+local BRACKETS = 8 -- a pruner with more of them makes its samplers begin anew now and then
 
 Study.__index = errors.sealed("a study", FIELDS, methods, getters)
 Study.__newindex = errors.read_only "a study"
@@ -68,8 +69,9 @@ function M.wrap(handle, options, what)
   }, Study)
   for i, maximize in ipairs(info.maximize) do study.directions[i] = maximize and "maximize" or "minimize" end
   if options.space then require("lmopt.space_trial").set(study, options.space) end
-  study:_set_sampler(samplers.resolve(options.sampler, what))
-  study:_set_pruner(pruners.resolve(options.pruner, what, #study.directions))
+  local pruner = pruners.resolve(options.pruner, what, #study.directions)
+  study:_set_sampler(samplers.resolve(options.sampler, what), pruners.has_brackets(pruner) and BRACKETS or nil)
+  study:_set_pruner(pruner)
   if not info.path then study._ledger = journal.memory() end
   if options.budget ~= nil then
     local ok, message, kind = study:_accounts():set_budget(ledgers.list(options.budget))
@@ -103,13 +105,14 @@ end
 
 -- --- sampler, pruner, views ---
 
-function methods:_set_sampler(sampler)
-  self._sampler = sampler
+-- copies: how many scopes of trials are followed side by side, such as the brackets of a pruner
+function methods:_set_sampler(sampler, copies)
+  self._sampler, self._copies = sampler, copies
   if samplers.is_built(sampler) then
     local meant = self._space and require("lmopt.space_trial").sampler_for(self._space, sampler) or sampler
     self._grid_firsts = self._space and require("lmopt.space_trial").firsts_of(meant)
     self._lua_sampler = false
-    self._core:set_sampler(meant.name, meant.options)
+    self._core:set_sampler(meant.name, meant.options, copies)
     self._fields.sampler_name = sampler.name
   else
     self._lua_sampler = sampler
@@ -122,16 +125,14 @@ end
 function methods:_set_space(space)
   if self._space == space then return end
   require("lmopt.space_trial").set(self, space)
-  self:_set_sampler(self._sampler)
+  self:_set_sampler(self._sampler, self._copies)
 end
 
 function methods:_set_pruner(pruner)
-  self._lua_pruner = not pruners.is_built(pruner) and pruner
-  if self._lua_pruner then
-    self._core:set_pruner("none")
-  else
-    self._core:set_pruner(pruner.name, pruner.options)
-  end
+  local built = pruners.is_built(pruner)
+  self._lua_pruner = built and pruner.lua or not built and pruner
+  self._core_prunes = built -- else, or when it wraps one in Lua, that one has the last word
+  self._core:set_pruner(built and pruner.name or "none", built and pruner.options or nil)
 end
 
 -- What trial `number` may know, in the shape of a study: the law of suggestion for samplers and pruners in Lua.

@@ -298,12 +298,12 @@ end
 ---@return boolean prune
 function methods:should_prune()
   local study = self._study
-  if study._lua_pruner then
-    return study._lua_pruner:prune(study:_view(self._number), self) and true or false
+  if study._core_prunes then
+    local prune, message, kind = self._core:should_prune(self._number)
+    if prune == nil then fail(message, kind) end
+    if not prune or not study._lua_pruner then return prune end
   end
-  local prune, message, kind = self._core:should_prune(self._number)
-  if prune == nil then fail(message, kind) end
-  return prune
+  return study._lua_pruner:prune(study:_view(self._number), self) and true or false
 end
 
 -- Decides how the trial ends, whatever its objective still does.

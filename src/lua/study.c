@@ -435,6 +435,7 @@ int lm_open_study(lua_State *L) {
   luaL_setfuncs(L, methods, 0);
   lm_study_add_sampler_methods(L);
   lm_study_add_space_methods(L);
+  lm_study_add_pruner_methods(L);
   lm_study_add_record_methods(L);
   lm_study_add_structure_methods(L);
   lm_study_add_analysis_methods(L);

@@ -57,6 +57,7 @@ void lm_study_enter_space(lua_State *L, lm_study *study);
 void lm_study_add_sampler_methods(lua_State *L);
 void lm_study_add_space_methods(lua_State *L);
 void lm_study_add_space_functions(lua_State *L);
+void lm_study_add_pruner_methods(lua_State *L);
 void lm_study_add_record_methods(lua_State *L);
 void lm_study_add_structure_methods(lua_State *L);
 void lm_study_add_analysis_methods(lua_State *L);

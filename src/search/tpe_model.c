@@ -60,6 +60,7 @@ void lm_tpe_model_free(lm_tpe_model *m) {
 static bool extends(const lm_tpe_model *m, const lm_view *v) {
   const lm_trials *t = v->trials;
   if (m->trials != t || m->birth != t->birth || m->edits != t->edits || m->arrival != v->arrival) return false;
+  if (m->scope != v->scope.id) return false;
   if (!v->arrival) return v->horizon >= m->horizon;
   if (v->number < 0 || (size_t)v->number >= m->seen) return true;
   return !lm_state_finished(t->rows[v->number].state); /* a trial never sees itself */
@@ -83,6 +84,7 @@ lmopt_status lm_tpe_model_update(lm_tpe_model *m, const lm_view *view) {
     m->birth = view->trials->birth;
     m->edits = view->trials->edits;
     m->arrival = view->arrival;
+    m->scope = view->scope.id;
   }
   m->horizon = view->horizon;
   size_t pending = m->pending.count;

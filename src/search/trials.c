@@ -44,6 +44,7 @@ void lm_trials_free(lm_trials *t) {
   for (size_t i = 0; i < t->count; i++) {
     lm_free(a, t->rows[i].reports);
     lm_free(a, t->rows[i].constraints);
+    lm_free(a, t->rows[i].vectors);
     lm_assignments_free(a, &t->rows[i].relative);
   }
   for (size_t i = 0; i < t->column_count; i++) free_column(a, t->columns[i]);
@@ -98,6 +99,7 @@ void lm_trials_remove_last(lm_trials *t) {
   for (size_t i = 0; i < t->column_count; i++) forget_param(t->columns[i], row);
   lm_free(t->allocator, t->rows[row].reports);
   lm_free(t->allocator, t->rows[row].constraints);
+  lm_free(t->allocator, t->rows[row].vectors);
   lm_assignments_free(t->allocator, &t->rows[row].relative);
   if (lm_state_finished(t->rows[row].state)) t->edits++;
   t->count--;
@@ -244,22 +246,45 @@ lmopt_status lm_trials_set_param(lm_trials *t, size_t row, lm_column *c, const l
   return LMOPT_OK;
 }
 
-lmopt_status lm_trials_set_report(lm_trials *t, size_t row, long long step, double value, lm_error *e) {
+/* Room for one more report. On failure nothing has changed. */
+static lmopt_status reserve_report(const lm_trials *t, lm_row *r, lm_error *e) {
+  size_t capacity = r->report_capacity;
+  if (!lm_grow(t->allocator, &r->reports, &capacity, r->report_count + 1, sizeof *r->reports)) return lm_fail_memory(e);
+  if (capacity > r->report_capacity && t->objectives > 1) {
+    double *vectors = lm_resize(t->allocator, r->vectors, capacity * t->objectives * sizeof *vectors);
+    if (!vectors) return lm_fail_memory(e); /* reports are merely larger than the capacity says */
+    r->vectors = vectors;
+  }
+  r->report_capacity = capacity;
+  return LMOPT_OK;
+}
+
+lmopt_status lm_trials_set_reports(lm_trials *t, size_t row, long long step, const double *values, lm_error *e) {
   lm_row *r = &t->rows[row];
-  size_t at = r->report_count;
-  while (at > 0 && r->reports[at - 1].step > step) at--;
-  if (at > 0 && r->reports[at - 1].step == step) {
-    r->reports[at - 1].value = value;
-  } else {
-    if (!lm_grow(t->allocator, &r->reports, &r->report_capacity, r->report_count + 1, sizeof *r->reports)) {
-      return lm_fail_memory(e);
-    }
+  size_t at = r->report_count, m = t->objectives;
+  while (at > 0 && r->reports[at - 1].step >= step) at--;
+  if (at == r->report_count || r->reports[at].step != step) {
+    lmopt_status status = reserve_report(t, r, e);
+    if (status) return status;
     memmove(&r->reports[at + 1], &r->reports[at], (r->report_count - at) * sizeof *r->reports);
-    r->reports[at] = (lm_report){step, value};
+    if (r->vectors)
+      memmove(r->vectors + (at + 1) * m, r->vectors + at * m, (r->report_count - at) * m * sizeof *values);
     r->report_count++;
   }
+  r->reports[at] = (lm_report){step, values[0]};
+  if (r->vectors) memcpy(r->vectors + at * m, values, m * sizeof *values);
   note_edit(t, row);
   return LMOPT_OK;
+}
+
+enum { MOST_KNOWN = 64 };
+
+lmopt_status lm_trials_set_report(lm_trials *t, size_t row, long long step, double value, lm_error *e) {
+  double values[MOST_KNOWN];
+  if (t->objectives > MOST_KNOWN) return lm_fail(e, LMOPT_MISUSE, "a study has at most %d directions", MOST_KNOWN);
+  values[0] = value;
+  for (size_t i = 1; i < t->objectives; i++) values[i] = NAN;
+  return lm_trials_set_reports(t, row, step, values, e);
 }
 
 /* The place of a name among those of all constraints, SIZE_MAX without memory. */
@@ -350,6 +375,7 @@ lm_state lm_view_state(const lm_view *v, size_t row) {
   long long number = (long long)row;
   lm_state state = v->trials->rows[row].state;
   if (number == v->number) return LM_WAITING;
+  if (v->scope.shows && !v->scope.shows(&v->scope, row)) return LM_WAITING;
   if (number > v->number) return v->arrival && lm_state_finished(state) ? state : LM_WAITING;
   if (number <= v->horizon) return state;
   return LM_RUNNING;

@@ -41,7 +41,7 @@ typedef struct lm_assignments {
 
 typedef struct lm_report {
   long long step;
-  double value; /* may be NaN or infinite */
+  double value; /* may be NaN or infinite; of several objectives the first */
 } lm_report;
 
 typedef struct lm_constraint {
@@ -59,6 +59,7 @@ typedef struct lm_row {
   size_t constraint_count, constraint_capacity;
   uint32_t param_count;
   lm_report *reports; /* ascending steps, each once */
+  double *vectors;    /* of several objectives: reports x objectives; NULL with one */
   size_t report_count, report_capacity;
 } lm_row;
 
@@ -102,7 +103,10 @@ const lm_distribution *lm_trials_intern(lm_trials *t, const lm_distribution *d);
 
 lmopt_status lm_trials_set_param(lm_trials *t, size_t row, lm_column *c, const lm_distribution *interned,
                                  double internal, lm_error *e);
+/* With several objectives: of the first; the others are NaN until lm_trials_set_reports says them. */
 lmopt_status lm_trials_set_report(lm_trials *t, size_t row, long long step, double value, lm_error *e);
+/* One value per objective. */
+lmopt_status lm_trials_set_reports(lm_trials *t, size_t row, long long step, const double *values, lm_error *e);
 /* Replaces the constraints of a row. Without names their places are their names. After NO_MEMORY the row is as it was. */
 lmopt_status lm_trials_set_named_constraints(lm_trials *t, size_t row, const char *const *names, const double *values,
                                              size_t count, lm_error *e);
@@ -116,6 +120,17 @@ void lm_trials_reset(lm_trials *t, size_t row);
 lmopt_status lm_assignments_add(const lm_allocator *a, lm_assignments *list, lm_assignment item, lm_error *e);
 const lm_assignment *lm_assignments_find(const lm_assignments *list, const lm_column *column);
 void lm_assignments_free(const lm_allocator *a, lm_assignments *list);
+
+/*
+** Which rows a view shows, of those it reaches. Two scopes of one id show the
+** same ones, so a cache that was made of a view goes with its scope's id too.
+*/
+typedef struct lm_view_scope {
+  uint64_t id; /* 0: every row */
+  bool (*shows)(const struct lm_view_scope *scope, size_t row);
+  const void *context; /* of whoever made it; lives as long as the view */
+  long long from, kept;
+} lm_view_scope;
 
 /*
 ** What trial `number` may know (the law of suggestion): rows up to `horizon`
@@ -149,6 +164,7 @@ struct lm_view {
   bool settled;     /* the caller waited after LMOPT_BUSY and something is left: answer, if need be with a duplicate */
   unsigned attempt; /* so many points that were drawn for this trial broke a hard constraint: draw another one */
   const lm_judge *judge; /* NULL: there are no hard constraints */
+  lm_view_scope scope;   /* zeroed: every row */
 };
 
 /* The verdict about joint values; LM_ALLOWED where there are no hard constraints. */
@@ -158,7 +174,8 @@ static inline lm_verdict lm_view_judge(const lm_view *v, const lm_assignment *it
 
 /* Rows a view reaches: 0 .. lm_view_count - 1 (skip `number` itself). */
 size_t lm_view_count(const lm_view *v);
-/* The state a row has in the view: RUNNING beyond the horizon; WAITING = invisible, as `number` itself is. */
+/* The state a row has in the view: RUNNING beyond the horizon; WAITING = invisible, as `number` itself is, and what is
+   out of the view's scope. */
 lm_state lm_view_state(const lm_view *v, size_t row);
 /* The parameter of a row as the view shows it; false when it has none, or none whose distribution is known. */
 bool lm_view_param(const lm_view *v, size_t row, const lm_column *c, const lm_distribution **d, double *internal);
@@ -166,6 +183,11 @@ bool lm_view_param(const lm_view *v, size_t row, const lm_column *c, const lm_di
 /* The parameter of a row, whatever a view may see; NULL distribution: none. */
 static inline const lm_distribution *lm_column_distribution(const lm_column *c, size_t row) {
   return row < c->capacity ? c->distributions[row] : NULL;
+}
+
+/* The report's values, one per objective. */
+static inline const double *lm_trials_report(const lm_trials *t, const lm_row *row, size_t report) {
+  return row->vectors ? row->vectors + report * t->objectives : &row->reports[report].value;
 }
 
 /* The value a minimizer compares: as told, negated when the objective is maximized. */

@@ -19,6 +19,7 @@ local NAMES = {
   "grid",
   "brute_force",
   "partial_fixed",
+  "restart",
 }
 
 local NEEDS_OPTIONS = { grid = true, partial_fixed = true }
