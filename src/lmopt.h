@@ -458,6 +458,9 @@ LMOPT_API lmopt_status lmopt_trial_choice(lmopt_trial *trial, const char *name, 
 ** step stands. For one direction only. Statuses: any.
 */
 LMOPT_API lmopt_status lmopt_trial_report(lmopt_trial *trial, long long step, double value);
+/* The same with one value per direction: `count` of them. */
+LMOPT_API lmopt_status lmopt_trial_report_values(lmopt_trial *trial, long long step, const double *values,
+                                                 size_t count);
 
 /*
 ** *prune is 1 when the study's pruner says that the trial should end: tell it

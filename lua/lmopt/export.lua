@@ -93,10 +93,10 @@ local KEYS = {
 }
 
 -- Reports are keyed by step: as a list of pairs they keep their order, and their steps their type.
-local function reports(values)
+local function reports(values, several)
   if values == nil or next(values) == nil then return nil end
   local list = {}
-  for _, step in ipairs(sorted.keys(values)) do list[#list + 1] = { step = step, value = values[step] } end
+  for _, step in ipairs(sorted.keys(values)) do list[#list + 1] = several and { step = step, values = values[step] } or { step = step, value = values[step] } end
   return list
 end
 
@@ -114,7 +114,7 @@ function export.trial(trial, several)
     params = trial.params,
     user_attrs = attributes and next(attributes) ~= nil and attributes or nil,
     constraints = trial.constraints and next(trial.constraints) ~= nil and trial.constraints or nil,
-    intermediate_values = reports(trial.intermediate_values),
+    intermediate_values = reports(trial.intermediate_values, several),
     error = trial.error,
     datetime_start = export.date(trial.datetime_start),
     datetime_complete = export.date(trial.datetime_complete),

@@ -18,7 +18,7 @@ local STORED = { utf8 = "error" } -- what is stored is what was given
 ---@field distributions table<string, lmopt.Distribution> what they were drawn from, by name
 ---@field user_attrs table<string, any> set by `set_user_attr`
 ---@field system_attrs table<string, any> kept by lmopt and Optuna
----@field intermediate_values table<integer, number> step -> value
+---@field intermediate_values table<integer, number|number[]> step -> value, or values of several directions
 ---@field constraints table<string, number> set by `set_constraint`
 ---@field datetime_start number? seconds since 1970 (UTC)
 ---@field datetime_complete number? seconds since 1970 (UTC)
@@ -339,6 +339,15 @@ local CREATE = {
   "state", "value", "values", "params", "distributions", "user_attrs", "system_attrs", "intermediate_values", "constraints",
 }
 
+-- A number, or a list of them: one for each direction.
+local function is_report(value)
+  if type(value) ~= "table" then return type(value) == "number" end
+  for _, number in ipairs(value) do
+    if type(number) ~= "number" then return false end
+  end
+  return #value > 0
+end
+
 -- The values, reports and constraints given to create_trial.
 local function check_numbers(options)
   if options.value ~= nil and options.values ~= nil then errors.misuse("give 'value' or 'values' to create_trial, not both", 4) end
@@ -351,7 +360,7 @@ local function check_numbers(options)
     end
   end
   for _, pair in ipairs(M.sorted_pairs(options.intermediate_values or {})) do
-    if math.type(pair[1]) ~= "integer" or pair[1] < 0 or type(pair[2]) ~= "number" then
+    if math.type(pair[1]) ~= "integer" or pair[1] < 0 or not is_report(pair[2]) then
       errors.misuse(("'intermediate_values' of create_trial are { [step] = number }; found [%s]"):format(tostring(pair[1])), 4)
     end
   end

@@ -18,7 +18,7 @@ local FLUSH_EVERY = 0.5 -- seconds between two writes of reports while the objec
 ---@field number integer from 0
 ---@field params table<string, any> what was suggested so far
 ---@field user_attrs table<string, any> set by `set_user_attr`
----@field intermediate_values table<integer, number> step -> value
+---@field intermediate_values table<integer, number|number[]> step -> value, or values of several directions
 ---@field last_step integer? the highest step that was reported
 ---@field usage lmopt.Usage of the model calls made inside this trial
 ---@field composites table<string, any> what the study's space computes from the parameters; empty without one
@@ -274,12 +274,29 @@ function methods:suggest_demos(path, candidate_sets)
   return suggest_from_pool(self, what, path .. ".demos", candidate_sets, "candidate_sets", "table", "a list")
 end
 
---- Reports an intermediate value; the first report of a step stands.
----@param value number
+-- Is it what a report of a study with so many directions can be: a number, or a list with one for each?
+local function check_report(value, wanted)
+  if type(value) == "number" and wanted == 1 then return end
+  if type(value) ~= "table" then
+    errors.misuse(wanted == 1 and "'value' of report must be a number, not " .. type(value)
+      or ("'value' of report must be a list of %d numbers, one per direction, not %s"):format(wanted,
+        type(value) == "number" and "one number" or type(value)), 3)
+  end
+  if #value ~= wanted then
+    errors.misuse(("'value' of report has %d number%s, and the study has %d direction%s"):format(#value, #value == 1 and "" or "s", wanted,
+      wanted == 1 and "" or "s"), 3)
+  end
+  for i = 1, wanted do
+    if type(value[i]) ~= "number" then errors.misuse(("'value' of report has a %s at %d, not a number"):format(type(value[i]), i), 3) end
+  end
+end
+
+--- Reports an intermediate value, with several directions a list of them; the first report of a step stands.
+---@param value number|number[]
 ---@param step? integer default: one more than the last
 function methods:report(value, step)
   check_self(self, "report")
-  if type(value) ~= "number" then errors.misuse("'value' of report must be a number, not " .. type(value)) end
+  check_report(value, #self._study.directions)
   if step == nil then step = (self._last_step or 0) + 1 end
   if not (math.type(step) and math.tointeger(step)) then errors.misuse("'step' of report must be an integer, not " .. tostring(step)) end
   step = math.tointeger(step)
@@ -376,7 +393,7 @@ function getters:params()
   return copy
 end
 
---- What the trial reported: step -> value.
+--- What the trial reported: step -> value, or with several directions -> list of values.
 function getters:intermediate_values()
   local values = {}
   for _, report in ipairs(self._core:row(self._number, {}).reports) do values[report[1]] = report[2] end
@@ -519,7 +536,8 @@ end
 -- As in a study: the first report of a step stands, and without a step it is one more than the last.
 function fixed_methods:report(value, step)
   step = step or (self.last_step or 0) + 1
-  if self.reports[step] == nil then self.reports[step] = value end
+  if self.reports[step] ~= nil then return end
+  self.reports[step] = type(value) == "table" and table.move(value, 1, #value, 1, {}) or value
 end
 function fixed_methods:should_prune()
   local at = rawget(self, "_prune_at")

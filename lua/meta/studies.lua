@@ -160,5 +160,5 @@
 ---@field distributions? table<string, lmopt.Distribution> one for each parameter
 ---@field user_attrs? table<string, any> anything lmopt.json can write
 ---@field system_attrs? table<string, any> as lmopt and Optuna keep them
----@field intermediate_values? table<integer, number> step -> value
+---@field intermediate_values? table<integer, number|number[]> step -> value, or a list of values with several directions
 ---@field constraints? table<string, number> name -> value, feasible at 0 and below

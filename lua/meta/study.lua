@@ -34,7 +34,7 @@ local random = {}
 ---@field state lmopt.core.State
 ---@field values number[]?
 ---@field params { [1]: string, [2]: number, [3]: table }[] name, internal value, distribution
----@field reports { [1]: integer, [2]: number }[] step, value; ascending
+---@field reports { [1]: integer, [2]: number|number[] }[] step, value (or one for each direction); ascending
 ---@field user table<string, string> attributes as JSON
 ---@field system table<string, string>
 ---@field start number? seconds since 1970, UTC
@@ -195,7 +195,7 @@ function study:set_relative(number, name, value, kind, ...) end
 --- The first report of a step stands.
 ---@param number integer
 ---@param step integer
----@param value number
+---@param value number|number[] one for each direction
 ---@return true?
 ---@return string? message
 ---@return string? kind
@@ -253,9 +253,10 @@ function study:release(number) end
 --- Nil: Lua samples (lookup, set_parameter).
 ---@param name string?
 ---@param options? table
-function study:set_sampler(name, options) end
+---@param copies? integer how many scopes of trials are followed side by side, such as the brackets of hyperband; default: 1
+function study:set_sampler(name, options, copies) end
 
----@param name "none"|"median"
+---@param name string one of lmopt.pruners
 ---@param options? table
 function study:set_pruner(name, options) end
 
@@ -326,7 +327,7 @@ function study:enqueue(params, user) end
 ---@param state lmopt.core.State
 ---@param values number[]?
 ---@param params table[] lists {name, internal value, distribution...}
----@param reports { [1]: integer, [2]: number }[]
+---@param reports { [1]: integer, [2]: number|number[] }[]
 ---@param user { [1]: string, [2]: string }[]
 ---@param system { [1]: string, [2]: string }[]
 ---@param start number?

@@ -336,9 +336,10 @@ static int l_report(lua_State *L) {
   lm_study *study = lm_study_argument(L);
   size_t number = number_argument(L, 2);
   long long step = (long long)luaL_checkinteger(L, 3);
-  double value = luaL_checknumber(L, 4);
+  double values[LM_MOST_DIRECTIONS];
+  size_t count = lm_study_read_report_values(L, 4, values);
   lm_error e;
-  return done(L, lm_study_report(study, number, step, value, &e), &e);
+  return done(L, lm_study_report(study, number, step, values, count, &e), &e);
 }
 
 static int l_should_prune(lua_State *L) {

@@ -33,6 +33,11 @@ bool lm_study_add_choice(lua_State *L, int index, lm_buffer *out);
 void lm_study_push_part(lua_State *L, const lm_part *part);
 const lm_part *lm_study_read_part(lua_State *L, int index);
 
+enum { LM_MOST_DIRECTIONS = 64 };
+
+/* A report: a number, or a list with one for each direction. Raises when there is anything else, or too much. */
+size_t lm_study_read_report_values(lua_State *L, int index, double values[LM_MOST_DIRECTIONS]);
+
 /* Argument 1; *s is NULL for a study in memory. False: it is closed, which is not the same. */
 bool lm_study_storage_of(lua_State *L, lm_study **study, lm_storage **s, lm_error *e);
 /* Pushes a text that is ours, and frees it, whether or not Lua has memory. Returns 1. */

@@ -79,13 +79,25 @@ static void push_params(lua_State *L, const lm_view *view, lm_study *study, size
   }
 }
 
-static void push_reports(lua_State *L, const lm_row *row) {
+static void push_numbers(lua_State *L, const double *values, size_t count) {
+  lua_createtable(L, (int)count, 0);
+  for (size_t i = 0; i < count; i++) {
+    lua_pushnumber(L, values[i]);
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+}
+
+/* A list of {step, value}; with several directions the value is a list. */
+static void push_reports(lua_State *L, const lm_trials *trials, const lm_row *row) {
   lua_createtable(L, (int)row->report_count, 0);
   for (size_t i = 0; i < row->report_count; i++) {
     lua_createtable(L, 2, 0);
     lua_pushinteger(L, (lua_Integer)row->reports[i].step);
     lua_rawseti(L, -2, 1);
-    lua_pushnumber(L, row->reports[i].value);
+    if (trials->objectives == 1)
+      lua_pushnumber(L, row->reports[i].value);
+    else
+      push_numbers(L, lm_trials_report(trials, row, i), trials->objectives);
     lua_rawseti(L, -2, 2);
     lua_rawseti(L, -2, (lua_Integer)i + 1);
   }
@@ -94,11 +106,7 @@ static void push_reports(lua_State *L, const lm_row *row) {
 static void push_values(lua_State *L, const lm_trials *trials, size_t number) {
   const double *values = trials->values + number * trials->objectives;
   if (isnan(values[0])) return;
-  lua_createtable(L, (int)trials->objectives, 0);
-  for (size_t i = 0; i < trials->objectives; i++) {
-    lua_pushnumber(L, values[i]);
-    lua_rawseti(L, -2, (lua_Integer)i + 1);
-  }
+  push_numbers(L, values, trials->objectives);
   lua_setfield(L, -2, "values");
 }
 
@@ -134,7 +142,7 @@ static int l_row(lua_State *L) {
   if (known && lm_state_finished(state)) push_values(L, trials, number);
   lm_row empty;
   memset(&empty, 0, sizeof empty);
-  push_reports(L, known ? &trials->rows[number] : &empty);
+  push_reports(L, trials, known ? &trials->rows[number] : &empty);
   lua_setfield(L, -2, "reports");
   lm_pairs none = {NULL, 0, 0};
   push_pairs(L, known ? &info->user : &none);
@@ -316,18 +324,43 @@ static lmopt_status read_record_params(lua_State *L, int index, lm_trial_record 
   return LMOPT_OK;
 }
 
-static void read_record_reports(lua_State *L, int index, lm_trial_record *r) {
+size_t lm_study_read_report_values(lua_State *L, int index, double values[LM_MOST_DIRECTIONS]) {
+  if (!lua_istable(L, index)) {
+    values[0] = luaL_checknumber(L, index);
+    return 1;
+  }
+  index = lua_absindex(L, index);
+  size_t count = (size_t)lua_rawlen(L, index);
+  if (count > LM_MOST_DIRECTIONS) luaL_error(L, "a study has at most %d directions", (int)LM_MOST_DIRECTIONS);
+  for (size_t i = 0; i < count; i++) {
+    lua_rawgeti(L, index, (lua_Integer)i + 1);
+    values[i] = luaL_checknumber(L, -1);
+    lua_pop(L, 1);
+  }
+  return count;
+}
+
+/* LMOPT_MISUSE: one has another number of values than the study has directions. */
+static lmopt_status read_record_reports(lua_State *L, int index, size_t objectives, lm_trial_record *r, lm_error *e) {
   r->report_count = lua_istable(L, index) ? (size_t)lua_rawlen(L, index) : 0;
-  lm_report *reports = lua_newuserdatauv(L, (r->report_count + 1) * sizeof *reports, 0);
+  long long *steps = lua_newuserdatauv(L, (r->report_count + 1) * sizeof *steps, 0);
+  double *reports = lua_newuserdatauv(L, (r->report_count + 1) * objectives * sizeof *reports, 0);
   for (size_t i = 0; i < r->report_count; i++) {
+    double values[LM_MOST_DIRECTIONS];
     lua_rawgeti(L, index, (lua_Integer)i + 1);
     lua_rawgeti(L, -1, 1);
     lua_rawgeti(L, -2, 2);
-    reports[i].step = (long long)luaL_checkinteger(L, -2);
-    reports[i].value = luaL_checknumber(L, -1);
+    steps[i] = (long long)luaL_checkinteger(L, -2);
+    size_t count = lm_study_read_report_values(L, -1, values);
+    if (count != objectives)
+      return lm_fail(e, LMOPT_MISUSE, "the report of step %lld has %zu value%s, and the study has %zu direction%s",
+                     steps[i], count, count == 1 ? "" : "s", objectives, objectives == 1 ? "" : "s");
+    memcpy(reports + i * objectives, values, objectives * sizeof *reports);
     lua_pop(L, 3);
   }
+  r->steps = steps;
   r->reports = reports;
+  return LMOPT_OK;
 }
 
 /* add(state, values, params, reports, user, system, start, complete) -> number */
@@ -353,7 +386,8 @@ static int l_add(lua_State *L) {
   lmopt_status status = read_record_params(L, 4, &r, &e);
   if (status != LMOPT_OK) return lm_study_failed(L, &e);
   luaL_checkstack(L, 12, "too many parameters");
-  read_record_reports(L, 5, &r);
+  status = read_record_reports(L, 5, objectives, &r, &e);
+  if (status != LMOPT_OK) return lm_study_failed(L, &e);
   check_pairs(L, 6);
   check_pairs(L, 7);
   size_t number;

@@ -115,10 +115,15 @@ lmopt_status lmopt_trial_choice(lmopt_trial *trial, const char *name, const char
 /* --- what it reports --- */
 
 lmopt_status lmopt_trial_report(lmopt_trial *trial, long long step, double value) {
+  return lmopt_trial_report_values(trial, step, &value, 1);
+}
+
+lmopt_status lmopt_trial_report_values(lmopt_trial *trial, long long step, const double *values, size_t count) {
   if (!trial) return LMOPT_MISUSE;
   lm_error e;
   lm_study *study = trial->study->study;
-  lmopt_status status = lm_study_report(study, trial->number, step, value, &e);
+  lmopt_status status = values ? lm_study_report(study, trial->number, step, values, count, &e)
+                               : lm_fail(&e, LMOPT_MISUSE, "values is NULL");
   double now = lm_clock_monotonic();
   if (status == LMOPT_OK && lm_study_storage(study) && now - trial->flushed > flush_every) {
     trial->flushed = now;

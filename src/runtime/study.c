@@ -185,7 +185,10 @@ static lmopt_status visit_report(void *userdata, lm_id trial, long long step, do
 static lmopt_status visit_attribute(void *userdata, lm_id trial, lm_scope scope, const char *key, const char *json) {
   lm_sync *sync = userdata;
   lm_study *study = sync->study;
-  lm_trial_info *info = &study->infos[number_of(sync, trial)];
+  size_t number = number_of(sync, trial);
+  lm_trial_info *info = &study->infos[number];
+  if (scope == LM_TRIAL_SYSTEM && lm_study_is_report(study, key))
+    return lm_study_read_report(study, number, key, json, sync->error);
   return lm_pairs_set(study->allocator, scope == LM_TRIAL_USER ? &info->user : &info->system, key, json, sync->error);
 }
 

@@ -189,7 +189,9 @@ lmopt_status lm_study_set_relative(lm_study *study, size_t number, const char *n
 /* Writes the joint parameters that lm_study_set_relative has entered. */
 lmopt_status lm_study_store_relative(lm_study *study, size_t number, lm_error *e);
 
-lmopt_status lm_study_report(lm_study *study, size_t number, long long step, double value, lm_error *e);
+/* One value per objective. */
+lmopt_status lm_study_report(lm_study *study, size_t number, long long step, const double *values, size_t count,
+                             lm_error *e);
 lmopt_status lm_study_should_prune(lm_study *study, size_t number, bool *prune, lm_error *e);
 lmopt_status lm_study_set_constraint(lm_study *study, size_t number, const char *name, double value, lm_error *e);
 /* Of a trial (running ones wait for the flush), or of the study. */
@@ -232,7 +234,8 @@ typedef struct lm_trial_record {
     double internal;
   } * params;
   size_t param_count;
-  const lm_report *reports;
+  const long long *steps; /* of the reports */
+  const double *reports;  /* per step and objective */
   size_t report_count;
   lm_pairs user, system;
 } lm_trial_record;

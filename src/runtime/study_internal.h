@@ -113,6 +113,12 @@ lmopt_status lm_study_resolve_running(lm_study *study, size_t number, const char
 lmopt_status lm_study_enter_parameter(lm_study *study, size_t number, lm_column *column,
                                       const lm_distribution *interned, double internal, lm_error *e);
 
+/* Writes one report inside a transaction that is open. */
+lmopt_status lm_study_write_report(lm_study *study, lm_id trial, long long step, const double *values, lm_error *e);
+/* Is it the key of a system attribute with the values of a report? lm_study_read_report takes them in then. */
+bool lm_study_is_report(const lm_study *study, const char *key);
+lmopt_status lm_study_read_report(lm_study *study, size_t number, const char *key, const char *json, lm_error *e);
+
 /* Reads the joint parameters of a trial, once. */
 lmopt_status lm_study_read_relative(lm_study *study, size_t number, lm_error *e);
 /* What trial `number` may see of others is in memory after this. */

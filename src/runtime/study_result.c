@@ -1,27 +1,9 @@
-/* What a trial leaves: reports, attributes, constraints, its values; and trials that come from outside. */
+/* What a trial leaves: attributes, constraints, its values; and trials that come from outside. */
 #include <math.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "runtime/study_internal.h"
-
-lmopt_status lm_study_report(lm_study *study, size_t number, long long step, double value, lm_error *e) {
-  lmopt_status status = lm_study_check_running(study, number, e);
-  if (status != LMOPT_OK) return status;
-  if (study->trials->objectives > 1)
-    return lm_fail(e, LMOPT_MISUSE, "report works for one direction, and the study has %zu", study->trials->objectives);
-  if (step < 0) return lm_fail(e, LMOPT_MISUSE, "the step of a report is %lld: it must not be negative", step);
-  const lm_row *row = &study->trials->rows[number];
-  for (size_t i = row->report_count; i-- > 0 && row->reports[i].step >= step;)
-    if (row->reports[i].step == step) return LMOPT_OK; /* the first report of a step stands, as in Optuna */
-  lm_live_trial *live = study->infos[number].live;
-  if (study->storage &&
-      !lm_grow(study->allocator, &live->steps, &live->step_capacity, live->step_count + 1, sizeof *live->steps))
-    return lm_fail_memory(e);
-  status = lm_trials_set_report(study->trials, number, step, value, e);
-  if (status == LMOPT_OK && study->storage) live->steps[live->step_count++] = step;
-  return status;
-}
 
 lmopt_status lm_study_should_prune(lm_study *study, size_t number, bool *prune, lm_error *e) {
   *prune = false;
@@ -58,16 +40,20 @@ lmopt_status lm_study_set_trial_attribute(lm_study *study, size_t number, bool u
   return status;
 }
 
+/* The values of the last report; NULL when one of them is not a number. */
+static const double *last_report(const lm_trials *trials, const lm_row *row) {
+  const double *values = lm_trials_report(trials, row, row->report_count - 1);
+  for (size_t i = 0; i < trials->objectives; i++)
+    if (isnan(values[i])) return NULL;
+  return values;
+}
+
 lmopt_status lm_study_tell(lm_study *study, size_t number, lm_state state, const double *values, lm_error *e) {
   lmopt_status status = lm_study_check_running(study, number, e);
   if (status != LMOPT_OK) return status;
   lm_trial_info *info = &study->infos[number];
   const lm_row *row = &study->trials->rows[number];
-  double last = NAN;
-  if (state == LM_PRUNED && !values && row->report_count) {
-    last = row->reports[row->report_count - 1].value;
-    if (!isnan(last)) values = &last;
-  }
+  if (state == LM_PRUNED && !values && row->report_count) values = last_report(study->trials, row);
   if (state == LM_FAIL) values = NULL;
   status = lm_study_attach_constraints(study, number, e);
   if (status != LMOPT_OK) return status;
@@ -144,7 +130,7 @@ static lmopt_status store_record(lm_study *study, const lm_trial_record *r, lm_i
     status = lm_storage_set_parameter(study->storage, *id, r->params[i].name, r->params[i].internal,
                                       &r->params[i].distribution, e);
   for (size_t i = 0; i < r->report_count && status == LMOPT_OK; i++)
-    status = lm_storage_set_report(study->storage, *id, r->reports[i].step, r->reports[i].value, e);
+    status = lm_study_write_report(study, *id, r->steps[i], r->reports + i * study->trials->objectives, e);
   if (status == LMOPT_OK) status = write_pairs(study, *id, LM_TRIAL_USER, &r->user, e);
   if (status == LMOPT_OK) status = write_pairs(study, *id, LM_TRIAL_SYSTEM, &r->system, e);
   if (status == LMOPT_OK && lm_state_finished(r->state))
@@ -162,7 +148,7 @@ static lmopt_status remember_record(lm_study *study, const lm_trial_record *r, l
     status = d ? lm_trials_set_param(trials, number, column, d, r->params[i].internal, e) : lm_fail_memory(e);
   }
   for (size_t i = 0; i < r->report_count && status == LMOPT_OK; i++)
-    status = lm_trials_set_report(trials, number, r->reports[i].step, r->reports[i].value, e);
+    status = lm_trials_set_reports(trials, number, r->steps[i], r->reports + i * trials->objectives, e);
   lm_trial_info *info = &study->infos[number];
   if (status == LMOPT_OK) status = copy_pairs(study, &info->user, &r->user, e);
   if (status == LMOPT_OK) status = copy_pairs(study, &info->system, &r->system, e);

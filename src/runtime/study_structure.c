@@ -183,11 +183,8 @@ static lmopt_status draw_rest(plan *p, const double *drawn, double *scratch, lm_
   lmopt_status status = LMOPT_OK;
   if (drawn) {
     memcpy(scratch, drawn, count * sizeof *scratch);
-  } else if (sampler && sampler->class->sample_structure) {
-    status = sampler->class->sample_structure(sampler, &view, p->columns, p->distributions, count, scratch, e);
   } else {
-    lm_rng rng = lm_structure_stream(&view, "structure", &p->part);
-    lm_structure_draw(&p->part, &rng, scratch, count);
+    status = lm_sampler_structure(sampler, &view, p->columns, p->distributions, count, scratch, e);
   }
   if (status == LMOPT_OK) keep_whole(p, scratch);
   return status;

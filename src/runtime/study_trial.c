@@ -21,7 +21,7 @@ lmopt_status lm_study_write_pending(lm_study *study, size_t number, lm_error *e)
   const lm_row *row = &study->trials->rows[number];
   for (size_t i = 0, at = 0; i < live->step_count && status == LMOPT_OK; i++, at = 0) {
     while (row->reports[at].step != live->steps[i]) at++;
-    status = lm_storage_set_report(study->storage, info->id, row->reports[at].step, row->reports[at].value, e);
+    status = lm_study_write_report(study, info->id, live->steps[i], lm_trials_report(study->trials, row, at), e);
   }
   for (size_t i = 0; i < live->attribute_count && status == LMOPT_OK; i++) {
     lm_pending_attribute p = live->attributes[i];

@@ -175,7 +175,9 @@ static void remember_drawn(lm_cmaes_model *m, const lm_view *view, lm_cmaes_repl
   if (!memory->lag) return;
   size_t row = r->next - 1 + memory->lag, slot = row % memory->lag;
   memory->rows[slot] = row;
-  draw(&r->run, view, row, memory->points + slot * 2 * m->axis_count, memory->points + (slot * 2 + 1) * m->axis_count);
+  double *points = memory->points + slot * 2 * m->axis_count;
+  lm_rng rng = lm_rng_stream(view->seed, (int64_t)row, stream_name);
+  lm_cmaes_sample(&r->run.distribution, &rng, points, points + m->axis_count);
 }
 
 /* The row as a point; where it is what was drawn for it: as drawn outside of the cube and, with margin, within cells. */

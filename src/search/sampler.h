@@ -56,6 +56,11 @@ struct lm_sampler {
 
 void lm_sampler_free(lm_sampler *s); /* NULL is a no-op */
 
+/* The parts of one structured variable, from a sampler that may know nothing of them, or be NULL. */
+lmopt_status lm_sampler_structure(lm_sampler *s, const lm_view *view, lm_column *const *columns,
+                                  const lm_distribution *const *distributions, size_t count, double *values,
+                                  lm_error *e);
+
 lm_sampler *lm_sampler_random(const lm_allocator *a);
 
 /* Defaults: those of Optuna 5 (lm_tpe_options_default). */

@@ -325,8 +325,8 @@ static bool exhausted(lm_sampler *s, const lm_view *view) {
 
 static void free_brute_force(lm_sampler *s) { lm_free(s->allocator, s); }
 
-static const lm_sampler_class brute_force_class = {"brute_force", sample_relative, sample_independent, exhausted,
-                                                   free_brute_force, NULL};
+static const lm_sampler_class brute_force_class = {"brute_force", sample_relative,  sample_independent,
+                                                   exhausted,     free_brute_force, NULL};
 
 lm_sampler *lm_sampler_brute_force(const lm_allocator *a) {
   lm_sampler *s = lm_alloc(a, sizeof *s);

@@ -9,7 +9,6 @@
 
 #include "search/cmaes_model.h"
 #include "search/draw.h"
-#include "search/structured.h"
 
 typedef struct cmaes {
   lm_sampler base;
@@ -90,12 +89,8 @@ static lmopt_status sample_structure(lm_sampler *base, const lm_view *view, lm_c
                                      const lm_distribution *const *distributions, size_t count, double *values,
                                      lm_error *e) {
   cmaes *s = (cmaes *)base;
-  const lm_sampler_class *class = s->independent->class;
-  if (class->sample_structure && !starting(s, view))
-    return class->sample_structure(s->independent, view, columns, distributions, count, values, e);
-  lm_rng rng = lm_structure_stream(view, "structure", distributions[0]->part);
-  lm_structure_draw(distributions[0]->part, &rng, values, count);
-  return LMOPT_OK;
+  return lm_sampler_structure(starting(s, view) ? NULL : s->independent, view, columns, distributions, count, values,
+                              e);
 }
 
 /* --- making one --- */

@@ -62,6 +62,12 @@ static lmopt_status sample_independent(lm_sampler *base, const lm_view *view, lm
   return s->inner->class->sample_independent(s->inner, view, column, distribution, internal, e);
 }
 
+static lmopt_status sample_structure(lm_sampler *base, const lm_view *view, lm_column *const *columns,
+                                     const lm_distribution *const *distributions, size_t count, double *values,
+                                     lm_error *e) {
+  return lm_sampler_structure(((partial_fixed *)base)->inner, view, columns, distributions, count, values, e);
+}
+
 static bool exhausted(lm_sampler *base, const lm_view *view) {
   partial_fixed *s = (partial_fixed *)base;
   if (!s->inner->class->exhausted) return false;
@@ -81,8 +87,8 @@ static void free_partial_fixed(lm_sampler *base) {
   lm_free(base->allocator, s);
 }
 
-static const lm_sampler_class partial_fixed_class = {"partial_fixed", sample_relative, sample_independent, exhausted,
-                                                     free_partial_fixed, NULL};
+static const lm_sampler_class partial_fixed_class = {"partial_fixed", sample_relative,    sample_independent,
+                                                     exhausted,       free_partial_fixed, sample_structure};
 
 lm_sampler *lm_sampler_partial_fixed(const lm_allocator *a, lm_sampler *base, const char *const *names,
                                      const double *values, size_t count) {

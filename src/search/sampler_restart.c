@@ -118,12 +118,21 @@ static lmopt_status sample_independent(lm_sampler *base, const lm_view *view, lm
   return s->inner->class->sample_independent(s->inner, &seen, column, distribution, internal, e);
 }
 
+static lmopt_status sample_structure(lm_sampler *base, const lm_view *view, lm_column *const *columns,
+                                     const lm_distribution *const *distributions, size_t count, double *values,
+                                     lm_error *e) {
+  restart *s = (restart *)base;
+  lm_view seen = follow(s, view);
+  return lm_sampler_structure(s->inner, &seen, columns, distributions, count, values, e);
+}
+
 static void free_restart(lm_sampler *base) {
   lm_sampler_free(((restart *)base)->inner);
   lm_free(base->allocator, base);
 }
 
-static const lm_sampler_class restart_class = {"restart", sample_relative, sample_independent, NULL, free_restart};
+static const lm_sampler_class restart_class = {"restart", sample_relative, sample_independent,
+                                               NULL,      free_restart,    sample_structure};
 
 lm_sampler *lm_sampler_restart(const lm_allocator *a, lm_sampler *inner, const lm_restart_options *o) {
   restart *s = lm_alloc_zeroed(a, sizeof *s);

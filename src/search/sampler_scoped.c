@@ -45,6 +45,12 @@ static lmopt_status sample_independent(lm_sampler *base, const lm_view *view, lm
   return chosen->class->sample_independent(chosen, view, column, distribution, internal, e);
 }
 
+static lmopt_status sample_structure(lm_sampler *base, const lm_view *view, lm_column *const *columns,
+                                     const lm_distribution *const *distributions, size_t count, double *values,
+                                     lm_error *e) {
+  return lm_sampler_structure(choose(base, view), view, columns, distributions, count, values, e);
+}
+
 static bool exhausted(lm_sampler *base, const lm_view *view) {
   lm_sampler *chosen = choose(base, view);
   return chosen->class->exhausted && chosen->class->exhausted(chosen, view);
@@ -56,7 +62,8 @@ static void free_scoped(lm_sampler *base) {
   lm_free(base->allocator, s);
 }
 
-static const lm_sampler_class scoped_class = {"scoped", sample_relative, sample_independent, exhausted, free_scoped};
+static const lm_sampler_class scoped_class = {"scoped",  sample_relative, sample_independent,
+                                              exhausted, free_scoped,     sample_structure};
 
 lm_sampler *lm_sampler_scoped(const lm_allocator *a, lm_sampler *const *copies, size_t count) {
   scoped *s = lm_alloc_zeroed(a, sizeof *s + count * sizeof *s->slots);

@@ -146,7 +146,8 @@ static void free_tpe(lm_sampler *base) {
   lm_free(base->allocator, s);
 }
 
-static const lm_sampler_class tpe_class = {"tpe", sample_relative, sample_independent, NULL, free_tpe, sample_structure};
+static const lm_sampler_class tpe_class = {"tpe", sample_relative, sample_independent,
+                                           NULL,  free_tpe,        sample_structure};
 
 lm_sampler *lm_sampler_tpe(const lm_allocator *a, const lm_tpe_options *o) {
   tpe *s = lm_alloc_zeroed(a, sizeof *s);

@@ -12,7 +12,10 @@ local function dump(study)
     local parts = { trial.number, trial.state, lmopt.json.encode(trial.values or lmopt.array {}), lmopt.json.encode(trial.params),
       lmopt.json.encode(trial.constraints), lmopt.json.encode(trial.user_attrs) }
     local steps = {}
-    for step, value in pairs(trial.intermediate_values) do steps[#steps + 1] = ("%d=%.17g"):format(step, value) end
+    for step, value in pairs(trial.intermediate_values) do 
+      if type(value) == "number" then value = { value } end
+      for i = 1, #value do steps[#steps + 1] = ("%d=%.17g"):format(step, value[i]) end
+    end
     table.sort(steps)
     parts[#parts + 1] = table.concat(steps, ",")
     lines[#lines + 1] = table.concat(parts, " ")
@@ -60,6 +63,27 @@ function objectives.pruned(trial, pause)
   return x
 end
 
+-- More steps than a rung or two, some reported late, and values that depend on more than one parameter.
+function objectives.curves(trial, pause)
+  local x, y = trial:suggest_float("x", -1, 1), trial:suggest_float("y", -1, 1)
+  for step = 1, 9, trial.number % 4 == 0 and 2 or 1 do
+    trial:report(x * x + y * y + (trial.number % 5) / step, step)
+    if step % 3 == 0 then pause() end
+    if trial:should_prune() then trial:prune() end
+  end
+  return x * x + y * y
+end
+
+function objectives.vectors(trial, pause)
+  local x, y = trial:suggest_float("x", 0, 1), trial:suggest_float("y", 0, 1)
+  for step = 1, 9 do
+    trial:report({ x + y / step, (1 - x) ^ 2 + y / step }, step)
+    if step % 3 == 0 then pause() end
+    if trial:should_prune() then trial:prune() end
+  end
+  return x, (1 - x) ^ 2
+end
+
 function objectives.constrained(trial, pause)
   local x, y = trial:suggest_float("x", 0, 5), trial:suggest_float("y", 0, 3)
   pause()
@@ -96,13 +120,28 @@ local cases = {
   { lmopt.samplers.nsga3 { population_size = 5, crossover = "sbx" }, "constrained", directions = { "minimize", "maximize" } },
 }
 
+local pruners = lmopt.pruners
+for _, pruner in ipairs { pruners.percentile { percentile = 30, n_startup_trials = 2 }, pruners.successive_halving {},
+  pruners.successive_halving { min_resource = 2, reduction_factor = 2 }, pruners.hyperband {}, pruners.hyperband { max_resource = 9 },
+  pruners.patient { patience = 1, wrapped = pruners.median { n_startup_trials = 2 } }, pruners.threshold { upper = 3 },
+  pruners.wilcoxon { p_threshold = 0.3 } } do
+  cases[#cases + 1] = { "tpe", "curves", pruner = pruner }
+end
+for _, pruner in ipairs { pruners.median { n_startup_trials = 2 }, pruners.successive_halving {}, pruners.hyperband { max_resource = 9 },
+  pruners.patient { patience = 0 } } do
+  cases[#cases + 1] = { "tpe", "vectors", pruner = pruner, directions = { "minimize", "minimize" } }
+end
+cases[#cases + 1] = { lmopt.samplers.restart { base = "tpe", stagnation = 6 }, "floats" }
+cases[#cases + 1] = { lmopt.samplers.restart { base = "tpe", stagnation = 5, keep_best = true }, "curves", pruner = pruners.hyperband {} }
+cases[#cases + 1] = { lmopt.samplers.restart { stagnation = 5 }, "constrained", directions = { "minimize", "minimize" } }
+
 local TRIALS, LAG = 45, 8
 
 local function run(case, n_jobs, pace, storage, options)
   options = options or {}
   local study = lmopt.create_study {
     name = "law", seed = 11, lag = LAG, sampler = case[1], directions = case.directions, storage = storage,
-    pruner = lmopt.pruners.median { n_startup_trials = 3 }, load_if_exists = true,
+    pruner = case.pruner or lmopt.pruners.median { n_startup_trials = 3 }, load_if_exists = true,
   }
   for i = 1, options.enqueued or 0 do study:enqueue_trial { x1 = i / 10, x = i / 10 } end
   local stream = random(pace, 0, "durations")
@@ -116,7 +155,8 @@ end
 
 describe("the law of suggestion", function()
   for i, case in ipairs(cases) do
-    it(("gives the same study at any number of jobs (%d: %s, %s)"):format(i, tostring(case[1]), case[2]), function()
+    it(("gives the same study at any number of jobs (%d: %s, %s, %s)"):format(i, tostring(case[1]), case[2],
+      tostring(case.pruner or "median")), function()
       local expected = run(case, 1, 0)
       assert.is_truthy(#expected > 100)
       for pace, n_jobs in ipairs { 2, 3, 5, 8, 8 } do assert.are.equal(expected, (run(case, n_jobs, pace))) end
@@ -287,7 +327,8 @@ describe("the law of suggestion", function()
   end)
 
   it("is the same in memory and in a file, and when the file is closed and opened again between any two runs", function()
-    for _, case in ipairs { cases[2], cases[3], cases[4], cases[10], cases[11] } do
+    for _, case in ipairs { cases[2], cases[3], cases[4], cases[10], cases[11], cases[14], cases[16], cases[18], cases[21], cases[23],
+      cases[26] } do
       local expected = run(case, 1, 0)
       local path = temporary()
       assert.are.equal(expected, (run(case, 4, 1, path)))
@@ -296,7 +337,7 @@ describe("the law of suggestion", function()
       local study
       for n_jobs = 1, 9 do
         study = lmopt.create_study { name = "law", seed = 11, lag = LAG, sampler = case[1], storage = parts,
-          pruner = lmopt.pruners.median { n_startup_trials = 3 }, load_if_exists = true }
+          pruner = case.pruner or lmopt.pruners.median { n_startup_trials = 3 }, directions = case.directions, load_if_exists = true }
         study:optimize(function(trial) return objectives[case[2]](trial, function() lmopt.sleep(0) end) end,
           { n_trials = 5, n_jobs = math.min(n_jobs, LAG) })
         if n_jobs < 9 then study:close() end

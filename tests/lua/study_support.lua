@@ -45,7 +45,9 @@ function M.dump(study)
   local lines = {}
   for _, trial in ipairs(study.trials) do
     local steps = {}
-    for step, value in pairs(trial.intermediate_values) do steps[#steps + 1] = ("%d=%.17g"):format(step, value) end
+    for step, value in pairs(trial.intermediate_values) do
+      for _, number in ipairs(type(value) == "table" and value or { value }) do steps[#steps + 1] = ("%d=%.17g"):format(step, number) end
+    end
     table.sort(steps)
     lines[#lines + 1] = table.concat({
       trial.number, trial.state, encode(trial.values or lmopt.array {}),

@@ -343,9 +343,70 @@ describe("report", function()
     assert.are.same({}, study.trials[1].intermediate_values)
   end)
 
-  it("is for one direction", function()
-    local trial = new({ directions = { "minimize", "minimize" } }):ask()
-    misuse(function() trial:report(1, 1) end, "report works for one direction")
+  it("takes one value for each direction, in memory and in a file", function()
+    for _, stored in ipairs { false, true } do
+      with_file(function(path)
+        local study <close> = new { storage = stored and path or nil, directions = { "minimize", "maximize" } }
+        local trial = study:ask()
+        trial:report({ 1, 2 }, 5)
+        trial:report({ 0.1, -math.huge }, 2)
+        trial:report({ 9, 9 }, 5)
+        trial:report({ 3, 0 / 0 })
+        assert.are.same({ 1, 2 }, trial.intermediate_values[5])
+        study:tell(trial, nil, { state = "pruned" })
+        local other = study:ask()
+        other:report({ 4, 5 }, 1)
+        study:tell(other, nil, { state = "pruned" })
+        local found = stored and lmopt.load_study { storage = path, read_only = true } or study
+        local values = found.trials[1].intermediate_values
+        assert.is_true(values[6][1] == 3 and values[6][2] ~= values[6][2])
+        values[6] = nil
+        assert.are.same({ [2] = { 0.1, -math.huge }, [5] = { 1, 2 } }, values)
+        assert.is_nil(found.trials[1].values) -- the last report has a NaN
+        assert.are.same({ 4, 5 }, found.trials[2].values)
+        assert.is_nil(found.trials[1].system_attrs["lmopt:report:5"])
+        local copy = new { directions = { "minimize", "maximize" } }
+        copy:add_trial(found.trials[2])
+        assert.are.same({ 4, 5 }, copy.trials[1].intermediate_values[1])
+        local one = new {}
+        assert.is_false((pcall(one.add_trial, one, lmopt.create_trial { value = 1, intermediate_values = { [1] = { 1, 2 } } })))
+      end)
+    end
+  end)
+
+  it("forgets the vectors of a trial that is put back to waiting", function()
+    with_file(function(path)
+      local study = new { storage = path, directions = { "minimize", "minimize" } }
+      local trial = study:ask()
+      trial:report({ 1, 2 }, 1)
+      trial:report({ 3, 4 }, 2)
+      study:close()
+      study = lmopt.load_study { storage = path }
+      assert.are.same({}, study.trials[1].intermediate_values)
+      local again = study:ask()
+      assert.are.equal(0, again.number)
+      again:report({ 5, 6 }, 2)
+      study:close()
+      study = lmopt.load_study { storage = path }
+      again = study:ask()
+      again:report({ 7, 8 }, 1)
+      study:tell(again, { 1, 1 })
+      study:close()
+      study = lmopt.load_study { storage = path, read_only = true }
+      assert.are.same({ [1] = { 7, 8 } }, study.trials[1].intermediate_values)
+      study:close()
+    end)
+  end)
+
+  it("refuses reports that do not fit the directions", function()
+    local two = new({ directions = { "minimize", "minimize" } }):ask()
+    misuse(function() two:report(1, 1) end, "a list of 2 numbers, one per direction, not one number")
+    misuse(function() two:report({ 1 }, 1) end, "has 1 number, and the study has 2 directions")
+    misuse(function() two:report({ 1, "2" }, 1) end, "a string at 2")
+    local one = new({}):ask()
+    misuse(function() one:report({ 1, 2 }, 1) end, "has 2 numbers, and the study has 1 direction")
+    one:report({ 3 }, 1)
+    assert.are.same({ [1] = 3 }, one.intermediate_values)
   end)
 end)
 

@@ -27,6 +27,13 @@ function output.value(value)
   return tostring(value)
 end
 
+--- What a trial reported at one step: a number, or one for each direction.
+---@param reported number|number[]
+---@return string
+function output.report(reported)
+  return type(reported) == "table" and output.values { values = reported } or output.value(reported)
+end
+
 --- A trial's value or values.
 function output.values(trial)
   local values = trial.values or (trial.value ~= nil and { trial.value }) or {}

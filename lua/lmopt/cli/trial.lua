@@ -111,7 +111,7 @@ local function page_of(opened, found, calls)
   section(page, "user attributes", output.map(found.user_attrs or {}))
   local rows = {}
   for _, step in ipairs(sorted.keys(found.intermediate_values or {})) do
-    rows[#rows + 1] = { "  step " .. tostring(step), output.value(found.intermediate_values[step]) }
+    rows[#rows + 1] = { "  step " .. tostring(step), output.report(found.intermediate_values[step]) }
   end
   section(page, "reports", #rows > 0 and output.table(rows) or "")
   section(page, "error", found.error and indent(found.error, 2) or "")

@@ -151,10 +151,12 @@ local function same_list(a, b)
   return true
 end
 
-local function same_map(a, b)
+local function as_list(reported) return type(reported) == "table" and reported or { reported } end
+
+local function same_reports(a, b)
   for _, pair in ipairs { { a, b }, { b, a } } do
-    for key, value in pairs(pair[1]) do
-      if pair[2][key] ~= value then return false end
+    for step, reported in pairs(pair[1]) do
+      if not same_list(as_list(reported), as_list(pair[2][step])) then return false end
     end
   end
   return true
@@ -170,7 +172,7 @@ local function is_same(found, now)
   if found.state ~= now.state then return false end
   if now.state == "complete" then return same_list(found.values, now.values) end
   if now.state == "failed" then return same_error(found.error, now.error) end
-  return same_map(found.intermediate_values, now.intermediate_values)
+  return same_reports(found.intermediate_values, now.intermediate_values)
 end
 
 -- Numbers so that different ones look different.
@@ -190,7 +192,7 @@ local function outcome(ended)
   for step, reported in pairs(ended.intermediate_values) do
     if not last or step > last then last, value = step, reported end
   end
-  return last and ("pruned at step %d, %s"):format(last, exactly { value }) or "pruned"
+  return last and ("pruned at step %d, %s"):format(last, exactly(as_list(value))) or "pruned"
 end
 
 local function verdict(opened, found, now)
