@@ -129,6 +129,8 @@ lmopt_status lm_study_write_relative(lm_study *study, lm_id trial, lm_trial_info
 
 /* A JSON scalar as a number; Infinity, -Infinity and NaN are some, as Python writes them. */
 bool lm_json_number(const char *json, double *value);
+/* The numbers of a flat JSON array, NaN for anything else in it; 0 when `json` is no array. */
+size_t lm_json_numbers(const char *json, double *values, size_t capacity);
 /* How many elements a flat JSON array of scalars has. */
 size_t lm_json_count(const char *json);
 /* The next element of a flat JSON array of scalars, as it is written; *rest moves on. False at the end, and when it is no array. */

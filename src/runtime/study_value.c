@@ -143,6 +143,15 @@ size_t lm_json_count(const char *json) {
   return count;
 }
 
+size_t lm_json_numbers(const char *json, double *values, size_t capacity) {
+  const char *start;
+  size_t length, count = 0;
+  if (*json != '[') return 0;
+  while (count < capacity && lm_json_element(&json, &start, &length))
+    if (!scalar_number(start, length, &values[count++])) values[count - 1] = NAN;
+  return count;
+}
+
 bool lm_json_unquote(const char *json, lm_buffer *out) {
   size_t size = strlen(json);
   if (size < 2 || json[0] != '"') return true;
