@@ -53,7 +53,7 @@ struct lm_genetic {
   double birth;
   unsigned long long edits;
   bool arrival;
-  uint64_t seed;
+  uint64_t seed, scope; /* scope: its id */
   long long horizon;
   size_t seen;                                      /* rows below were looked at */
   lm_generation kept[LM_GENERATIONS_KEPT];          /* the latest ones; `number` modulo their count is the place */

@@ -79,6 +79,7 @@ static bool extends(const lm_genetic *g, const lm_view *v) {
   const lm_trials *t = v->trials;
   if (g->trials != t || g->birth != t->birth || g->edits != t->edits || g->arrival != v->arrival || g->seed != v->seed)
     return false;
+  if (g->scope != v->scope.id) return false;
   if (!v->arrival) return v->horizon >= g->horizon;
   if (v->number < 0 || (size_t)v->number >= g->seen) return true;
   return !lm_state_finished(t->rows[v->number].state); /* a trial never sees itself */
@@ -130,6 +131,7 @@ lmopt_status lm_genetic_update(lm_genetic *g, const lm_view *view) {
     g->edits = t->edits;
     g->arrival = view->arrival;
     g->seed = view->seed;
+    g->scope = view->scope.id;
   }
   g->horizon = view->horizon;
   size_t changed = look_again(g, view), count = lm_view_count(view);

@@ -67,7 +67,10 @@ static lmopt_status rank_row(qmc *s, const lm_trials *t, size_t row) {
 }
 
 /* Takes in the finished rows that the view shows, up to the first that is not finished. */
-static lmopt_status update_ranks(qmc *s, const lm_view *view) {
+static lmopt_status update_ranks(qmc *s, const lm_view *shown) {
+  lm_view whole = *shown; /* coordinates are the study's, whoever may learn from a trial */
+  whole.scope = (lm_view_scope){0};
+  const lm_view *view = &whole;
   const lm_trials *t = view->trials;
   if (s->trials != t || s->birth != t->birth || s->edits != t->edits) {
     s->trials = t;

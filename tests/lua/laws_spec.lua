@@ -134,6 +134,9 @@ end
 cases[#cases + 1] = { lmopt.samplers.restart { base = "tpe", stagnation = 6 }, "floats" }
 cases[#cases + 1] = { lmopt.samplers.restart { base = "tpe", stagnation = 5, keep_best = true }, "curves", pruner = pruners.hyperband {} }
 cases[#cases + 1] = { lmopt.samplers.restart { stagnation = 5 }, "constrained", directions = { "minimize", "minimize" } }
+cases[#cases + 1] = { lmopt.samplers.nsga2 { population_size = 4 }, "curves", pruner = pruners.hyperband { max_resource = 9 } }
+cases[#cases + 1] = { lmopt.samplers.restart { base = lmopt.samplers.nsga2 { population_size = 4 }, stagnation = 6 }, "floats" }
+cases[#cases + 1] = { "qmc", "curves", pruner = pruners.hyperband { max_resource = 9 } }
 
 local TRIALS, LAG = 45, 8
 
