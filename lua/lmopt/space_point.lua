@@ -69,6 +69,7 @@ local function call(point, what, name, fn)
   if point.missing then error(MISSING, 0) end
   if results[1] then return results[2], results[3] end
   local problem = results[2]
+  if point.reading then error(problem, 0) end -- it is the source's, not the function's
   if errors.is(problem, "space") or problem == "not enough memory" then error(problem, 0) end
   local text = errors.text(problem)
   if text:find("attempt to yield", 1, true) then text = text .. "; a function of a space can't wait" end
@@ -99,7 +100,9 @@ local function variable_value(point, variable)
   if point.state[name] == DONE then return point.values[name] end
   enter(point, name)
   if is_active(point, variable) then
+    point.reading = true
     local value = point.source(variable)
+    point.reading = false
     if value == nil then
       point.missing = name
       error(MISSING, 0)

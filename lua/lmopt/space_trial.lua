@@ -43,6 +43,7 @@ local function judge(study, places)
     return spaces.external(variable, place)
   end)
   local ok, allowed = pcall(points.judge, point)
+  if not ok and not points.is_fault(allowed) then error(allowed, 0) end
   if not ok then return nil end -- the point itself will tell
   if allowed == false then return false end
   local firsts = study._grid_firsts
@@ -199,6 +200,16 @@ function M.enqueue_problem(space, params)
   if not ok then return errors.is(allowed) and allowed.message or errors.text(allowed) end
   if allowed ~= false then return nil end
   return ("the constraint '%s' of the space is broken%s"):format(constraint, reason ~= nil and ": " .. errors.text(reason) or "")
+end
+
+--- Gives a trial that runs again what the space computes from its parameters, as far as they are the space's still.
+---@param space lmopt.Space
+---@param trial table
+---@param params table<string, any>
+function M.recall(space, trial, params)
+  local point = points.new(space, function(variable) return params[variable.name] end)
+  local ok, fine = pcall(points.settle, point)
+  if ok and fine then trial._composites, trial._chosen = point.computed, spaces.rows_of(space, point.values) end
 end
 
 --- Gives a study a space; nil takes it away. Raises where the study's trials have parameters of another kind.

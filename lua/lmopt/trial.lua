@@ -444,15 +444,22 @@ function M.fixed(params, number, space)
   if type(params) ~= "table" then errors.misuse("'params' of fixed_trial must be a table {name = value, ...}, not " .. type(params)) end
   local fields = { number = number or 0, usage = usage.new(), user_attrs = {}, constraints = {}, reports = {} }
   local trial = { _fields = fields, _given = params, _external = {} }
-  if space ~= nil then trial._composites, trial._chosen = space:compute(params) end
+  if space ~= nil then
+    errors.check_type(space, "space", "fixed_trial", "table")
+    local declared = {}
+    for _, name in ipairs(space:names()) do declared[name] = params[name] end
+    trial._composites, trial._chosen = space:compute(declared)
+  end
   return setmetatable(trial, FixedTrial)
 end
 
 --- A trial that has ended, to be run again: it suggests what it suggested, and ends early where it was pruned.
 ---@param record lmopt.Record
 ---@param seed integer the study's
-function M.again(record, seed)
+---@param space? lmopt.Space the study's
+function M.again(record, seed, space)
   local trial = M.fixed(record.params, record.number)
+  if space then require("lmopt.space_trial").recall(space, trial, record.params) end
   trial._seed = seed
   if record.state == "pruned" then
     for step in pairs(record.intermediate_values) do trial._prune_at = math.max(step, trial._prune_at or step) end

@@ -27,9 +27,9 @@ static lmopt_status call_protected(lua_State *L, lua_CFunction function, void *a
   lua_pushlightuserdata(L, argument);
   int outcome = lua_pcall(L, 2, 1, 0);
   if (outcome == LUA_OK) return LMOPT_OK;
-  lmopt_status status = outcome == LUA_ERRMEM ? lm_fail_memory(e) : LMOPT_ERROR;
-  if (outcome != LUA_ERRMEM)
-    lm_fail(e, LMOPT_ERROR, "%s", lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "the space failed");
+  const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "the space failed";
+  bool memory = outcome == LUA_ERRMEM || strcmp(text, "not enough memory") == 0; /* raised again */
+  lmopt_status status = memory ? lm_fail_memory(e) : lm_fail(e, LMOPT_ERROR, "%s", text);
   lua_pop(L, 1);
   return status;
 }
@@ -96,7 +96,9 @@ static lm_verdict judge(void *userdata, const lm_view *view, const lm_assignment
   lua_State *L = userdata;
   question q = {*(lm_study **)lua_touserdata(L, 1), view, items, count};
   lm_error e;
-  if (call_protected(L, run_judge, &q, &e) != LMOPT_OK) return LM_UNDECIDED; /* the whole point will tell */
+  lmopt_status status = call_protected(L, run_judge, &q, &e);
+  if (status != LMOPT_OK)
+    return status == LMOPT_NO_MEMORY ? LM_NO_VERDICT : LM_UNDECIDED; /* the point itself will tell */
   lm_verdict verdict = lua_isnil(L, -1) ? LM_UNDECIDED : lua_toboolean(L, -1) ? LM_ALLOWED : LM_REJECTED;
   lua_pop(L, 1);
   return verdict;

@@ -174,13 +174,14 @@ static lmopt_status assign(const grid *g, lm_column **columns, uint64_t point, l
 
 /* --- hard constraints --- */
 
-static bool is_allowed(const grid *g, const lm_view *view, lm_column **columns, uint64_t point, lm_assignment *items) {
+static lm_verdict judge_point(const grid *g, const lm_view *view, lm_column **columns, uint64_t point,
+                              lm_assignment *items) {
   for (size_t i = 0; i < g->count; i++) {
     const axis *x = &g->axes[i];
     items[i] = (lm_assignment){columns[i], NULL, x->values[point % x->count]};
     point /= x->count;
   }
-  return lm_view_judge(view, items, g->count) != LM_REJECTED;
+  return lm_view_judge(view, items, g->count);
 }
 
 /* Is the point at place `at` of the order allowed? */
@@ -189,7 +190,11 @@ static lmopt_status judge_place(grid *g, const lm_view *view, lm_column **column
   size_t before = g->verdict_capacity;
   if (!lm_grow(g->base.allocator, &g->verdicts, &g->verdict_capacity, (size_t)at + 1, 1)) return LMOPT_NO_MEMORY;
   memset(g->verdicts + before, 0, g->verdict_capacity - before);
-  if (!g->verdicts[at]) g->verdicts[at] = is_allowed(g, view, columns, point, items) ? 1 : 2;
+  if (!g->verdicts[at]) {
+    lm_verdict verdict = judge_point(g, view, columns, point, items);
+    if (verdict == LM_NO_VERDICT) return LMOPT_NO_MEMORY;
+    g->verdicts[at] = verdict == LM_REJECTED ? 2 : 1;
+  }
   *allowed = g->verdicts[at] == 1;
   return LMOPT_OK;
 }

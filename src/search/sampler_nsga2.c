@@ -30,7 +30,7 @@ void lm_genetic_options_default(lm_genetic_options *o) {
 static lmopt_status sample_relative(lm_sampler *base, const lm_view *view, lm_assignments *out, lm_error *e) {
   lm_genetic *g = (lm_genetic *)base;
   lmopt_status status = lm_genetic_update(g, view);
-  lm_rng rng = lm_rng_stream(view->seed, view->number, base->class->name);
+  lm_rng rng = lm_view_stream(view, base->class->name);
   if (!status) status = lm_genetic_child(g, view, &rng, out);
   return status ? lm_fail_memory(e) : LMOPT_OK;
 }

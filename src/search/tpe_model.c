@@ -237,24 +237,29 @@ static lmopt_status follow(lm_tpe_model *m, lm_estimator *x, const lm_view *view
 
 /*
 ** The candidate of the largest ratio that breaks no hard constraint; where all
-** do, the largest. Its place is the result, and `ratio` is spent.
+** do, the largest. `ratio` is spent.
 */
-static size_t best_candidate(const lm_view *view, const lm_estimator *x, const double *points, double *ratio,
-                             size_t candidates, lm_assignment *items) {
+static lmopt_status best_candidate(const lm_view *view, const lm_estimator *x, const double *points, double *ratio,
+                                   size_t candidates, lm_assignment *items, size_t *result) {
   size_t first = SIZE_MAX;
+  *result = 0;
   for (size_t tried = 0; tried < candidates; tried++) {
     size_t best = SIZE_MAX;
     for (size_t i = 0; i < candidates; i++)
       if (!isnan(ratio[i]) && (best == SIZE_MAX || ratio[i] > ratio[best])) best = i;
     if (best == SIZE_MAX) break;
-    if (first == SIZE_MAX) first = best;
-    if (!view->judge) return best;
+    if (first == SIZE_MAX) *result = first = best;
+    if (!view->judge) return LMOPT_OK;
     for (size_t i = 0; i < x->axis_count; i++)
       items[i] = (lm_assignment){x->columns[i], x->distributions[i], points[best * x->axis_count + i]};
-    if (lm_view_judge(view, items, x->axis_count) != LM_REJECTED) return best;
+    lm_verdict verdict = lm_view_judge(view, items, x->axis_count);
+    if (verdict == LM_NO_VERDICT) return LMOPT_NO_MEMORY;
     ratio[best] = NAN;
+    if (verdict == LM_REJECTED) continue;
+    *result = best;
+    return LMOPT_OK;
   }
-  return first == SIZE_MAX ? 0 : first;
+  return LMOPT_OK;
 }
 
 lmopt_status lm_tpe_model_propose(lm_tpe_model *m, const lm_view *view, lm_column *const *columns,
@@ -275,8 +280,10 @@ lmopt_status lm_tpe_model_propose(lm_tpe_model *m, const lm_view *view, lm_colum
   lm_assignment *items = view->judge ? lm_alloc(m->allocator, count * sizeof *items) : NULL;
   if (view->judge && !items) return fail_empty(m);
   for (size_t i = 0; i < candidates; i++) good[i] -= bad[i];
-  size_t best = best_candidate(view, x, points, good, candidates, items);
+  size_t best;
+  lmopt_status status = best_candidate(view, x, points, good, candidates, items, &best);
   lm_free(m->allocator, items);
+  if (status) return fail_empty(m);
   memcpy(internal, points + best * count, count * sizeof *internal);
   return LMOPT_OK;
 }

@@ -142,13 +142,14 @@ typedef struct lm_view_scope {
 typedef struct lm_view lm_view;
 
 /* What the hard constraints of a declared space say of a point. */
-typedef enum lm_verdict { LM_ALLOWED, LM_REJECTED, LM_UNDECIDED } lm_verdict;
+typedef enum lm_verdict { LM_ALLOWED, LM_REJECTED, LM_UNDECIDED, LM_NO_VERDICT } lm_verdict;
 
 typedef struct lm_judge {
   /*
   ** About the joint values in `items` (as a sampler would add them to its
   ** answer) together with view->fixed and what is enqueued. LM_UNDECIDED: it
   ** depends on parameters that are not there. A pure function of them.
+  ** LM_NO_VERDICT: there was no memory, and the sampler says LMOPT_NO_MEMORY.
   */
   lm_verdict (*judge)(void *userdata, const lm_view *view, const lm_assignment *items, size_t count);
   void *userdata;

@@ -1,6 +1,7 @@
 /*
 ** Every allocation refused in turn through a whole study: created, run,
-** looked at, closed; in memory and in a file. No crash, no leak, and the file stays whole.
+** looked at, closed; in memory and in a file; and through one with a declared
+** space. No crash, no leak, and the file stays whole.
 **
 ** Counting starts after lmopt is loaded: allocations.c has that part.
 */
@@ -51,10 +52,40 @@ static const char script[] =
     "for _, t in ipairs(study.trials) do states = states .. ' ' .. t.state .. ' ' .. (t.error or '') end\n"
     "study:close()\n";
 
-enum { FINISHED = 11 };
+enum { FINISHED = 11, MOST_STATES = 4000 };
+
+static const char preload[] =
+    "for _, name in ipairs { 'lmopt.space', 'lmopt.space_trial', 'lmopt.samplers.tpe', 'lmopt.samplers.grid' } do\n"
+    "  require(name)\n"
+    "end\n";
+
+/* The same seed without a refusal: every trial that is complete must be as there. */
+static const char space_script[] =
+    "local lmopt, storage = ...\n"
+    "local space = lmopt.space { x = lmopt.distributions.float(0, 1), k = { 'a', 'b' }, fixed = 1,\n"
+    "  deep = { lmopt.distributions.int(1, 4), when = { k = 'b' } },\n"
+    "  composites = { sum = function(p) return p.x + (p.deep or 0) end },\n"
+    "  constraint = function(p) return p.sum < 2.5, 'too much' end }\n"
+    "local study = lmopt.create_study { name = 's', seed = 1, storage = storage, lag = 3, space = space,\n"
+    "  sampler = lmopt.samplers.tpe { n_startup_trials = 2 } }\n"
+    "study:enqueue_trial { x = 0.5 }\n"
+    "study:optimize(function(trial) return trial.composites.sum end, { n_trials = 7, n_jobs = 2 })\n"
+    "local grid = lmopt.create_study { seed = 1, sampler = 'grid', space = lmopt.space { a = { 1, 2, 3 },\n"
+    "  b = { { 1, 2 }, when = { a = 2 } }, constraint = function(p) return p.a < 3 end } }\n"
+    "grid:optimize(function(trial) return trial.params.a end)\n"
+    "done = #study.trials + #grid.trials + (study.best_value and 1 or 0)\n"
+    "local seen = ''\n"
+    "for _, t in ipairs(study.trials) do seen = seen .. lmopt.json.encode(t.params) end\n"
+    "for _, t in ipairs(grid.trials) do seen = seen .. lmopt.json.encode(t.params) end\n"
+    "states = seen\n"
+    "if expected and seen ~= expected then error('a wrong result: ' .. seen) end\n"
+    "study:close()\n";
 
 typedef struct attempt_options {
   const char *storage; /* NULL: in memory */
+  const char
+      *script;    /* leaves FINISHED in `done`, and in `states` a text that is the same in every run that goes well */
+  char *expected; /* that text, once it is known; "" before */
   counter *counter;
   size_t refused; /* which allocation after loading; 0: none */
   size_t *loaded; /* allocations up to there */
@@ -64,7 +95,14 @@ static int body(lua_State *L) {
   const attempt_options *o = lua_touserdata(L, 1);
   luaL_openlibs(L);
   luaL_requiref(L, "lmopt", luaopen_lmopt, 0);
-  if (luaL_loadstring(L, script) != LUA_OK) return lua_error(L);
+  luaL_requiref(L, "lmopt", luaopen_lmopt, 0);
+  lua_pop(L, 1);
+  if (o->script == space_script && luaL_dostring(L, preload) != LUA_OK) return lua_error(L);
+  if (*o->expected) {
+    lua_pushstring(L, o->expected);
+    lua_setglobal(L, "expected");
+  }
+  if (luaL_loadstring(L, o->script) != LUA_OK) return lua_error(L);
   lua_insert(L, -2);
   lua_pushstring(L, o->storage);
   lua_gc(L, LUA_GCCOLLECT, 0);
@@ -75,6 +113,10 @@ static int body(lua_State *L) {
   if (lua_tointeger(L, -1) != FINISHED)
     return luaL_error(L, "a wrong result: %d, %s", (int)lua_tointeger(L, -1),
                       (lua_getglobal(L, "states"), lua_tostring(L, -1)));
+  if (o->script == space_script && !*o->expected) {
+    lua_getglobal(L, "states");
+    snprintf(o->expected, MOST_STATES, "%s", lua_tostring(L, -1));
+  }
   return 0;
 }
 
@@ -127,11 +169,11 @@ static bool file_is_whole(const char *path) {
   return whole;
 }
 
-static void refuse_in_turn(const char *storage, size_t step) {
-  char message[400];
+static void refuse_in_turn(const char *what, const char *text, const char *storage, size_t step) {
+  char message[400], expected[MOST_STATES] = "";
   counter whole = {0};
   size_t loaded = 0;
-  attempt_options o = {storage, &whole, 0, &loaded};
+  attempt_options o = {storage, text, expected, &whole, 0, &loaded};
   remove_file(storage);
   CHECK(attempt(&o, message, sizeof message));
   if (*message) printf("# %s\n", message);
@@ -151,8 +193,8 @@ static void refuse_in_turn(const char *storage, size_t step) {
     if (storage && !file_is_whole(storage) && torn++ == 0) printf("# allocation %zu tore the file: %s\n", n, message);
   }
   remove_file(storage);
-  printf("# %s: %zu runs of %zu allocations, %zu went well in spite of it\n", storage ? "file" : "memory", runs,
-         allocations, survived);
+  printf("# %s, %s: %zu runs of %zu allocations, %zu went well in spite of it\n", what, storage ? "file" : "memory",
+         runs, allocations, survived);
   CHECK(runs > 100);
   CHECK(leaks == 0);
   CHECK(wrong == 0);
@@ -165,7 +207,10 @@ int main(void) {
   char path[200];
   const char *folder = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp"; /* thousands of files: not on a disk */
   snprintf(path, sizeof path, "%s/lmopt-allocations-%ld.db", folder, (long)getpid());
-  refuse_in_turn(NULL, every ? every : 1);
-  refuse_in_turn(path, every ? every : 1);
+  if (every == 0) every = 1;
+  refuse_in_turn("study", script, NULL, every);
+  refuse_in_turn("study", script, path, every);
+  refuse_in_turn("space", space_script, NULL, every * 3);
+  refuse_in_turn("space", space_script, path, every * 7);
   return conclude();
 }

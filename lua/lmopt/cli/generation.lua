@@ -39,18 +39,24 @@ function generation.newest(storage, name)
   return #found > 0 and found[#found].name or nil
 end
 
--- Known points first: what was finished in `old`, in its order.
+-- Known points first: what was finished in `old`, in its order. Returns how many the study's space does not allow.
 local function inherit(study, old)
-  local seen = {}
+  local seen, left_out = {}, 0
+  local space = study.space
   local interrupted = #study.trials > 0
   for _, trial in ipairs(old.trials) do
     local finished = trial.state == "complete" or trial.state == "pruned" or trial.state == "failed"
     if finished and next(trial.params) ~= nil then
       local key = json.encode(trial.params)
-      if not seen[key] then study:enqueue_trial(trial.params, { skip_if_exists = interrupted }) end
+      if space and not seen[key] and require("lmopt.space_trial").enqueue_problem(space, trial.params) then
+        left_out = left_out + 1
+      elseif not seen[key] then
+        study:enqueue_trial(trial.params, { skip_if_exists = interrupted })
+      end
       seen[key] = true
     end
   end
+  return left_out
 end
 
 ---@class lmopt.cli.Plan
@@ -112,9 +118,10 @@ local function begin_new(plan, options, before, difference)
   local old <close> = lmopt.load_study { name = before, storage = options.storage }
   local study = lmopt.create_study(options)
   study:set_property("begun_from", { name = before })
-  inherit(study, old)
+  local left_out = inherit(study, old)
   study:set_property("fingerprint", plan.print)
-  plan.say(("%s; study '%s' begins with the parameters of '%s'"):format(difference, options.name, before))
+  plan.say(("%s; study '%s' begins with the parameters of '%s'%s"):format(difference, options.name, before,
+    left_out > 0 and (" (but %d that its space does not allow)"):format(left_out) or ""))
   return study
 end
 

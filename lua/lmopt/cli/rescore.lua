@@ -149,7 +149,7 @@ end
 -- A trial anew. Nil and why not when it can't be.
 local function score(plan, old, target, row, entries)
   local record = records.one(old, row.number)
-  local trial = trials.again(record, old.seed)
+  local trial = trials.again(record, old.seed, plan.options.space)
   local spent = record.system_attrs["lmopt:usage"]
   if type(spent) == "table" then usage.add(trial.usage, usage.new(spent)) end
   local source = setmetatable({ study = old, target = target, trial = trial, state = row.state, entries = entries, rows = 0 },

@@ -296,7 +296,8 @@ end
 local function study_options(given)
   return {
     name = given.name, storage = given.storage, directions = given.directions, seed = given.seed, sampler = given.sampler,
-    pruner = given.pruner, lag = given.lag, order = given.order, budget = given.budget, load_if_exists = true,
+    pruner = given.pruner, lag = given.lag, order = given.order, budget = given.budget, space = given.space,
+    load_if_exists = true,
   }
 end
 

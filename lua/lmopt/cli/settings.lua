@@ -14,7 +14,7 @@ local KEYS = {
   objective = "function", trials = "positive integer", lm = "model", cache = "any", budget = "limits", trial_budget = "table", -- of `lmopt run`
   name = "string", storage = "string", direction = "direction", directions = "directions", seed = "integer",
   sampler = "method", pruner = "method", load_if_exists = "boolean", lag = "positive integer", order = "string",
-  n_trials = "positive integer", timeout = "positive number", n_jobs = "positive integer", callbacks = "table",
+  space = "space", n_trials = "positive integer", timeout = "positive number", n_jobs = "positive integer", callbacks = "table",
   catch = "any", progress = "any", -- of optimize
 }
 local NAMES = sorted.keys(KEYS)
@@ -55,6 +55,7 @@ local checks = {
     return type(value) == "number" and math.tointeger(value) ~= nil and value >= 1, "an integer of at least 1"
   end,
   ["positive number"] = function(value) return type(value) == "number" and value > 0, "a positive number" end,
+  ["space"] = function(value) return require("lmopt.space").is(value), "made by lmopt.space{...}" end,
   ["method"] = function(value) return type(value) == "string" or type(value) == "table", "a name or a table" end,
   ["model"] = function(value)
     return type(value) == "string" or type(value) == "table" or callable(value), "a model's name, a model or a function"
@@ -219,7 +220,7 @@ function settings.tracing_end() return setmetatable({}, TracingEnd) end
 --- Checks the flags that need no script.
 ---@param flags table from options.parse
 function settings.check_flags(flags)
-  check_method("sampler", flags.sampler, require "lmopt.samplers")
+  if flags.sampler ~= "grid" then check_method("sampler", flags.sampler, require "lmopt.samplers") end -- grid: the script's space decides
   check_method("pruner", flags.pruner, require "lmopt.pruners")
   check_model(flags.lm)
   if flags.budget then
@@ -253,6 +254,7 @@ function settings.merge(given, flags)
   given.n_jobs = flags.jobs or given.n_jobs or 1
   given.storage = flags.storage or given.storage
   given.name = flags.study or given.name
+  if not given.space then check_method("sampler", flags.sampler, require "lmopt.samplers") end
   given.sampler = flags.sampler or given.sampler
   given.pruner = flags.pruner or given.pruner
   given.seed = flags.seed or given.seed

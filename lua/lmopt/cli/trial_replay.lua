@@ -135,7 +135,7 @@ local function run_objective(opened, objective, trial)
 end
 
 local function replay(opened, found, given)
-  local trial = trials.again(found, opened.seed)
+  local trial = trials.again(found, opened.seed, given.space)
   local context = setmetatable({ trial = trial, journal = reader_of(opened, found.number), usage_sinks = { trial.usage },
     objective_place = require("lmopt.optimize").place_of(given.objective) }, { __index = core_task.context() })
   local state, values, message = core_task.spawn(context, run_objective, opened, given.objective, trial):await()
