@@ -62,7 +62,7 @@ end
 local function outcome(run, trial, results)
   local fate = trial._fate
   if not results[1] then
-    local problem = results[2].problem
+    local problem = errors.carried(results[2]) -- Lua's "not enough memory" comes without a handler
     if problem == trials.PRUNED then fate = fate or trials.PRUNED end
     if errors.is(problem, "cancelled") or errors.is(problem, "interrupted") then fate = fate or problem end
     if errors.is(problem) and is_fatal(problem) then fate = fate or problem end

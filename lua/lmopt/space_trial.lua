@@ -49,6 +49,7 @@ local function judge(study, places)
   local firsts = study._grid_firsts
   if firsts then
     local settled, missing = pcall(points.next_missing, point)
+    if not settled and not points.is_fault(missing) then error(missing, 0) end
     if settled and not missing and is_copy(point, places, firsts) then return false end
   end
   return allowed
@@ -177,6 +178,7 @@ function M.enter(study, trial)
     for _, composite in ipairs(space._composites) do
       local value = point.computed[composite.name]
       local written, text = pcall(json.encode, value, { utf8 = "error" })
+      if text == "not enough memory" then error(text, 0) end
       if value ~= nil and written then trial:set_user_attr(composite.name, value, text) end
     end
   end

@@ -67,23 +67,27 @@ static void push_value(lua_State *L, const char *name, const lm_distribution *d,
   lua_setfield(L, -2, name);
 }
 
+static void push_declared(lua_State *L, const question *q, const lm_assignment *items, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    const lm_distribution *d;
+    double internal;
+    if (lm_study_resolve_declared(q->study, &items[i], &d, &internal) != LMOPT_OK) luaL_error(L, "not enough memory");
+    if (d) push_value(L, items[i].column->name, d, internal);
+  }
+}
+
 static int run_judge(lua_State *L) {
   const question *q = lua_touserdata(L, 2);
   lua_getiuservalue(L, 1, 1);
   lua_rawgeti(L, -1, JUDGE);
   lua_createtable(L, 0, (int)q->count);
-  const lm_distribution *d;
-  double internal;
-  for (size_t i = 0; i < q->count; i++)
-    if (lm_study_resolve_declared(q->study, &q->items[i], &d, &internal))
-      push_value(L, q->items[i].column->name, d, internal);
-  for (size_t i = 0; q->view->fixed && i < q->view->fixed->count; i++)
-    if (lm_study_resolve_declared(q->study, &q->view->fixed->items[i], &d, &internal))
-      push_value(L, q->view->fixed->items[i].column->name, d, internal);
+  push_declared(L, q, q->items, q->count);
+  if (q->view->fixed) push_declared(L, q, q->view->fixed->items, q->view->fixed->count);
   const lm_trials *trials = lm_study_trials(q->study);
   for (size_t i = 0; i < trials->column_count; i++) { /* few trials have enqueued values */
     const lm_column *column = trials->columns[i];
-    d = lm_study_declared(q->study, column);
+    const lm_distribution *d = lm_study_declared(q->study, column);
+    double internal;
     if (d && lm_study_enqueued(q->study, (size_t)q->view->number, column, d, &internal))
       push_value(L, column->name, d, internal);
   }

@@ -99,8 +99,9 @@ lm_study_space *lm_study_get_space(lm_study *study);
 lmopt_status lm_study_declare(lm_study *study, const char *name, const lm_distribution *d, lm_error *e);
 /* The declared distribution of a column, or NULL. */
 const lm_distribution *lm_study_declared(const lm_study *study, const lm_column *column);
-/* A joint value as one of the declared distribution; false: it is none of it. */
-bool lm_study_resolve_declared(lm_study *study, const lm_assignment *a, const lm_distribution **d, double *internal);
+/* A joint value as one of the declared distribution *d; NULL: it is none of it. LMOPT_NO_MEMORY or LMOPT_OK. */
+lmopt_status lm_study_resolve_declared(lm_study *study, const lm_assignment *a, const lm_distribution **d,
+                                       double *internal);
 /* The enqueued value of a parameter in a trial that is being drawn, or runs; false: there is none that fits. */
 bool lm_study_enqueued(const lm_study *study, size_t number, const lm_column *column, const lm_distribution *d,
                        double *internal);

@@ -26,15 +26,15 @@ lmopt_status lm_study_declare(lm_study *study, const char *name, const lm_distri
   return lm_assignments_add(study->allocator, &study->declared, a, e);
 }
 
-bool lm_study_resolve_declared(lm_study *study, const lm_assignment *a, const lm_distribution **d, double *internal) {
-  *d = lm_study_declared(study, a->column);
-  if (!*d) return false;
-  if (a->distribution) {
-    *internal = a->value;
-    return a->distribution == *d;
-  }
-  bool found = false;
-  return lm_study_axis_value(study, a, *d, &found, internal, NULL) == LMOPT_OK && found;
+lmopt_status lm_study_resolve_declared(lm_study *study, const lm_assignment *a, const lm_distribution **d,
+                                       double *internal) {
+  const lm_distribution *declared = lm_study_declared(study, a->column);
+  bool found = declared && a->distribution == declared;
+  lmopt_status status = LMOPT_OK;
+  *internal = a->value;
+  if (declared && !a->distribution) status = lm_study_axis_value(study, a, declared, &found, internal, NULL);
+  *d = found ? declared : NULL;
+  return status == LMOPT_NO_MEMORY ? status : LMOPT_OK;
 }
 
 bool lm_study_enqueued(const lm_study *study, size_t number, const lm_column *column, const lm_distribution *d,

@@ -75,10 +75,10 @@ static const char space_script[] =
     "grid:optimize(function(trial) return trial.params.a end)\n"
     "done = #study.trials + #grid.trials + (study.best_value and 1 or 0)\n"
     "local seen = ''\n"
-    "for _, t in ipairs(study.trials) do seen = seen .. lmopt.json.encode(t.params) end\n"
-    "for _, t in ipairs(grid.trials) do seen = seen .. lmopt.json.encode(t.params) end\n"
+    "for _, t in ipairs(study.trials) do seen = seen .. t.state .. tostring(t.value) .. lmopt.json.encode(t.params) .. (t.error or '') end\n"
+    "for _, t in ipairs(grid.trials) do seen = seen .. t.state .. tostring(t.value) .. lmopt.json.encode(t.params) .. (t.error or '') end\n"
     "states = seen\n"
-    "if expected and seen ~= expected then error('a wrong result: ' .. seen) end\n"
+    "if expected and seen ~= expected then error('a wrong result: ' .. seen .. ' and not ' .. expected) end\n"
     "study:close()\n";
 
 typedef struct attempt_options {
@@ -170,7 +170,7 @@ static bool file_is_whole(const char *path) {
 }
 
 static void refuse_in_turn(const char *what, const char *text, const char *storage, size_t step) {
-  char message[400], expected[MOST_STATES] = "";
+  char message[2000], expected[MOST_STATES] = "";
   counter whole = {0};
   size_t loaded = 0;
   attempt_options o = {storage, text, expected, &whole, 0, &loaded};
@@ -210,7 +210,7 @@ int main(void) {
   if (every == 0) every = 1;
   refuse_in_turn("study", script, NULL, every);
   refuse_in_turn("study", script, path, every);
-  refuse_in_turn("space", space_script, NULL, every * 3);
-  refuse_in_turn("space", space_script, path, every * 7);
+  refuse_in_turn("space", space_script, NULL, every * 5);
+  refuse_in_turn("space", space_script, path, every * 15);
   return conclude();
 }
