@@ -111,8 +111,7 @@ lm_part *lm_part_copy(const lm_allocator *a, const lm_part *part) {
 
 lm_distribution lm_part_distribution(const lm_part *part) {
   if (part->structure == LM_PERMUTATION) return (lm_distribution){.kind = LM_FLOAT, .high = 1, .part = part};
-  return (lm_distribution){
-      .kind = LM_CATEGORICAL, .high = 1, .count = 2, .choices = "[false, true]", .part = part};
+  return (lm_distribution){.kind = LM_CATEGORICAL, .high = 1, .count = 2, .choices = "[false, true]", .part = part};
 }
 
 static const char *kind_name(lm_kind kind) {

@@ -47,7 +47,7 @@ typedef struct lm_parzen {
   size_t axis_count, numeric_count;
   lm_parzen_group *groups; /* structured variables, whose parts are axes next to each other */
   size_t group_count;
-  double *placed; /* a point as it is kept, a value per axis; and as much again for groups */
+  double *placed;         /* a point as it is kept, a value per axis; and as much again for groups */
   size_t held;            /* observations */
   size_t slots, capacity; /* slots in use end below `slots` */
   double *log_total;      /* by slot: sum of log_norm over the continuous axes; -inf: not held */

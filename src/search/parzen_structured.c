@@ -5,13 +5,6 @@
 
 #include "math/elementary.h"
 
-#include <stdlib.h>
-
-static double tune(const char *name, double fallback) {
-  const char *s = getenv(name);
-  return s ? atof(s) : fallback;
-}
-
 /* --- one group --- */
 
 lmopt_status lm_parzen_group_init(lm_parzen_group *g, const lm_allocator *a, const lm_part *part, size_t first,
@@ -65,10 +58,10 @@ static changes addable(const lm_parzen_group *g, size_t m) {
 }
 
 /* Fills weights[k] for k of n items changed, relative to the largest, whose log it returns. */
-static double fill_weights(const lm_parzen_group *g, size_t n, changes c, double *weights) {
+static double fill_weights(const lm_parzen_group *g, size_t n, changes c, double log_odds, double *weights) {
   double largest = -INFINITY;
   for (size_t k = c.first; k <= c.last; k++) {
-    weights[k] = log_binomial(g, n, k) + (double)k * g->log_odds;
+    weights[k] = log_binomial(g, n, k) + (double)k * log_odds;
     if (weights[k] > largest) largest = weights[k];
   }
   for (size_t k = c.first; k <= c.last; k++) weights[k] = lm_exp(weights[k] - largest);
@@ -82,7 +75,8 @@ static double fill_weights(const lm_parzen_group *g, size_t n, changes c, double
 */
 static double fill_changes(const lm_parzen_group *g, size_t m, changes gone, changes come) {
   double *removed = g->scratch, *added = removed + g->count + 1, *sums = added + g->count + 1;
-  double factor = fill_weights(g, m, gone, removed) + fill_weights(g, g->count - m, come, added);
+  double factor =
+      fill_weights(g, m, gone, g->log_odds, removed) + fill_weights(g, g->count - m, come, g->log_odds, added);
   double sum = 0;
   for (size_t k = come.first; k <= come.last; k++) sums[k] = sum += added[k];
   for (size_t a = gone.first; a <= gone.last; a++) {
@@ -250,32 +244,38 @@ static double kendall_distance(const lm_parzen_group *g, const double *a, const 
 
 /* --- both --- */
 
-void lm_parzen_group_widen(lm_parzen_group *g, size_t kernels, double prior_weight) {
-  double n = (double)g->count;
-  if (g->part.structure == LM_SUBSET) {
-    double share = prior_weight / (double)(kernels + 1);
-    double base = tune("SB", 0.0), per = tune("SP", 1.0);
-    double flip = base > 0 ? base / n + 0 * per : share / (1 + 2 * share);
-    if (tune("SK", 0) > 0) flip = (tune("SK", 0) + tune("SJ", 0) * share * n) / n;
-    if (flip > 0.4) flip = 0.4;
-    g->log_odds = lm_log(flip / (1 - flip));
-    for (size_t m = 0; m <= g->count; m++) g->log_norm[m] = NAN;
-    changes sizes = {g->least, g->most};
-    double odds = g->log_odds;
-    g->log_odds = 0;
-    double factor = fill_weights(g, g->count, sizes, g->scratch), sum = 0;
-    for (size_t k = g->least; k <= g->most; k++) sum += g->scratch[k];
-    g->prior = -factor - lm_log(sum);
-    g->log_odds = odds;
-    return;
-  }
-  double pairs = n * (n - 1) / 2;
-  double wanted = tune("PB", 0.5) * (n - 1);
-  if (wanted > 0.45 * pairs) wanted = 0.45 * pairs;
+/* An item differs as often as a category would: with probability p / K to either side, p the prior's weight. */
+static void widen_subsets(lm_parzen_group *g, double share) {
+  changes sizes = {g->least, g->most};
+  double factor = fill_weights(g, g->count, sizes, 0, g->scratch), sum = 0;
+  for (size_t k = g->least; k <= g->most; k++) sum += g->scratch[k];
+  g->prior = -factor - lm_log(sum);
+  g->log_odds = lm_log(share / (1 + share));
+  for (size_t m = 0; m <= g->count; m++) g->log_norm[m] = NAN;
+}
+
+/*
+** A draw has as many inversions on average as a share of the items, smaller the
+** more kernels there are; never so many that nothing is left of the centre.
+*/
+static void widen_orders(lm_parzen_group *g, double share) {
+  double n = (double)g->count, most = 0.45 * n * (n - 1) / 2;
+  double wanted = 2 * (n - 1) * sqrt(share); /* 0.6 (n - 1) for ten kernels */
+  if (wanted > 0.6 * (n - 1)) wanted = 0.6 * (n - 1);
+  if (wanted > most) wanted = most;
   double q = solve_q(wanted, g->count);
   g->log_odds = lm_log(q);
   g->order_norm = mallows_norm(q, g->count);
   g->prior = -g->log_factorial[g->count];
+}
+
+void lm_parzen_group_widen(lm_parzen_group *g, size_t kernels, double prior_weight) {
+  double share = prior_weight / (double)(kernels + 1);
+  if (g->part.structure == LM_SUBSET) {
+    widen_subsets(g, share);
+  } else {
+    widen_orders(g, share);
+  }
 }
 
 void lm_parzen_group_place(const lm_parzen_group *g, const double *internal, double *placed) {

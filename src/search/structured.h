@@ -37,7 +37,9 @@ void lm_structure_repair(const lm_part *part, lm_rng *rng, const bool *kept, dou
 /* The position of each item in the order that the keys say; of equal keys the first item's is first. */
 void lm_structure_positions(const double *keys, double *positions, size_t count);
 /* The key that stands for a position. */
-static inline double lm_structure_key(size_t position, size_t count) { return ((double)position + 0.5) / (double)count; }
+static inline double lm_structure_key(size_t position, size_t count) {
+  return ((double)position + 0.5) / (double)count;
+}
 
 /* The stream of one structured variable of trial view->number, for `purpose`. */
 lm_rng lm_structure_stream(const lm_view *view, const char *purpose, const lm_part *part);
