@@ -61,7 +61,10 @@ local function is_scalar(value) return value ~= nil and type(value) ~= "table" a
 
 -- The distribution (and the choices' rows and weights) that a declaration means.
 local function distribution_of(name, given)
-  if distributions.is(given) then return given end
+  if distributions.is(given) then
+    if not given.items then return given end
+    errors.misuse(("'%s' of space is a %s; a space has none, suggest it in the objective"):format(name, given.kind))
+  end
   local meta = getmetatable(given)
   if meta == Choices then return distributions.categorical(given.values), given end
   if is_scalar(given) then return distributions.categorical { given } end

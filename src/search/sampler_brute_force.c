@@ -5,7 +5,8 @@
 ** uniformly, which is Optuna's rule; what a running trial is at is avoided.
 **
 ** Parts of the tree that no trial has been to are drawn uniformly, parameter
-** by parameter, as the objective asks.
+** by parameter, as the objective asks. A structured variable is one step, and
+** its value the number of the subset or the order.
 */
 #include <math.h>
 #include <stdlib.h>
@@ -13,14 +14,27 @@
 
 #include "search/draw.h"
 #include "search/sampler.h"
+#include "search/structured.h"
 
 #define NONE SIZE_MAX
 
+/* What is asked for at a node: a parameter, or the parts of a structured variable. */
+typedef struct question {
+  lm_column *column;                   /* of the first part; NULL: not known, or a leaf */
+  const lm_distribution *distribution; /* of the same */
+  size_t parts;                        /* 0: it is no structured variable */
+  size_t first;                        /* of its parts in tree->parts */
+} question;
+
+typedef struct part {
+  lm_column *column;
+  const lm_distribution *distribution;
+} part;
+
 typedef struct node {
-  double value;                        /* that leads here from the parent */
-  size_t sibling, child;               /* NONE: no other */
-  lm_column *column;                   /* the next parameter; NULL: not known, or a leaf */
-  const lm_distribution *distribution; /* of that parameter */
+  double value;          /* that leads here from the parent */
+  size_t sibling, child; /* NONE: no other */
+  question next;
   bool finished, running;
   double open, free; /* untried leaves below, with and without those where a trial runs */
 } node;
@@ -29,7 +43,15 @@ typedef struct tree {
   const lm_allocator *allocator;
   node *nodes; /* children after their parents */
   size_t count, capacity;
+  part *parts; /* of the structured variables, one after the other */
+  size_t part_count, part_capacity;
 } tree;
+
+static void free_tree(tree *t) {
+  lm_free(t->allocator, t->nodes);
+  lm_free(t->allocator, t->parts);
+  *t = (tree){.allocator = t->allocator};
+}
 
 static size_t new_node(tree *t, double value) {
   if (!lm_grow(t->allocator, &t->nodes, &t->capacity, t->count + 1, sizeof *t->nodes)) return NONE;
@@ -40,45 +62,63 @@ static size_t new_node(tree *t, double value) {
 /* More values than this can't be counted one by one in a double. */
 #define MOST_VALUES 0x1p53
 
-/* How many values a parameter has; 0: a continuous one. */
-static double value_count(const lm_distribution *d) {
+/* How many values a question has; 0: a continuous one. */
+static double value_count(const question *q) {
+  const lm_distribution *d = q->distribution;
+  if (q->parts) return lm_structure_count(d->part, q->parts);
   if (d->kind == LM_CATEGORICAL) return (double)d->count;
   return d->step > 0 ? floor((d->high - d->low) / d->step + 0.5) + 1 : 0;
 }
 
 /* LMOPT_MISUSE: more values than can be counted, or so close together that doubles run into one another. */
-static lmopt_status check_walkable(const lm_column *column, const lm_distribution *d, lm_error *e) {
+static lmopt_status check_walkable(const question *q, lm_error *e) {
+  const lm_distribution *d = q->distribution;
   double largest = fmax(fabs(d->low), fabs(d->high));
-  if (value_count(d) <= MOST_VALUES && !(d->kind == LM_FLOAT && d->step > 0 && d->step < largest * 0x1p-50))
+  if (q->parts && value_count(q) > MOST_VALUES)
+    return lm_fail(
+        e, LMOPT_MISUSE,
+        "brute_force can't walk '%.200s': its %zu items have %.3g values, and it takes at most 2^53; give it "
+        "fewer items or closer bounds, or take another sampler",
+        d->part->variable, q->parts, value_count(q));
+  if (q->parts ||
+      (value_count(q) <= MOST_VALUES && !(d->kind == LM_FLOAT && d->step > 0 && d->step < largest * 0x1p-50)))
     return LMOPT_OK;
   return lm_fail(e, LMOPT_MISUSE,
                  "brute_force can't walk the parameter '%.200s': it takes at most 2^53 values, and a step of at least "
                  "2^-50 of the largest; give it a larger step or a smaller range, or take another sampler",
-                 column->name);
+                 q->column->name);
 }
 
-static double value_at(const lm_distribution *d, double index) {
+static double value_at(const question *q, double index) {
+  const lm_distribution *d = q->distribution;
+  if (q->parts) return index;
   if (d->kind == LM_CATEGORICAL) return index;
   double x = d->low + index * d->step;
   return x < d->high ? x : d->high;
 }
 
-static bool same_value(const lm_distribution *d, double a, double b) { return a == b || fabs(a - b) < d->step / 4; }
+static bool same_value(const question *q, double a, double b) {
+  return a == b || fabs(a - b) < q->distribution->step / 4;
+}
+
+static bool has_value(const question *q, double value) {
+  if (q->parts) return value >= 0 && value < value_count(q);
+  return lm_distribution_contains(q->distribution, value);
+}
 
 /* Follows one value, making its node if need be. Another parameter than the node knows ends the path: NONE - 1. */
-static lmopt_status follow(tree *t, size_t *at, lm_column *column, const lm_distribution *d, double value, bool *fits) {
+static lmopt_status follow(tree *t, size_t *at, const question *q, double value, bool *fits) {
   node *here = &t->nodes[*at];
   *fits = true;
-  if (!here->column) {
-    here->column = column;
-    here->distribution = d;
-  } else if (here->column != column) {
+  if (!here->next.column) {
+    here->next = *q;
+  } else if (here->next.column != q->column || here->next.parts != q->parts) {
     *fits = false;
     return LMOPT_OK;
   }
   size_t last = NONE;
   for (size_t c = here->child; c != NONE; last = c, c = t->nodes[c].sibling) {
-    if (!same_value(d, t->nodes[c].value, value)) continue;
+    if (!same_value(q, t->nodes[c].value, value)) continue;
     *at = c;
     return LMOPT_OK;
   }
@@ -144,21 +184,66 @@ static bool is_fixed(const lm_view *view, const lm_column *column) {
   return view->fixed && lm_assignments_find(view->fixed, column);
 }
 
+/*
+** Step `at` of a path as a question and its value; *next is the step after it.
+** The parts of a structured variable are one question, wherever they stand;
+** those after the first are left out by taking their distributions away.
+*/
+static lmopt_status ask(tree *t, path *p, size_t at, question *q, double *value) {
+  step *first = &p->items[at];
+  *q = (question){first->column, first->distribution, 0, t->part_count};
+  *value = first->value;
+  const lm_part *variable = first->distribution->part;
+  if (!variable) return LMOPT_OK;
+  double *values = lm_alloc(t->allocator, 2 * p->count * sizeof *values);
+  if (!values) return LMOPT_NO_MEMORY;
+  for (size_t i = at; i < p->count; i++) {
+    step *s = &p->items[i];
+    if (!s->distribution || !lm_part_together(s->distribution->part, variable)) continue;
+    if (!lm_grow(t->allocator, &t->parts, &t->part_capacity, t->part_count + 1, sizeof *t->parts)) {
+      lm_free(t->allocator, values);
+      return LMOPT_NO_MEMORY;
+    }
+    t->parts[t->part_count++] = (part){s->column, s->distribution};
+    values[q->parts++] = s->value;
+    if (i > at) s->distribution = NULL;
+  }
+  if (variable->structure == LM_PERMUTATION) lm_structure_positions(values, values + p->count, q->parts);
+  size_t shift = variable->structure == LM_PERMUTATION ? p->count : 0, chosen = 0;
+  for (size_t i = 0; i < q->parts && !shift; i++) chosen += values[i] > 0.5;
+  bool allowed = shift || (chosen >= lm_structure_least(variable, q->parts) &&
+                           chosen <= lm_structure_most(variable, q->parts)); /* other programs know no bounds */
+  *value = allowed ? lm_structure_rank(variable, values + shift, q->parts) : -1;
+  lm_free(t->allocator, values);
+  return LMOPT_OK;
+}
+
+/* One step of a row; *on false: the row is not about this tree. */
+static lmopt_status add_question(tree *t, const lm_view *view, size_t *at, const question *q, double value, bool *on,
+                                 lm_error *e) {
+  if (is_fixed(view, q->column)) { /* trials at another value of a fixed parameter are not about this tree */
+    *on = lm_assignments_find(view->fixed, q->column)->value == value;
+    return LMOPT_OK;
+  }
+  if (check_walkable(q, e)) return LMOPT_MISUSE;
+  *on = value >= 0 || !q->parts;
+  if (!*on) return LMOPT_OK;
+  return follow(t, at, q, value, on) ? lm_fail_memory(e) : LMOPT_OK;
+}
+
 static lmopt_status add_row(tree *t, const lm_view *view, size_t row, path *p, lm_error *e) {
   if (row_path(t->allocator, view, row, p)) return lm_fail_memory(e);
   size_t at = 0;
   for (size_t i = 0; i < p->count; i++) {
-    const step *s = &p->items[i];
-    if (lm_distribution_single(s->distribution) || value_count(s->distribution) == 0) continue;
-    if (is_fixed(view, s->column)) {
-      /* Trials at another value of a fixed parameter are not about this tree. */
-      if (lm_assignments_find(view->fixed, s->column)->value != s->value) return LMOPT_OK;
-      continue;
-    }
-    if (check_walkable(s->column, s->distribution, e)) return LMOPT_MISUSE;
-    bool fits;
-    if (follow(t, &at, s->column, s->distribution, s->value, &fits)) return lm_fail_memory(e);
-    if (!fits) return LMOPT_OK; /* an objective that is not a function of its parameters */
+    const lm_distribution *d = p->items[i].distribution;
+    if (!d || (!d->part && lm_distribution_single(d))) continue;
+    question q;
+    double value;
+    bool on = true;
+    if (ask(t, p, i, &q, &value)) return lm_fail_memory(e);
+    if (value_count(&q) == 0) continue;
+    lmopt_status status = add_question(t, view, &at, &q, value, &on, e);
+    if (status || !on) return status; /* or an objective that is not a function of its parameters */
   }
   if (lm_view_state(view, row) == LM_RUNNING) {
     t->nodes[at].running = true;
@@ -172,15 +257,15 @@ static lmopt_status add_row(tree *t, const lm_view *view, size_t row, path *p, l
 static void count_leaves(tree *t) {
   for (size_t i = t->count; i-- > 0;) {
     node *n = &t->nodes[i];
-    if (!n->column) {
+    if (!n->next.column) {
       n->open = n->finished ? 0 : 1;
       n->free = n->finished || n->running ? 0 : 1;
       continue;
     }
-    double untried = value_count(n->distribution);
+    double untried = value_count(&n->next);
     for (size_t c = n->child; c != NONE; c = t->nodes[c].sibling) {
       const node *child = &t->nodes[c];
-      bool inside = lm_distribution_contains(n->distribution, child->value);
+      bool inside = has_value(&n->next, child->value);
       if (inside) untried--;
       n->open += child->open;
       n->free += child->free;
@@ -204,8 +289,7 @@ static lmopt_status build(const lm_allocator *a, const lm_view *view, tree *t, l
   }
   lm_free(a, p.items);
   if (status) {
-    lm_free(a, t->nodes);
-    t->nodes = NULL;
+    free_tree(t);
   } else {
     count_leaves(t);
   }
@@ -221,12 +305,14 @@ static int compare_doubles(const void *left, const void *right) {
 
 /* The places of the values that the children of `n` have; in no order, some perhaps twice. */
 static size_t list_taken(const tree *t, const node *n, double *taken) {
-  const lm_distribution *d = n->distribution;
+  const lm_distribution *d = n->next.distribution;
+  bool numbered = d->kind == LM_CATEGORICAL || n->next.parts > 0;
   size_t count = 0;
   for (size_t c = n->child; c != NONE; c = t->nodes[c].sibling) {
     double value = t->nodes[c].value;
-    double place = d->kind == LM_CATEGORICAL ? value : floor((value - d->low) / d->step + 0.5);
-    if (place >= 0 && place < value_count(d) && same_value(d, value_at(d, place), value)) taken[count++] = place;
+    double place = numbered ? value : floor((value - d->low) / d->step + 0.5);
+    if (place >= 0 && place < value_count(&n->next) && same_value(&n->next, value_at(&n->next, place), value))
+      taken[count++] = place;
   }
   return count;
 }
@@ -242,19 +328,19 @@ static lmopt_status untried_value(const tree *t, const node *n, double index, do
   for (size_t i = 0; i < count && taken[i] <= index; i++)
     if (i == 0 || taken[i] != taken[i - 1]) index++;
   lm_free(t->allocator, taken);
-  *value = index < value_count(n->distribution) ? value_at(n->distribution, index) : n->distribution->low;
+  *value = index < value_count(&n->next) ? value_at(&n->next, index) : n->next.distribution->low;
   return LMOPT_OK;
 }
 
 /* Chooses a value below `n`; *next is its node, or NONE when nobody has been there. */
 static lmopt_status choose(const tree *t, const node *n, bool avoid_running, lm_rng *rng, size_t *next, double *value) {
-  double total = 0, expandable = 0, untried = value_count(n->distribution);
+  double total = 0, expandable = 0, untried = value_count(&n->next);
   for (size_t c = n->child; c != NONE; c = t->nodes[c].sibling) {
     const node *child = &t->nodes[c];
     double leaves = avoid_running ? child->free : child->open;
     total += leaves;
     expandable += leaves > 0;
-    if (lm_distribution_contains(n->distribution, child->value)) untried--;
+    if (has_value(&n->next, child->value)) untried--;
   }
   if (untried < 0) untried = 0;
   total += untried;
@@ -274,15 +360,30 @@ static lmopt_status choose(const tree *t, const node *n, bool avoid_running, lm_
   return untried_value(t, n, (double)lm_rng_below(rng, (uint64_t)untried), value);
 }
 
+/* Gives a question's value to the parameter, or to the parts. */
+static lmopt_status assign(const lm_sampler *s, const tree *t, const question *q, double value, lm_assignments *out) {
+  lm_assignment item = {q->column, q->distribution, value};
+  if (!q->parts) return lm_assignments_add(s->allocator, out, item, NULL);
+  double *values = lm_alloc(s->allocator, q->parts * sizeof *values);
+  if (!values) return LMOPT_NO_MEMORY;
+  lm_structure_unrank(q->distribution->part, value, values, q->parts);
+  lmopt_status status = LMOPT_OK;
+  for (size_t i = 0; i < q->parts && !status; i++) {
+    const part *x = &t->parts[q->first + i];
+    status = lm_assignments_add(s->allocator, out, (lm_assignment){x->column, x->distribution, values[i]}, NULL);
+  }
+  lm_free(s->allocator, values);
+  return status;
+}
+
 static lmopt_status walk(const lm_sampler *s, const lm_view *view, const tree *t, lm_assignments *out) {
   lm_rng rng = lm_view_stream(view, "brute_force");
   bool avoid_running = t->nodes[0].free > 0;
-  for (size_t at = 0; at != NONE && t->nodes[at].column;) {
+  for (size_t at = 0; at != NONE && t->nodes[at].next.column;) {
     const node *n = &t->nodes[at];
-    double value = n->distribution->low;
+    double value = n->next.distribution->low;
     if (choose(t, n, avoid_running, &rng, &at, &value)) return LMOPT_NO_MEMORY;
-    lm_assignment item = {n->column, n->distribution, value};
-    if (lm_assignments_add(s->allocator, out, item, NULL)) return LMOPT_NO_MEMORY;
+    if (assign(s, t, &n->next, value, out)) return LMOPT_NO_MEMORY;
   }
   return LMOPT_OK;
 }
@@ -294,24 +395,36 @@ static lmopt_status sample_relative(lm_sampler *s, const lm_view *view, lm_assig
   const node *root = &t.nodes[0];
   if (!(root->open > 0)) {
     status = lm_fail(e, LMOPT_EXHAUSTED, "every combination has been tried");
-  } else if (root->column && !(root->free > 0) && !view->settled) {
+  } else if (root->next.column && !(root->free > 0) && !view->settled) {
     status = lm_fail(e, LMOPT_BUSY, "every combination that is left is being tried");
   } else if (walk(s, view, &t, out)) {
     status = lm_fail_memory(e);
   }
-  lm_free(s->allocator, t.nodes);
+  free_tree(&t);
   return status;
+}
+
+static lmopt_status sample_structure(lm_sampler *s, const lm_view *view, lm_column *const *columns,
+                                     const lm_distribution *const *distributions, size_t count, double *values,
+                                     lm_error *e) {
+  (void)s;
+  question q = {columns[0], distributions[0], count, 0};
+  if (check_walkable(&q, e)) return LMOPT_MISUSE;
+  lm_rng rng = lm_structure_stream(view, "brute_force:structure", distributions[0]->part);
+  lm_structure_draw(distributions[0]->part, &rng, values, count);
+  return LMOPT_OK;
 }
 
 static lmopt_status sample_independent(lm_sampler *s, const lm_view *view, lm_column *column,
                                        const lm_distribution *distribution, double *internal, lm_error *e) {
   (void)s;
-  double values = value_count(distribution);
+  question q = {column, distribution, 0, 0};
+  double values = value_count(&q);
   if (values == 0)
     return lm_fail(e, LMOPT_MISUSE, "brute_force needs a step for the float parameter '%.200s'", column->name);
-  if (check_walkable(column, distribution, e)) return LMOPT_MISUSE;
+  if (check_walkable(&q, e)) return LMOPT_MISUSE;
   lm_rng rng = lm_draw_stream(view, column);
-  *internal = value_at(distribution, (double)lm_rng_below(&rng, (uint64_t)values));
+  *internal = value_at(&q, (double)lm_rng_below(&rng, (uint64_t)values));
   return LMOPT_OK;
 }
 
@@ -319,14 +432,14 @@ static bool exhausted(lm_sampler *s, const lm_view *view) {
   tree t;
   if (build(s->allocator, view, &t, NULL)) return false;
   bool none = !(t.nodes[0].open > 0);
-  lm_free(s->allocator, t.nodes);
+  free_tree(&t);
   return none;
 }
 
 static void free_brute_force(lm_sampler *s) { lm_free(s->allocator, s); }
 
 static const lm_sampler_class brute_force_class = {"brute_force", sample_relative,  sample_independent,
-                                                   exhausted,     free_brute_force, NULL};
+                                                   exhausted,     free_brute_force, sample_structure};
 
 lm_sampler *lm_sampler_brute_force(const lm_allocator *a) {
   lm_sampler *s = lm_alloc(a, sizeof *s);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "search/sampler.h"
+#include "search/structured.h"
 
 typedef struct fixed_value {
   char *name;
@@ -26,6 +27,14 @@ static lmopt_status fixed_assignments(const partial_fixed *s, const lm_view *vie
   return LMOPT_OK;
 }
 
+/* Is it fixed, or a part of a structured variable that is fixed as a whole? */
+static bool is_decided(const partial_fixed *s, const lm_assignments *list, const lm_assignment *item) {
+  const lm_part *part = item->distribution ? item->distribution->part : NULL;
+  for (size_t i = 0; i < s->count && part; i++)
+    if (strcmp(s->fixed[i].name, part->variable) == 0) return true;
+  return lm_assignments_find(list, item->column) != NULL;
+}
+
 static lmopt_status sample_relative(lm_sampler *base, const lm_view *view, lm_assignments *out, lm_error *e) {
   partial_fixed *s = (partial_fixed *)base;
   const lm_allocator *a = base->allocator;
@@ -40,7 +49,7 @@ static lmopt_status sample_relative(lm_sampler *base, const lm_view *view, lm_as
   status = s->inner->class->sample_relative(s->inner, &inner_view, &drawn, e);
   for (size_t i = 0; i < list.count && !status; i++) status = lm_assignments_add(a, out, list.items[i], e);
   for (size_t i = 0; i < drawn.count && !status; i++) {
-    if (!lm_assignments_find(&list, drawn.items[i].column)) status = lm_assignments_add(a, out, drawn.items[i], e);
+    if (!is_decided(s, &list, &drawn.items[i])) status = lm_assignments_add(a, out, drawn.items[i], e);
   }
   lm_assignments_free(s->inner->allocator, &drawn);
   lm_assignments_free(a, &list);

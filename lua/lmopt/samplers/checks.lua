@@ -63,18 +63,35 @@ function checks.check_choice(made, name, what, choices)
     type(value) == "string" and errors.hint(value, choices) or ""), 3)
 end
 
+local function is_scalar(value)
+  local kind = type(value)
+  return kind == "string" or kind == "boolean" or kind == "number" and value == value and math.abs(value) < math.huge
+    or value == require("lmopt.json").null
+end
+
+-- A value of a structured variable: a list of items.
+local function is_list(value)
+  if type(value) ~= "table" or #value == 0 and next(value) ~= nil then return false end
+  for i = 1, #value do
+    if not is_scalar(value[i]) then return false end
+  end
+  return true
+end
+
 --- One axis, as the runtime takes fixed values and grids: {name=, count=, json=}, the values as a JSON array.
 function checks.axis(name, values, what)
   local json = require "lmopt.json"
   if type(name) ~= "string" then errors.misuse(("%s: parameters have names; found [%s]"):format(what, tostring(name)), 3) end
+  local list = json.array {}
   for i, value in ipairs(values) do
-    local kind = type(value)
-    if not (kind == "string" or kind == "boolean" or kind == "number" and value == value and math.abs(value) < math.huge
-        or value == json.null) then
+    if is_list(value) then
+      value = json.array(table.move(value, 1, #value, 1, {}))
+    elseif not is_scalar(value) then
       errors.misuse(("%s: value %d of '%s' must be a string, a number, a boolean or lmopt.null"):format(what, i, name), 3)
     end
+    list[i] = value
   end
-  return { name = name, count = #values, json = json.encode(json.array(table.move(values, 1, #values, 1, {}))) }
+  return { name = name, count = #values, json = json.encode(list) }
 end
 
 function checks.sorted_names(map)
