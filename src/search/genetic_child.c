@@ -6,11 +6,14 @@
 ** a parameter that only some have, comes from one of them, so that a branch
 ** brings its parameters along; what none of them has comes from another member
 ** of the population, chosen like a parent. Whatever mutates without a rule for it
-** is left out here, and drawn uniformly when the objective asks for it.
+** is left out here, and drawn uniformly when the objective asks for it. Subsets
+** and orders are crossed item by item, orders by their keys (J. Bean, "Genetic
+** algorithms and random keys for sequencing and optimization", 1994).
 */
 #include <math.h>
 #include <string.h>
 
+#include "search/draw.h"
 #include "search/genetic.h"
 
 /* So often a child outside of the bounds is thrown away; the next one is cut off at them. */
@@ -206,6 +209,10 @@ static void complete_child(const brood *b) {
 static void mutate(const brood *b, size_t i) {
   const lm_distribution *d = gene_at(b, i)->distribution;
   double eta = b->g->options.polynomial_eta, low, high;
+  if (d->part) { /* left out, it would take the whole variable along */
+    b->values[i] = lm_draw_uniform(b->rng, d);
+    return;
+  }
   if (isnan(eta) || d->kind == LM_CATEGORICAL) {
     b->values[i] = NAN;
     return;

@@ -374,6 +374,22 @@ static void caches_do_not_show(void **state) {
   }
 }
 
+/* The first trials of a study with much lag look back to before it began. */
+static void nothing_to_see(void **state) {
+  (void)state;
+  lm_trials *t = lm_trials_new(&plain, 2, NULL);
+  lm_sampler *sampler = make_sampler(&plain, &settings[0]);
+  for (long long number = 0; number < 3; number++) {
+    lm_assignments none = {0};
+    lm_view view = {.trials = t, .number = number, .horizon = number - 8, .seed = 1};
+    assert_int_equal(ask(sampler, &view, &none), LMOPT_OK);
+    assert_int_equal(none.count, 0);
+    assert_int_equal(lm_trials_append(t, LM_RUNNING, NULL), LMOPT_OK);
+  }
+  lm_sampler_free(sampler);
+  lm_trials_free(t);
+}
+
 /* What has ended beyond the horizon does not count. */
 static void law_of_suggestion(void **state) {
   (void)state;
@@ -564,6 +580,7 @@ int main(void) {
       cmocka_unit_test(places_references),
       cmocka_unit_test(keeps_niches),
       cmocka_unit_test(caches_do_not_show),
+      cmocka_unit_test(nothing_to_see),
       cmocka_unit_test(law_of_suggestion),
       cmocka_unit_test(inherits_branches),
       cmocka_unit_test(bad_input),
