@@ -70,7 +70,7 @@ function M.wrap(handle, options, what)
   for i, maximize in ipairs(info.maximize) do study.directions[i] = maximize and "maximize" or "minimize" end
   if options.space then require("lmopt.space_trial").set(study, options.space) end
   local pruner = pruners.resolve(options.pruner, what, #study.directions)
-  study:_set_sampler(samplers.resolve(options.sampler, what), pruners.has_brackets(pruner) and BRACKETS or nil)
+  study:_set_sampler(samplers.resolve(options.sampler, what, #study.directions), pruners.has_brackets(pruner) and BRACKETS or nil)
   study:_set_pruner(pruner)
   if not info.path then study._ledger = journal.memory() end
   if options.budget ~= nil then

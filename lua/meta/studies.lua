@@ -123,6 +123,20 @@
 ---@field consider_magic_clip? boolean default: true
 ---@field consider_endpoints? boolean default: false
 
+---@class lmopt.CmaesOptions
+---@field x0? table<string, number> where to begin; default: the middle of every range
+---@field sigma0? number the first standard deviation, in units of the ranges; default: 1/6
+---@field n_startup_trials? integer complete trials before it begins; default: 1
+---@field independent_sampler? string|lmopt.Sampler one of lmopt's own, for categories and for what only some trials have; default: "tpe"
+---@field restart_strategy? "ipop"|"bipop" what to do when it has converged; default: go on there
+---@field inc_popsize? integer by how much a restart multiplies the population; default: 2
+---@field popsize? integer trials of a generation; default: 4 + floor(3 log d)
+---@field use_separable_cma? boolean a diagonal covariance, for hundreds of parameters; default: false
+---@field with_margin? boolean keep integers and steps from getting stuck; default: false
+---@field lr_adapt? boolean learning rates that adapt to noise and to many optima; default: false
+---@field consider_pruned_trials? boolean pruned trials count, with their last report; default: false
+---@field source_trials? lmopt.Record[] trials of a similar study, to begin where they were good
+
 ---@class lmopt.QmcOptions
 ---@field qmc_type? "sobol"|"halton" the sequence; default: "sobol"
 ---@field scramble? boolean by the study's seed; without it every study has the same points, from the corner on; default: true

@@ -198,6 +198,70 @@ static lm_sampler *new_partial_fixed(lua_State *L, int index, lm_study *study, c
   return sampler;
 }
 
+/* The list of numbers `key` of the table on top, pushed; `sign` -1 turns them around. */
+static double *read_numbers(lua_State *L, const char *key, double sign, size_t *count) {
+  lua_getfield(L, -1, key);
+  *count = (size_t)lua_rawlen(L, -1);
+  double *numbers = lua_newuserdatauv(L, (*count + 1) * sizeof *numbers, 0);
+  for (size_t i = 0; i < *count; i++) {
+    lua_rawgeti(L, -2, (lua_Integer)i + 1);
+    numbers[i] = sign * lua_tonumber(L, -1);
+    lua_pop(L, 1);
+  }
+  lua_remove(L, -2);
+  return numbers;
+}
+
+/* {names=, values=, losses=}, what it refers to left on the stack. */
+static lm_cmaes_points read_points(lua_State *L, int index, const char *key, double sign) {
+  lm_cmaes_points p = {0};
+  lua_getfield(L, index, key);
+  if (lua_isnil(L, -1)) return p;
+  size_t count;
+  p.values = read_numbers(L, "values", 1, &count);
+  lua_pushvalue(L, -2);
+  p.losses = read_numbers(L, "losses", sign, &p.count);
+  lua_pushvalue(L, -2);
+  lua_getfield(L, -1, "names");
+  p.name_count = (size_t)lua_rawlen(L, -1);
+  const char **names = lua_newuserdatauv(L, (p.name_count + 1) * sizeof *names, 0);
+  for (size_t i = 0; i < p.name_count; i++) {
+    lua_rawgeti(L, -2, (lua_Integer)i + 1);
+    names[i] = lua_tostring(L, -1); /* the table keeps it */
+    lua_pop(L, 1);
+  }
+  p.names = names;
+  return p;
+}
+
+static lm_sampler *new_cmaes(lua_State *L, int index, lm_study *study, const lm_allocator *a) {
+  lm_cmaes_options o;
+  lm_cmaes_options_default(&o);
+  luaL_checkstack(L, 30, NULL);
+  o.n_startup_trials = int_option(L, index, "n_startup_trials", o.n_startup_trials);
+  o.popsize = int_option(L, index, "popsize", o.popsize);
+  o.inc_popsize = int_option(L, index, "inc_popsize", o.inc_popsize);
+  o.sigma0 = number_option(L, index, "sigma0", o.sigma0);
+  o.separable = flag_option(L, index, "use_separable_cma", false);
+  o.margin = flag_option(L, index, "with_margin", false);
+  o.lr_adapt = flag_option(L, index, "lr_adapt", false);
+  o.consider_pruned = flag_option(L, index, "consider_pruned_trials", false);
+  lua_getfield(L, index, "restart_strategy");
+  const char *restart = luaL_optstring(L, -1, "");
+  o.restart = strcmp(restart, "ipop") == 0    ? LM_RESTART_IPOP
+              : strcmp(restart, "bipop") == 0 ? LM_RESTART_BIPOP
+                                              : LM_RESTART_NONE;
+  o.x0 = read_points(L, index, "x0", 1);
+  o.source = read_points(L, index, "source", lm_study_trials(study)->maximize[0] ? -1 : 1);
+  lua_getfield(L, index, "base");
+  lua_getfield(L, -1, "options");
+  lua_getfield(L, -2, "name");
+  lm_sampler *base = new_by_name(L, lua_tostring(L, -1), lua_absindex(L, -2), study, a);
+  lm_sampler *sampler = base ? lm_sampler_cmaes(a, &o, base) : NULL;
+  if (!sampler) lm_sampler_free(base); /* still ours then */
+  return sampler;
+}
+
 static lm_sampler *new_restart(lua_State *L, int index, lm_study *study, const lm_allocator *a) {
   lm_restart_options o;
   lm_restart_options_default(&o);
@@ -226,6 +290,7 @@ static const struct {
     {"random", new_random},
     {"tpe", new_tpe},
     {"gp", new_gp},
+    {"cmaes", new_cmaes},
     {"nsga2", new_nsga2},
     {"nsga3", new_nsga3},
     {"qmc", new_qmc},

@@ -13,6 +13,7 @@ local NAMES = {
   "random",
   "tpe",
   "gp",
+  "cmaes",
   "nsga2",
   "nsga3",
   "qmc",
@@ -23,7 +24,7 @@ local NAMES = {
 }
 
 local NEEDS_OPTIONS = { grid = true, partial_fixed = true }
-local LATER = { cmaes = true, auto = true }
+local LATER = { auto = true }
 
 local PLACES = {}
 for _, name in ipairs(NAMES) do PLACES[name] = { "lmopt.samplers." .. name, "new" } end
@@ -33,19 +34,29 @@ for _, name in ipairs { "crossovers", "mutations" } do PLACES[name] = { "lmopt.s
 
 local M = {}
 
+-- The sampler, unless it is for fewer objectives than the study has.
+local function check_objectives(sampler, objectives)
+  if sampler.one_objective and (objectives or 1) > 1 then
+    errors.misuse(("the sampler '%s' is for one objective, and the study has %d; %s"):format(sampler.name, objectives,
+      sampler.one_objective), 4)
+  end
+  return sampler
+end
+
 --- A sampler from what users give: a name, one of ours, or their own table.
-function M.resolve(given, what)
+---@param objectives? integer of the study
+function M.resolve(given, what, objectives)
   if given == nil then return M.tpe() end
   if type(given) == "string" then
     if NEEDS_OPTIONS[given] then
       errors.misuse(("the sampler '%s' needs its options: lmopt.samplers.%s{...}"):format(given, given), 3)
     end
-    if PLACES[given] and PLACES[given][2] then return M[given]() end
+    if PLACES[given] and PLACES[given][2] then return check_objectives(M[given](), objectives) end
     local names = table.concat(NAMES, ", ")
     if LATER[given] then errors.misuse(("the sampler '%s' does not exist in this version; there are %s"):format(given, names), 3) end
     errors.misuse(("unknown sampler '%s' for %s%s; there are %s"):format(given, what, errors.hint(given, NAMES), names), 3)
   end
-  if checks.is_built(given) then return given end
+  if checks.is_built(given) then return check_objectives(given, objectives) end
   if type(given) == "table" and type(given.sample_independent) == "function" then return given end
   errors.misuse(("'sampler' of %s must be a name, one of lmopt.samplers, or a table with sample_independent, not %s"):format(what,
     type(given)), 3)

@@ -17,7 +17,9 @@ function partial_fixed.new(options)
   for _, name in ipairs(checks.sorted_names(made.fixed_params)) do
     axes[#axes + 1] = checks.axis(name, { made.fixed_params[name] }, what)
   end
-  return checks.build("partial_fixed", { axes = axes, base = base })
+  local built = checks.build("partial_fixed", { axes = axes, base = base })
+  built.one_objective = base.one_objective
+  return built
 end
 
 return partial_fixed
