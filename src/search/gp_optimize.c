@@ -10,6 +10,7 @@
 enum {
   PRELIMINARY = 2048,
   STARTS = 9,
+  AROUND = 512, /* points around incumbents */
   MOST_ROUNDS = 20,
   GRADIENT_EVALUATIONS = 60,
   EXHAUSTIVE = 16, /* a grid with more values is searched by steps, and moved along by gradients first */
@@ -31,6 +32,11 @@ typedef struct optimizer {
 
 /* --- points --- */
 
+static double scale_of(const optimizer *o, size_t axis) {
+  double weight = o->search->weights ? o->search->weights[axis] : 1;
+  return weight > 1e-6 ? sqrt(weight) : 1e-3;
+}
+
 static double draw_axis(const lm_gp_axis *axis, double u) {
   if (axis->fixed) return axis->fixed_at;
   if (!axis->category) return lm_gp_axis_snap(axis, u);
@@ -51,6 +57,28 @@ lmopt_status lm_gp_draw_points(const lm_gp_space *space, lm_rng *rng, size_t cou
     }
   }
   return LMOPT_OK;
+}
+
+/*
+** Around an incumbent, at distances from a hundredth of a length scale to one
+** and a half; in many dimensions only some of them change.
+*/
+static void draw_around(const optimizer *o, const double *incumbent, lm_rng *rng, double *point) {
+  double radius = lm_exp(-4.6 + 5 * lm_rng_uniform(rng));
+  double share = o->count > 20 ? 20 / (double)o->count : 1;
+  for (size_t j = 0; j < o->count; j++) {
+    const lm_gp_axis *axis = &o->space->axes[j];
+    double u = lm_rng_uniform(rng), normal = lm_rng_normal(rng), at = incumbent[j];
+    point[j] = at;
+    if (axis->fixed) continue;
+    if (axis->category) {
+      if (u < 0.1) point[j] = (double)lm_rng_below(rng, axis->levels);
+      continue;
+    }
+    if (u >= share) continue;
+    at += radius * normal / (scale_of(o, j) > 0.7 ? scale_of(o, j) : 0.7);
+    point[j] = lm_gp_axis_snap(axis, at < 0 ? 0 : at > 1 ? 1 : at);
+  }
 }
 
 /* --- hard constraints --- */
@@ -88,11 +116,6 @@ static double value_at(optimizer *o, const double *latent) {
   lm_gp_space_encode(o->space, latent, o->encoded);
   double value = o->search->acquisition->value(o->search->acquisition, o->encoded, NULL);
   return isnan(value) ? -INFINITY : value;
-}
-
-static double scale_of(const optimizer *o, size_t axis) {
-  double weight = o->search->weights ? o->search->weights[axis] : 1;
-  return weight > 1e-6 ? sqrt(weight) : 1e-3;
 }
 
 static bool by_gradient(const optimizer *o, const double *latent, size_t axis, bool grids) {
@@ -266,27 +289,24 @@ static size_t take_top(const optimizer *o, const double *points, double *values,
   }
 }
 
-static void climb_all(optimizer *o, const double *points, double *values, size_t count, lm_rng *rng, double *latent,
-                      double *best) {
-  const lm_gp_search *s = o->search;
-  size_t starts = s->starts ? s->starts : STARTS;
+/* From the best of some points, and from others by roulette. */
+static void climb_some(optimizer *o, const double *points, double *values, size_t count, size_t starts, lm_rng *rng,
+                       double *latent, double *best) {
   double highest = 0;
-  *best = -INFINITY;
-  size_t top = take_top(o, points, values, count, &highest);
-  if (top != SIZE_MAX) climb_from(o, points + top * o->count, latent, best);
-  for (size_t i = 1; i < starts; i++) {
-    size_t chosen = spin(values, count, highest, rng);
-    if (chosen == SIZE_MAX) break;
+  size_t chosen = starts ? take_top(o, points, values, count, &highest) : SIZE_MAX;
+  for (size_t i = 0; chosen != SIZE_MAX; i++) {
     climb_from(o, points + chosen * o->count, latent, best);
+    if (i + 1 == starts) break;
+    chosen = spin(values, count, highest, rng);
   }
-  for (size_t i = 0; i < s->incumbent_count; i++) climb_from(o, s->incumbents + i * o->count, latent, best);
 }
 
 lmopt_status lm_gp_maximize(const lm_gp_search *search, lm_rng *rng, double *latent, double *value) {
   const lm_gp_space *space = search->space;
   const lm_allocator *a = space->allocator;
-  size_t d = space->count, inputs = lm_gp_space_inputs(space),
-         n = search->preliminary ? search->preliminary : PRELIMINARY;
+  size_t d = space->count, inputs = lm_gp_space_inputs(space), even = search->preliminary;
+  if (!even) even = PRELIMINARY;
+  size_t around = search->incumbent_count ? AROUND : 0, n = even + around;
   size_t own = 2 * inputs + 5 * d + lm_minimize_workspace(d);
   double *block = lm_alloc(a, (n * (d + inputs + 1) + own) * sizeof *block);
   size_t *free_axes = lm_alloc(a, (d + 1) * sizeof *free_axes);
@@ -303,10 +323,17 @@ lmopt_status lm_gp_maximize(const lm_gp_search *search, lm_rng *rng, double *lat
     o.lower = o.variables + d;
     o.upper = o.lower + d;
     o.workspace = o.upper + d;
-    status = lm_gp_draw_points(space, rng, n, points);
+    status = lm_gp_draw_points(space, rng, even, points);
+    for (size_t i = 0; i < around && !status; i++)
+      draw_around(&o, search->incumbents + i % search->incumbent_count * d, rng, points + (even + i) * d);
     for (size_t i = 0; i < n && !status; i++) lm_gp_space_encode(space, points + i * d, encoded + i * inputs);
     if (!status) status = search->acquisition->values(search->acquisition, encoded, n, values);
-    if (!status) climb_all(&o, points, values, n, rng, latent, value);
+    size_t starts = search->starts ? search->starts : STARTS, near = around ? starts / 2 : 0;
+    *value = -INFINITY;
+    if (!status) climb_some(&o, points, values, even, starts - near, rng, latent, value);
+    if (!status) climb_some(&o, points + even * d, values + even, around, near, rng, latent, value);
+    for (size_t i = 0; i < search->incumbent_starts && !status; i++)
+      climb_from(&o, search->incumbents + i * d, latent, value);
   }
   lm_free(a, block);
   lm_free(a, free_axes);

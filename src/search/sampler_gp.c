@@ -106,7 +106,8 @@ static lmopt_status maximize(task *t) {
                          .acquisition = &acquisition,
                          .weights = t->model.parameters,
                          .incumbents = t->incumbent,
-                         .incumbent_count = o->n_local_search > 1,
+                         .incumbent_count = 1,
+                         .incumbent_starts = o->n_local_search > 1,
                          .preliminary = (size_t)o->n_preliminary_samples,
                          .starts = (size_t)(o->n_local_search > 1 ? o->n_local_search - 1 : 1)};
   double value = -INFINITY;
