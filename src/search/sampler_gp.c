@@ -12,7 +12,9 @@
 
 #include "math/dense.h"
 #include "search/draw.h"
+#include "search/gp_hypervolume.h"
 #include "search/gp_optimize.h"
+#include "search/gp_several.h"
 #include "search/gp_study.h"
 #include "search/sampler.h"
 
@@ -22,6 +24,7 @@ typedef struct gp {
   lm_sampler base;
   lm_gp_options options;
   lm_gp_fits fits;
+  lm_gp_several several;
 } gp;
 
 /* One proposal. */
@@ -191,11 +194,28 @@ static lmopt_status draw_from_posterior(task *t) {
   return status;
 }
 
+/* Several objectives, or constraints. */
+static lmopt_status propose_several(task *t, lm_assignments *out) {
+  if (t->view->attempt > 0) return LMOPT_OK; /* all that it has was turned down: the caller draws */
+  read_running(t);
+  lm_gp_question q = {.options = &t->sampler->options,
+                      .space = &t->space,
+                      .view = t->view,
+                      .points = t->points,
+                      .categories = t->categories,
+                      .running = t->running,
+                      .running_count = t->running_count,
+                      .rng = &t->rng};
+  lmopt_status status = lm_gp_several_propose(&t->sampler->several, &q, t->best, &t->found);
+  return status || !t->found ? status : lm_gp_assign(&t->space, t->best, out);
+}
+
 static lmopt_status propose(task *t, lm_assignments *out) {
   gp *s = t->sampler;
   const lm_allocator *a = s->base.allocator;
   t->inputs = lm_gp_space_inputs(&t->space);
   lmopt_status status = read_points(t);
+  if (!status && lm_gp_several_needed(&t->space, t->view)) return propose_several(t, out);
   if (!status) status = lm_gp_init(&t->model, a, t->inputs, t->categories);
   if (!status)
     status =
@@ -218,7 +238,7 @@ static bool nothing_free(const lm_gp_space *s) {
 
 static lmopt_status sample_relative(lm_sampler *base, const lm_view *view, lm_assignments *out, lm_error *e) {
   gp *s = (gp *)base;
-  if (view->trials->objectives != 1 || view->attempt > MOST_ATTEMPTS) return LMOPT_OK;
+  if (view->trials->objectives > LM_GP_MOST_OBJECTIVES || view->attempt > MOST_ATTEMPTS) return LMOPT_OK;
   task t = {.sampler = s, .view = view, .rng = lm_view_stream(view, "gp")};
   lmopt_status status = lm_gp_space_build(&t.space, base->allocator, view);
   if (!status && t.space.row_count && t.space.row_count >= (size_t)s->options.n_startup_trials &&
@@ -243,6 +263,7 @@ static lmopt_status sample_independent(lm_sampler *base, const lm_view *view, lm
 static void free_gp(lm_sampler *base) {
   gp *s = (gp *)base;
   lm_gp_fits_free(&s->fits);
+  lm_gp_several_free(&s->several);
   lm_free(base->allocator, s);
 }
 
@@ -253,6 +274,6 @@ lm_sampler *lm_sampler_gp(const lm_allocator *a, const lm_gp_options *o) {
   if (!s) return NULL;
   s->base = (lm_sampler){&gp_class, a};
   s->options = *o;
-  s->fits.allocator = a;
+  s->fits.allocator = s->several.allocator = a;
   return &s->base;
 }
