@@ -245,7 +245,7 @@ static bool copy_replay(lm_cmaes_model *m) {
 static bool extends(const lm_cmaes_model *m, const lm_view *v, size_t lag) {
   const lm_trials *t = v->trials;
   if (m->trials != t || m->birth != t->birth || m->edits != t->edits || m->arrival != v->arrival) return false;
-  if (m->seed != v->seed || m->lag != lag) return false;
+  if (m->seed != v->seed || m->lag != lag || m->scope != v->scope.id) return false;
   if (!v->arrival) return v->horizon >= m->horizon;
   return v->number < 0 || (size_t)v->number >= m->settled || !lm_state_finished(t->rows[v->number].state);
 }
@@ -270,6 +270,13 @@ static bool look_ahead(lm_cmaes_model *m, const lm_view *view, size_t *end) {
     *end = row + 1;
   }
   return true;
+}
+
+/* Finished, or not in the view's scope: nothing more will come of it. */
+static bool is_settled(const lm_view *v, size_t row) {
+  if ((long long)row == v->number) return false;
+  if (v->scope.shows && !v->scope.shows(&v->scope, row)) return v->arrival || (long long)row <= v->horizon;
+  return lm_state_finished(lm_view_state(v, row));
 }
 
 static size_t lag_of(const lm_view *v) {
@@ -298,11 +305,12 @@ lmopt_status lm_cmaes_model_update(lm_cmaes_model *m, const lm_view *view) {
     m->edits = view->trials->edits;
     m->seed = view->seed;
     m->arrival = view->arrival;
+    m->scope = view->scope.id;
     m->lag = lag;
   }
   m->horizon = view->horizon;
   size_t end, rows = lm_view_count(view);
-  for (; m->settled < rows && lm_state_finished(lm_view_state(view, m->settled)); m->settled++) {
+  for (; m->settled < rows && is_settled(view, m->settled); m->settled++) {
     if (!take_in(m, view, &m->space, m->settled, &m->settled_count)) return fail_empty(m);
   }
   m->count = m->settled_count;

@@ -46,7 +46,7 @@ typedef struct lm_cmaes_model {
   const lm_trials *trials;
   double birth;
   unsigned long long edits;
-  uint64_t seed;
+  uint64_t seed, scope;
   bool arrival;
   long long horizon;
   size_t lag;

@@ -144,6 +144,15 @@ lm_sampler *lm_sampler_nsga2(const lm_allocator *a, const lm_genetic_options *o)
 /* Copies the reference points. `objectives`: coordinates of each. */
 lm_sampler *lm_sampler_nsga3(const lm_allocator *a, const lm_genetic_options *o, size_t objectives);
 
+/* Repeats for objectives with noise. */
+typedef struct lm_repeated_options {
+  int repeats;    /* trials of a block, which have the same parameters */
+  bool promising; /* no blocks: every `repeats`-th trial evaluates the most promising point again */
+} lm_repeated_options;
+
+/* `inner` is its own from then on, unless it is NULL for want of memory. */
+lm_sampler *lm_sampler_repeated(const lm_allocator *a, lm_sampler *inner, const lm_repeated_options *o);
+
 /* Points of the numerical parameters `names`: `values` has a row for each, internal values; losses: less is better. */
 typedef struct lm_cmaes_points {
   const char *const *names;

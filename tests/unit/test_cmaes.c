@@ -218,7 +218,7 @@ static double run_plan(const plan *p, lm_trials **out) {
     }
     t->rows[k].relative = drawn;
     double value = value_of(p, x, k), violation = p->kind == 4 ? 1 + value : -1;
-    lm_trials_set_constraints(t, k, &violation, 1);
+    assert_int_equal(lm_trials_set_constraints(t, k, &violation, 1), LMOPT_OK);
     lm_trials_finish(t, k, p->kind == 5 ? LM_FAIL : LM_COMPLETE, &value);
     best = fmin(best, value);
   }
@@ -241,7 +241,7 @@ static void finds_optima(void **state) {
       {{DEFAULTS}, 6, 700, 0, 1e-12, 3e-12, 1.3e-12, 0, 3},
       {{DEFAULTS}, 6, 700, 0, -1e150, 1e150, 1e149, 0, 4},
       {{DEFAULTS}, 6, 900, 200, 0, 1, 0.8, 0, 5}, /* 200 uniform trials first */
-      {{DEFAULTS}, 6, 1200, 0, 0, 1, 0.8, 3, 6},   /* a third of the values infinite */
+      {{DEFAULTS}, 6, 1200, 0, 0, 1, 0.8, 3, 6},  /* a third of the values infinite */
       {{DEFAULTS, .popsize = 5}, 3, 400, 0, 0, 1, 0.2, 0, 7},
       {{DEFAULTS, .restart = LM_RESTART_IPOP}, 3, 900, 0, 0, 1, 0.2, 0, 8},
       {{DEFAULTS}, 6, 700, 0, 0, 1, 0.8, 4, 9}, /* all infeasible: less violation is better */
