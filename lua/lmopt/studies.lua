@@ -1,4 +1,5 @@
 --- How studies come to be, are found and go: `lmopt.create_study{...}` and its relatives.
+local bests = require "lmopt.best"
 local client = require "lmopt.client"
 local core = require "lmopt.core.study"
 local errors = require "lmopt.error"
@@ -15,8 +16,9 @@ local fail = trials.fail
 
 local CREATE = {
   "name", "storage", "direction", "directions", "seed", "sampler", "pruner", "load_if_exists", "lag", "order", "budget", "space",
+  "best",
 }
-local LOAD = { "name", "storage", "sampler", "pruner", "read_only", "space" }
+local LOAD = { "name", "storage", "sampler", "pruner", "read_only", "space", "best" }
 local DIRECTIONS = { "minimize", "maximize" }
 
 local function check_directions(options, what)
@@ -124,8 +126,9 @@ function M.create(options)
   local seed = check_integer(options, "seed", what, 0)
   local storage = check_text(options, "storage", what)
   -- Everything is checked before a file is touched.
-  samplers.resolve(options.sampler, what)
+  samplers.resolve(options.sampler, what, #maximize)
   pruners.resolve(options.pruner, what, #maximize)
+  bests.check(options.best, #maximize, what)
   if options.budget then ledgers.check(options.budget, what, 3) end
   local handle, message, kind = open_recorded {
     name = check_text(options, "name", what) or seed and default_name(seed) or nil,
@@ -159,6 +162,7 @@ function M.load(options)
   options = check_space(errors.check_options(options, LOAD, what, 3), what)
   local storage = check_text(options, "storage", what)
   if not storage then errors.misuse("load_study needs 'storage': a study in memory is gone with its program", 2) end
+  bests.check(options.best, 1, what)
   local handle, message, kind = core.open {
     name = check_text(options, "name", what) or only_name(storage),
     storage = storage,

@@ -1,4 +1,5 @@
 --- A study, and what can be done with one. How one comes to be: lmopt.studies.
+local bests = require "lmopt.best"
 local distributions = require "lmopt.distributions"
 local errors = require "lmopt.error"
 local journal = require "lmopt.journal"
@@ -24,6 +25,7 @@ local M = {}
 ---@field best_trial lmopt.Record? nil while no trial is complete; for one direction
 ---@field best_value number? its value
 ---@field best_params table<string, any>? its parameters
+---@field best_estimate { mean: number, deviation: number, noise: number }? with best = "robust": the objective at best_trial, how sure that is, and the deviation of one evaluation
 ---@field best_trials lmopt.Record[] the Pareto front: the feasible complete trials that no other is better than in everything
 ---@field trials lmopt.Record[] a snapshot
 ---@field user_attrs table<string, any> set by `set_user_attr`
@@ -72,6 +74,7 @@ function M.wrap(handle, options, what)
   local pruner = pruners.resolve(options.pruner, what, #study.directions)
   study:_set_sampler(samplers.resolve(options.sampler, what, #study.directions), pruners.has_brackets(pruner) and BRACKETS or nil)
   study:_set_pruner(pruner)
+  bests.open(study, options.best, what == "create_study")
   if not info.path then study._ledger = journal.memory() end
   if options.budget ~= nil then
     local ok, message, kind = study:_accounts():set_budget(ledgers.list(options.budget))
@@ -137,16 +140,17 @@ end
 
 -- What trial `number` may know, in the shape of a study: the law of suggestion for samplers and pruners in Lua.
 function methods:_view(number)
-  return M.shown(self, function() return records.list(self, number) end)
+  return M.shown(self, function() return records.list(self, number) end, number)
 end
 
 -- The study as it was when trial `number` had ended, and no later one had: what a callback sees.
 function methods:_view_until(number)
-  return M.shown(self, function() return records.list(self, nil, number) end)
+  return M.shown(self, function() return records.list(self, nil, number) end, number, true)
 end
 
--- A study whose trials are those of `list`; everything else is the study's own.
-function M.shown(study, list)
+-- A study whose trials are those of `list`, which are what trial `number` may know or (up_to) those up to it; everything else
+-- is the study's own.
+function M.shown(study, list, number, up_to)
   local view = {}
   return setmetatable(view, {
     __name = "lmopt.study",
@@ -154,11 +158,9 @@ function M.shown(study, list)
       local value
       if key == "trials" then
         value = list()
-      elseif key == "best_trial" or key == "best_value" or key == "best_params" then
-        local best = records.best(view.trials, study.directions[1] == "maximize")
-        value = best and (key == "best_trial" and best or best[key == "best_value" and "value" or "params"])
-      elseif key == "best_trials" then
-        value = records.front(view.trials, study.directions)
+      elseif key:match "^best_" then
+        local _
+        _, value = bests.of_view(study, key, view.trials, number, up_to)
       else
         value = study[key]
         if type(value) == "function" then return function(_, ...) return value(study, ...) end end
@@ -532,31 +534,7 @@ function getters:trials()
   return records.list(self)
 end
 
-function getters:best_trial()
-  if #self.directions > 1 then
-    errors.misuse("'best_trial' is for one direction; a study with several has 'best_trials', the Pareto front", 3)
-  end
-  local number = up_to_date(self):best()
-  return number and records.one(self, number)
-end
-
-function getters:best_value()
-  local best = getters.best_trial(self)
-  return best and best.value
-end
-
-function getters:best_params()
-  local best = getters.best_trial(self)
-  return best and best.params
-end
-
-function getters:best_trials()
-  local front, message, kind = up_to_date(self):front()
-  if not front then fail(message, kind) end
-  local list = {}
-  for i, number in ipairs(front) do list[i] = records.one(self, number) end
-  return list
-end
+bests.add_fields(getters, up_to_date)
 
 local function attributes(self, user)
   local found, message, kind = self._core:attributes(user)

@@ -13,6 +13,7 @@
 ---@field lag? integer trial k knows the results of trials up to k - lag; default: 1 when the first `n_jobs` is 1, else `2 * n_jobs`
 ---@field order? "number"|"arrival" in which order results become known; default: "number"; "arrival" gives up the first law
 ---@field budget? lmopt.BudgetLimits|false a hard limit over all runs; false takes it away
+---@field best? "value"|"robust" which trial is the best: of the best value, or where the objective is best in spite of noise; kept with the study; default: "value"
 
 ---@class lmopt.LoadStudyOptions
 ---@field name? string default: the only one in the storage
@@ -20,6 +21,7 @@
 ---@field sampler? string|lmopt.Sampler default: "tpe"
 ---@field pruner? string|lmopt.Pruner as for create_study
 ---@field read_only? boolean change no byte of the file; default: false
+---@field best? "value"|"robust" as for create_study, for this handle; default: what is kept with the study
 
 ---@class lmopt.CopyStudyOptions
 ---@field from_name string
@@ -136,6 +138,11 @@
 ---@field lr_adapt? boolean learning rates that adapt to noise and to many optima; default: false
 ---@field consider_pruned_trials? boolean pruned trials count, with their last report; default: false
 ---@field source_trials? lmopt.Record[] trials of a similar study, to begin where they were good
+
+---@class lmopt.RepeatedOptions
+---@field base? string|lmopt.Sampler one of lmopt's own, which proposes the points; default: "tpe"
+---@field repeats? integer trials of each point or, with `promising`, one trial in so many evaluates a point again; default: 3
+---@field promising? boolean evaluate again only what looks good; default: false
 
 ---@class lmopt.QmcOptions
 ---@field qmc_type? "sobol"|"halton" the sequence; default: "sobol"

@@ -288,6 +288,16 @@ function study:state(number) end
 ---@return integer? number
 function study:best() end
 
+--- The best feasible complete trial in spite of noise: of all, of what trial `number` may know, or of those up to it. Without
+--- `mean` it is the one of the best value. False, message, kind: it failed.
+---@param number? integer
+---@param up_to? boolean
+---@return integer|false|nil number
+---@return number|string|nil mean
+---@return number|string|nil deviation
+---@return number? noise
+function study:robust(number, up_to) end
+
 --- The names of the parameters that complete trials have, in no order.
 ---@return string[]
 function study:parameters() end

@@ -4,6 +4,7 @@
 
 #include "lua/study.h"
 #include "search/pareto.h"
+#include "search/robust.h"
 
 /* --- reading --- */
 
@@ -228,6 +229,30 @@ static int l_best(lua_State *L) {
   return 1;
 }
 
+/* robust([number [, up_to]]) -> number, mean, deviation, noise */
+static int l_robust(lua_State *L) {
+  lm_study *study = lm_study_argument(L);
+  lm_trials *trials = lm_study_trials(study);
+  long long rows = (long long)trials->count, last = luaL_optinteger(L, 2, rows - 1);
+  lm_view view = {.trials = trials, .number = last + 1, .horizon = last};
+  if (!lua_isnoneornil(L, 2) && !lua_toboolean(L, 3) && last >= 0 && last < rows)
+    view = lm_study_view(study, (size_t)last);
+  lm_robust best;
+  if (lm_robust_best(lm_study_allocator(study), &view, &best) != LMOPT_OK) {
+    lua_pushboolean(L, false);
+    lua_pushliteral(L, "out of memory");
+    lua_pushliteral(L, "memory");
+    return 3;
+  }
+  if (best.row < 0) return 0;
+  lua_pushinteger(L, (lua_Integer)best.row);
+  if (isnan(best.mean)) return 1;
+  lua_pushnumber(L, best.mean);
+  lua_pushnumber(L, best.deviation);
+  lua_pushnumber(L, best.noise);
+  return 4;
+}
+
 /* front() -> numbers of the Pareto front, ascending */
 static int l_front(lua_State *L) {
   lm_study *study = lm_study_argument(L);
@@ -402,9 +427,16 @@ static int l_add(lua_State *L) {
 }
 
 static const luaL_Reg record_methods[] = {
-    {"row", l_row},       {"attributes", l_attributes}, {"find_attribute", l_find_attribute},
-    {"counts", l_counts}, {"state", l_state},           {"best", l_best},
-    {"front", l_front},   {"enqueue", l_enqueue},       {"add", l_add},
+    {"row", l_row},
+    {"attributes", l_attributes},
+    {"find_attribute", l_find_attribute},
+    {"counts", l_counts},
+    {"state", l_state},
+    {"best", l_best},
+    {"robust", l_robust},
+    {"front", l_front},
+    {"enqueue", l_enqueue},
+    {"add", l_add},
     {NULL, NULL},
 };
 

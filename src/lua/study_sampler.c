@@ -262,6 +262,17 @@ static lm_sampler *new_cmaes(lua_State *L, int index, lm_study *study, const lm_
   return sampler;
 }
 
+static lm_sampler *new_repeated(lua_State *L, int index, lm_study *study, const lm_allocator *a) {
+  lm_repeated_options o = {int_option(L, index, "repeats", 3), flag_option(L, index, "promising", false)};
+  lua_getfield(L, index, "base");
+  lua_getfield(L, -1, "options");
+  lua_getfield(L, -2, "name");
+  lm_sampler *base = new_by_name(L, lua_tostring(L, -1), lua_absindex(L, -2), study, a);
+  lm_sampler *sampler = base ? lm_sampler_repeated(a, base, &o) : NULL;
+  if (!sampler) lm_sampler_free(base); /* still ours then */
+  return sampler;
+}
+
 static lm_sampler *new_restart(lua_State *L, int index, lm_study *study, const lm_allocator *a) {
   lm_restart_options o;
   lm_restart_options_default(&o);
@@ -298,6 +309,7 @@ static const struct {
     {"brute_force", new_brute_force},
     {"partial_fixed", new_partial_fixed},
     {"restart", new_restart},
+    {"repeated", new_repeated},
 };
 
 static lm_sampler *new_by_name(lua_State *L, const char *name, int index, lm_study *study, const lm_allocator *a) {

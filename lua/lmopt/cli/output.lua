@@ -234,4 +234,12 @@ function output.plot(points, maximize, width, height)
   return table.concat(lines, "\n") .. "\n"
 end
 
+--- "robust estimate 0.12 ± 0.03, noise 0.1": what is known of the best trial of a study with noise; nil where there is none.
+---@param estimate { mean: number, deviation: number, noise: number }?
+---@return string?
+function output.estimate(estimate)
+  if not estimate then return nil end
+  return ("robust estimate %.5g ± %.2g, of one trial ± %.2g\n"):format(estimate.mean, estimate.deviation, estimate.noise)
+end
+
 return output

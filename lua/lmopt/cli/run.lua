@@ -153,6 +153,7 @@ local function to_json(study, counts, usage, budget, seconds, storage, problem, 
   else
     local best = study.best_trial
     object.best = best and describe_trial(best, false)
+    if best then object.best.estimate = study.best_estimate end
   end
   return json.encode(export.finite(object), { keys = KEY_ORDER }) .. "\n"
 end
@@ -180,6 +181,7 @@ local function to_text(study, counts, usage, budget)
   elseif counts.complete > 0 and study.best_trial then
     local best = study.best_trial
     lines[#lines + 1] = ("best value %s, trial %d\n"):format(output.value(best.value), best.number)
+    lines[#lines + 1] = output.estimate(study.best_estimate)
     lines[#lines + 1] = output.map(best.params)
   end
   if usage then lines[#lines + 1] = money.usage(usage, budget) .. "\n" end
@@ -296,7 +298,7 @@ end
 local function study_options(given)
   return {
     name = given.name, storage = given.storage, directions = given.directions, seed = given.seed, sampler = given.sampler,
-    pruner = given.pruner, lag = given.lag, order = given.order, budget = given.budget, space = given.space,
+    pruner = given.pruner, lag = given.lag, order = given.order, best = given.best, budget = given.budget, space = given.space,
     load_if_exists = true,
   }
 end

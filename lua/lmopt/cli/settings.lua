@@ -13,7 +13,7 @@ local settings = {}
 local KEYS = {
   objective = "function", trials = "positive integer", lm = "model", cache = "any", budget = "limits", trial_budget = "table", -- of `lmopt run`
   name = "string", storage = "string", direction = "direction", directions = "directions", seed = "integer",
-  sampler = "method", pruner = "method", load_if_exists = "boolean", lag = "positive integer", order = "string",
+  sampler = "method", pruner = "method", load_if_exists = "boolean", lag = "positive integer", order = "string", best = "string",
   space = "space", n_trials = "positive integer", timeout = "positive number", n_jobs = "positive integer", callbacks = "table",
   catch = "any", progress = "any", -- of optimize
 }

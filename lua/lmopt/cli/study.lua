@@ -160,7 +160,8 @@ end
 local function show_single(opened, trials, count, add)
   local best = opened.best_trial
   if not best then return false end
-  add(("\nbest value %s, trial %d\n%s"):format(output.value(best.value), best.number, output.map(best.params)))
+  add(("\nbest value %s, trial %d\n%s%s"):format(output.value(best.value), best.number,
+    output.estimate(opened.best_estimate) or "", output.map(best.params)))
   local points = {}
   for _, trial in ipairs(trials) do
     if trial.state == "complete" then points[#points + 1] = { number = trial.number, value = trial.value } end
@@ -237,12 +238,13 @@ function study.best.main(values, _, host)
   if values.json then
     local list = json.array {}
     for i, trial in ipairs(found) do list[i] = export.trial(trial, several) end
+    if not several then list[1].estimate = opened.best_estimate end
     host.write(export.encode(several and list or list[1]) .. "\n")
     return DONE
   end
   for i, trial in ipairs(found) do
     host.write(("%strial %d: %s\n"):format(i > 1 and "\n" or "", trial.number, output.values(trial)))
-    host.write(output.map(trial.params))
+    host.write((output.estimate(opened.best_estimate) or "") .. output.map(trial.params))
     if next(trial.user_attrs or {}) ~= nil then host.write("attributes\n" .. output.map(trial.user_attrs)) end
   end
   return DONE

@@ -21,6 +21,7 @@ local NAMES = {
   "brute_force",
   "partial_fixed",
   "restart",
+  "repeated",
 }
 
 local NEEDS_OPTIONS = { grid = true, partial_fixed = true }

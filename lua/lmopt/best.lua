@@ -1,0 +1,118 @@
+--- Which trial of a study is its best: that of the best value, or ("robust", for objectives with noise) the one where the
+-- objective is best with some confidence, by a model of all trials (src/search/robust.c). Kept with the study as a system attribute.
+local errors = require "lmopt.error"
+local json = require "lmopt.json"
+local records = require "lmopt.records"
+local fail = require("lmopt.trial").fail
+
+local M = {}
+
+local KEY = "lmopt:best"
+local WAYS = { "value", "robust" }
+
+--- Raises at the user's line unless `best` is one of the ways, for as many directions.
+function M.check(way, directions, what)
+  if way == nil then return end
+  if way ~= "value" and way ~= "robust" then
+    errors.misuse(("'best' of %s must be 'value' or 'robust', not %s%s"):format(what,
+      type(way) == "string" and "'" .. way .. "'" or tostring(way), type(way) == "string" and errors.hint(way, WAYS) or ""), 3)
+  end
+  if way == "robust" and directions > 1 then
+    errors.misuse(("best = 'robust' of %s is for one direction; of several there is the Pareto front, best_trials"):format(what), 3)
+  end
+end
+
+--- How this study's best is found from now on; `keep`: in its storage too.
+function M.open(study, way, keep)
+  local found, message, kind = study._core:attributes(false)
+  if not found then fail(message, kind) end
+  local stored = found[KEY] and json.decode(found[KEY]) or "value"
+  study._best = way or (#study.directions == 1 and stored) or "value"
+  if way and keep and way ~= stored then
+    local ok
+    ok, message, kind = study._core:set_attribute(nil, false, KEY, json.encode(way))
+    if not ok then fail(message, kind) end
+  end
+end
+
+-- number, estimate; of all trials, of what trial `number` may know, or of those up to it.
+local function find(study, number, up_to)
+  local counts = study._core:counts()
+  local key = ("%d %d %s %s"):format(counts.complete, counts.all, number or "", up_to or "")
+  local kept = study._robust
+  if not kept or kept.key ~= key then
+    local found, mean, deviation, noise = study._core:robust(number, up_to)
+    if found == false then fail(mean, deviation) end
+    kept = { key = key, number = found, estimate = mean and { mean = mean, deviation = deviation, noise = noise } }
+    study._robust = kept
+  end
+  return kept.number, kept.estimate
+end
+
+local function check_single(study)
+  if #study.directions > 1 then
+    errors.misuse("'best_trial' is for one direction; a study with several has 'best_trials', the Pareto front", 4)
+  end
+end
+
+local function best_record(study, core)
+  check_single(study)
+  local number
+  if study._best == "robust" then number = find(study) else number = core:best() end
+  return number and records.one(study, number)
+end
+
+local function front(study, core)
+  if study._best == "robust" then return { best_record(study, core) } end
+  local numbers, message, kind = core:front()
+  if not numbers then fail(message, kind) end
+  local list = {}
+  for i, number in ipairs(numbers) do list[i] = records.one(study, number) end
+  return list
+end
+
+--- The fields best_* of a study; up_to_date(study) is its core, having read what others wrote.
+function M.add_fields(getters, up_to_date)
+  function getters.best_trial(study) return best_record(study, up_to_date(study)) end
+  function getters.best_value(study)
+    local best = best_record(study, up_to_date(study))
+    return best and best.value
+  end
+  function getters.best_params(study)
+    local best = best_record(study, up_to_date(study))
+    return best and best.params
+  end
+  function getters.best_trials(study) return front(study, up_to_date(study)) end
+  function getters.best_estimate(study)
+    if study._best ~= "robust" then return nil end
+    up_to_date(study)
+    local _, estimate = find(study)
+    return estimate
+  end
+end
+
+local FIELDS = { best_trial = true, best_value = true, best_params = true, best_trials = true, best_estimate = true }
+
+--- A field best_* of a view of the study that shows `trials`: what trial `number` may know, or (up_to) the trials up to it.
+-- False: it is no such field.
+function M.of_view(study, key, trials, number, up_to)
+  if not FIELDS[key] then return false end
+  local best, estimate
+  if study._best == "robust" then
+    local found
+    found, estimate = find(study, number, up_to)
+    for _, record in ipairs(trials) do
+      if record.number == found then best = record end
+    end
+  elseif key == "best_trials" then
+    return true, records.front(trials, study.directions)
+  else
+    best = records.best(trials, study.directions[1] == "maximize")
+  end
+  if key == "best_estimate" then return true, estimate end
+  if key == "best_trials" then return true, { best } end
+  if key == "best_trial" or not best then return true, best end
+  return true, key == "best_value" and best.value or best.params
+end
+
+return M
