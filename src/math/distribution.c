@@ -17,31 +17,36 @@ static double tidy(double x) {
   return fabs(short_decimal - x) <= 1e-15 * fabs(x) ? short_decimal : x;
 }
 
-static lmopt_status check_numbers(const lm_distribution *d, lm_error *e) {
-  char low[LM_NUMBER_SIZE], high[LM_NUMBER_SIZE], step[LM_NUMBER_SIZE];
+/* "low (0.5) is not an integer" */
+static lmopt_status complain(lm_error *e, const char *what, double value, const char *problem) {
+  char text[LM_NUMBER_SIZE];
+  lm_number_write(value, text);
+  return lm_fail(e, LMOPT_MISUSE, "%s (%s) %s", what, text, problem);
+}
+
+static lmopt_status complain_of_both(const lm_distribution *d, lm_error *e) {
+  char low[LM_NUMBER_SIZE], high[LM_NUMBER_SIZE];
   lm_number_write(d->low, low);
   lm_number_write(d->high, high);
-  lm_number_write(d->step, step);
-  if (!isfinite(d->low) || !isfinite(d->high)) {
-    return lm_fail(e, LMOPT_MISUSE, "%s (%s) is not a finite number", isfinite(d->low) ? "high" : "low",
-                   isfinite(d->low) ? high : low);
-  }
   if (d->low > d->high) return lm_fail(e, LMOPT_MISUSE, "low (%s) is above high (%s)", low, high);
-  if (!isfinite(d->high - d->low))
-    return lm_fail(e, LMOPT_MISUSE, "the range from low (%s) to high (%s) is too wide", low, high);
-  if (!isfinite(d->step) || d->step < 0) return lm_fail(e, LMOPT_MISUSE, "step (%s) is not a positive number", step);
+  return lm_fail(e, LMOPT_MISUSE, "the range from low (%s) to high (%s) is too wide", low, high);
+}
+
+static lmopt_status check_numbers(const lm_distribution *d, lm_error *e) {
+  if (!isfinite(d->low)) return complain(e, "low", d->low, "is not a finite number");
+  if (!isfinite(d->high)) return complain(e, "high", d->high, "is not a finite number");
+  if (d->low > d->high || !isfinite(d->high - d->low)) return complain_of_both(d, e);
+  if (!isfinite(d->step) || d->step < 0) return complain(e, "step", d->step, "is not a positive number");
   if (d->kind == LM_INTEGER) {
-    if (d->low != floor(d->low) || fabs(d->low) > INTEGER_LIMIT)
-      return lm_fail(e, LMOPT_MISUSE, "low (%s) is not an integer", low);
+    if (d->low != floor(d->low) || fabs(d->low) > INTEGER_LIMIT) return complain(e, "low", d->low, "is not an integer");
     if (d->high != floor(d->high) || fabs(d->high) > INTEGER_LIMIT)
-      return lm_fail(e, LMOPT_MISUSE, "high (%s) is not an integer", high);
-    if (d->step < 1 || d->step != floor(d->step))
-      return lm_fail(e, LMOPT_MISUSE, "step (%s) is not a positive integer", step);
-    if (d->log && d->low < 1) return lm_fail(e, LMOPT_MISUSE, "low (%s) must be at least 1 with log", low);
-    if (d->log && d->step != 1) return lm_fail(e, LMOPT_MISUSE, "step (%s) can't be used with log", step);
+      return complain(e, "high", d->high, "is not an integer");
+    if (d->step < 1 || d->step != floor(d->step)) return complain(e, "step", d->step, "is not a positive integer");
+    if (d->log && d->low < 1) return complain(e, "low", d->low, "must be at least 1 with log");
+    if (d->log && d->step != 1) return complain(e, "step", d->step, "can't be used with log");
   } else {
-    if (d->log && d->low <= 0) return lm_fail(e, LMOPT_MISUSE, "low (%s) must be above 0 with log", low);
-    if (d->log && d->step != 0) return lm_fail(e, LMOPT_MISUSE, "step (%s) can't be used with log", step);
+    if (d->log && d->low <= 0) return complain(e, "low", d->low, "must be above 0 with log");
+    if (d->log && d->step != 0) return complain(e, "step", d->step, "can't be used with log");
   }
   return LMOPT_OK;
 }

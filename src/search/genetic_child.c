@@ -279,6 +279,8 @@ lmopt_status lm_genetic_child(lm_genetic *g, const lm_view *view, lm_rng *rng, l
   make_child(&b);
   complete_child(&b);
   mutate_child(&b);
+  if (!lm_grow(g->base.allocator, &out->items, &out->capacity, out->count + b.count, sizeof *out->items))
+    return LMOPT_NO_MEMORY;
   for (size_t i = 0; i < b.count; i++) {
     if (isnan(b.values[i])) continue;
     lm_assignment item = {gene_at(&b, i)->column, gene_at(&b, i)->distribution, b.values[i]};
