@@ -58,6 +58,7 @@ local LAZY = {
   space = { "lmopt.space", "new" },
   choices = { "lmopt.space", "choices" },
   spaces = { "lmopt.spaces" },
+  stopping = { "lmopt.stopping" },
   embedder = { "lmopt.embedder", "new" },
   signature = { "lmopt.signature", "new" },
   example = { "lmopt.example" },

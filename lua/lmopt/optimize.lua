@@ -19,7 +19,7 @@ local waiting = require "lmopt.waiting"
 
 local M = {}
 
-local OPTIONS = { "n_trials", "timeout", "n_jobs", "callbacks", "catch", "progress", "total", "trial_budget", "space" }
+local OPTIONS = { "n_trials", "timeout", "n_jobs", "callbacks", "catch", "progress", "total", "trial_budget", "stop", "space" }
 local SWEEP = 30 -- seconds between two looks whether a neighbour has died
 local FIRST = 3 -- when the first so many trials all fail, the objective is wrong rather than unlucky
 
@@ -264,8 +264,9 @@ function Run:next_number()
     return false
   end
   -- First: where the stop is told before the callbacks up to here have run, what they put in the queue is not there yet.
-  if self.sequence.stop_at and number >= self.sequence.stop_at then
-    self.reason_done = "stopped"
+  local ends, why = self.sequence:ends_before(number)
+  if ends then
+    self.reason_done, self.why = "stopped", why
     return false
   end
   local ok
@@ -373,6 +374,22 @@ local NUMBER = { number = true }
 local function is_count(value) return math.tointeger(value) ~= nil and value >= 1 end
 local function is_positive(value) return value > 0 end
 
+-- The stopping rules of an option: one, a list of them, or nothing.
+local function check_rules(given)
+  if given == nil then return nil end
+  local stopping = require "lmopt.stopping"
+  local rules = stopping.is(given) and { given } or given
+  if type(rules) ~= "table" then
+    errors.misuse("'stop' of optimize must be one of lmopt.stopping, or a list of them, not " .. type(given), 4)
+  end
+  for i, rule in ipairs(rules) do
+    if not stopping.is(rule) then
+      errors.misuse(("'stop' of optimize must be a list of rules from lmopt.stopping; item %d is a %s"):format(i, type(rule)), 4)
+    end
+  end
+  return rules
+end
+
 local function check_options(objective, options)
   local metatable = getmetatable(objective)
   if type(objective) ~= "function" and not (type(metatable) == "table" and metatable.__call) then
@@ -396,6 +413,7 @@ local function check_options(objective, options)
       errors.misuse(("'callbacks' of optimize must be a list of functions; item %d is a %s"):format(i, type(callback)), 3)
     end
   end
+  check_rules(options.stop)
   return options
 end
 
@@ -427,7 +445,7 @@ local function new_run(study, objective, options)
     lag = info.lag,
     arrival = info.arrival,
     catch = options.catch ~= false,
-    sequence = sequence.open(study, { lag = info.lag, arrival = info.arrival, callbacks = callbacks }),
+    sequence = sequence.open(study, { lag = info.lag, arrival = info.arrival, callbacks = callbacks, rules = check_rules(options.stop) }),
     progress = progress or nil,
     budget_left = next(study._limits) and function() return ledger.left_text(study:_read_accounts()) end or nil,
     usage = usage.new(),
@@ -447,7 +465,7 @@ local function conclude(run)
   return {
     reason = reason or run.reason_done or "done",
     message = problem and (errors.is(problem) and problem.message or errors.text(problem))
-      or reason == "timeout" and "the time is over" or nil,
+      or reason == "timeout" and "the time is over" or not reason and run.why or nil,
     error = errors.is(problem) and problem or nil,
     usage = run.usage,
     started = run.started,
@@ -505,11 +523,11 @@ function M.optimize(study, objective, options)
 end
 
 --- See study:stop.
-function M.stop(study)
+function M.stop(study, why)
   local run = study._run
   if not run then return end
   local origin = sequence.origin(study)
-  run.sequence:stop(origin and origin.number)
+  run.sequence:stop(origin and origin.number, why)
   run.bell:ring()
 end
 

@@ -10,7 +10,7 @@ local task = require "lmopt.core.task"
 
 local M = {}
 
-local PROPERTY = "sequence" -- in the study's file: { next =, stop_at =, deferred = {...} }
+local PROPERTY = "sequence" -- in the study's file: { next =, stop_at =, stop_why =, deferred = {...} }
 local ENQUEUED = "lmopt:enqueued" -- of a trial: what its objective put in the queue
 M.ENQUEUED = ENQUEUED
 local ORIGIN = "lmopt:origin" -- of a trial that came out of the queue: which entry it was
@@ -43,25 +43,29 @@ end
 
 --- Takes up where the last run of the study was left.
 ---@param study lmopt.Study
----@param options { lag: integer, arrival: boolean, callbacks: function[] }
+---@param options { lag: integer, arrival: boolean, callbacks: function[], rules: lmopt.StoppingRule[]? }
 function M.open(study, options)
   local self = setmetatable({
     study = study, lag = options.lag, arrival = options.arrival, callbacks = options.callbacks, deferred = {}, tags = {},
   }, Sequence)
   local stored = study.path and study:property(PROPERTY) or study._sequence or {}
   self.saved = next(stored) ~= nil
-  self.next, self.stop_at = stored.next, stored.stop_at
+  self.next, self.stop_at, self.stop_why = stored.next, stored.stop_at, stored.stop_why
   for _, found in ipairs(study._core:find_attribute(ORIGIN)) do self.tags[json.decode(found[2])] = true end
   for _, entry in ipairs(stored.deferred or {}) do add(self, entry) end
   for _, found in ipairs(study._core:find_attribute(ENQUEUED)) do self:collect(found[1], found[2]) end
   if #self.callbacks == 0 then self.next = nil end
+  if options.rules and #options.rules > 0 then
+    self.watch = require("lmopt.stopping").watch(study, options.rules, options.arrival)
+    self:heed(self.watch:begin())
+  end
   return self
 end
 
 function Sequence:save()
   local deferred = json.array {}
   for i, entry in ipairs(self.deferred) do deferred[i] = plain(entry) end
-  local state = { next = self.next, stop_at = self.stop_at, deferred = deferred }
+  local state = { next = self.next, stop_at = self.stop_at, stop_why = self.stop_why, deferred = deferred }
   if next(state.deferred) == nil and state.next == nil and state.stop_at == nil and not self.saved then return end
   self.saved = true
   if self.study.path then
@@ -161,6 +165,7 @@ function Sequence:told(number, enqueued)
   end
   self.next = #self.callbacks > 0 and not self.arrival and number + 1 or nil
   if self.next or #self.deferred ~= before then self:save() end
+  if self.watch then self:heed(self.watch:told(number)) end
   return problem
 end
 
@@ -182,18 +187,37 @@ function Sequence:flush(next_number)
   return true
 end
 
+local function first_after(self, number) return number and not self.arrival and number + self.lag or 0 end
+
 --- No trial from number + lag on; from nowhere in particular: none at all.
 ---@param number integer?
-function Sequence:stop(number)
-  local at = number and not self.arrival and number + self.lag or 0
-  self.stop_at = math.min(self.stop_at or at, at)
+---@param why string?
+function Sequence:stop(number, why)
+  local at = first_after(self, number)
+  if not self.stop_at or at < self.stop_at then self.stop_at, self.stop_why = at, why end
   if number then self:save() end
+end
+
+-- What the rules say follows from the trials, so it is not kept.
+function Sequence:heed(number, why)
+  if not number or self.rule_at then return end
+  self.rule_at, self.rule_why = first_after(self, number), why
+end
+
+--- Does the study end before this number? The second result says why, where somebody has said it.
+---@param number integer
+---@return boolean
+---@return string? why
+function Sequence:ends_before(number)
+  if self.rule_at and number >= self.rule_at then return true, self.rule_why end
+  if self.stop_at and number >= self.stop_at then return true, self.stop_why end
+  return false
 end
 
 --- A run has ended by itself: its stop was for it alone.
 function Sequence:close()
   if self.stop_at then
-    self.stop_at = nil
+    self.stop_at, self.stop_why = nil, nil
     self:save()
   end
 end

@@ -471,7 +471,11 @@ function methods:close() self._core:close() end
 
 --- Begins no more trials. From an objective or a callback of trial k it holds for the trials from k + lag on, so that the
 -- study is the same at any number of jobs.
-function methods:stop() require("lmopt.optimize").stop(self) end
+---@param why? string for the summary's `message`, and the last lines of `lmopt run`
+function methods:stop(why)
+  if why ~= nil and type(why) ~= "string" then errors.misuse("'why' of stop must be a text, not " .. type(why)) end
+  require("lmopt.optimize").stop(self, why)
+end
 
 --- Runs the objective until `n_trials` trials have begun here, or the study has `total` finished ones, or the time is over.
 -- Raises "failed" when the first three trials all fail, and what no trial can help: a wrong key, a file that can't be written.

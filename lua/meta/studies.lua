@@ -49,6 +49,7 @@
 ---@field catch? boolean false: the first trial that raises ends the run; default: true
 ---@field progress? boolean|fun(event: table) true: a bar on standard error; default: nothing
 ---@field trial_budget? lmopt.BudgetLimits limits of each trial; one that is over ends as pruned
+---@field stop? lmopt.StoppingRule|lmopt.StoppingRule[] rules of lmopt.stopping that end it early, whichever is first
 
 ---@class lmopt.OptimizeSummary
 ---@field reason "done"|"timeout"|"stopped"|"exhausted"|"limit" why it ended; "exhausted": the sampler had nothing left; "limit": a budget
@@ -168,6 +169,46 @@
 ---@field n_warmup_steps? integer steps of each trial before it can be pruned; default: 0
 ---@field interval_steps? integer steps between two decisions; default: 1
 ---@field n_min_trials? integer reports at a step that a median is made of, at least; default: 1
+
+---@class lmopt.PercentileOptions: lmopt.MedianOptions
+---@field percentile number from 0 to 100: how much of the good side goes on
+
+---@class lmopt.SuccessiveHalvingOptions
+---@field min_resource? integer|"auto" step of the first rung; default: "auto", a hundredth of the last step of the first complete trial
+---@field reduction_factor? integer one in so many passes a rung; default: 4
+---@field min_early_stopping_rate? integer rungs that are left out at the beginning; default: 0
+---@field bootstrap_count? integer trials that a rung must have before one passes it; default: 0
+
+---@class lmopt.HyperbandOptions
+---@field min_resource? integer step of the first rung; default: 1
+---@field max_resource? integer|"auto" the most steps a trial has; default: "auto", those of the first complete trial
+---@field reduction_factor? integer one in so many passes a rung; default: 3
+---@field bootstrap_count? integer trials that a rung must have before one passes it; default: 0
+
+---@class lmopt.PatientOptions
+---@field patience integer reports without a gain that are borne
+---@field min_delta? number|number[] how much worse they must be, of several directions for each; default: 0
+---@field wrapped? string|lmopt.Pruner what decides then, lmopt's own or one in Lua; default: it is pruned
+
+---@class lmopt.ThresholdOptions
+---@field lower? number|number[] bound for all directions, or for each
+---@field upper? number|number[] bound for all directions, or for each
+---@field n_warmup_steps? integer steps of each trial before it can be pruned; default: 0
+---@field interval_steps? integer steps between two decisions; default: 1
+
+---@class lmopt.WilcoxonOptions
+---@field p_threshold? number the p value below which a trial is pruned; default: 0.1
+---@field n_startup_steps? integer steps before it can be pruned; default: 2
+
+---@class lmopt.RestartOptions
+---@field base? string|lmopt.Sampler one of lmopt's own; default: "tpe"
+---@field stagnation? integer complete and pruned trials without a gain before it begins anew; default: 30
+---@field keep_best? boolean it knows the best trial before, with one direction; default: false
+
+---A rule that ends a study early: one of `lmopt.stopping`. It can be a callback, too.
+---@class lmopt.StoppingRule
+---@field name string as in `lmopt.stopping`
+---@field options table<string, any> what it was made with
 
 ---@class lmopt.RangeOptions
 ---@field step? number default: none; of an integer 1

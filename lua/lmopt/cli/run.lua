@@ -40,7 +40,7 @@ Runs a script. When it returns an objective (a function, or a table with
     { name = "direction", value = "D", type = "list", choices = { "minimize", "maximize" },
       help = "minimize or maximize; several with commas" },
     { name = "sampler", value = "NAME", help = "tpe, random, brute_force, ..." },
-    { name = "pruner", value = "NAME", help = "none, median" },
+    { name = "pruner", value = "NAME", help = "none, median, successive_halving, hyperband, wilcoxon" },
     { name = "seed", value = "N", type = "integer", minimum = 0, maximum = (1 << 53) - 1,
       help = "of every random choice; drawn and shown when not given" },
     { name = "budget", value = "USD", help = "what the study's model calls may cost, over all its runs;\n"
@@ -282,7 +282,7 @@ local function conclude(summary, study, counts, finished, given, say, host)
     return LIMIT
   end
   if reason == "exhausted" then say "every point of the search space has been tried" end
-  if reason == "stopped" then say(summary.message or "stopped by the script") end
+  if reason == "stopped" then say(summary.message and "stopped: " .. summary.message or "stopped by the script") end
   if reason == "done" and given.trials and finished < given.trials and counts.running > 0 then
     say(("%s running elsewhere and counted among the %d; run again to do what is left"):format(
       counts.running == 1 and "1 trial is" or counts.running .. " trials are", given.trials))
@@ -353,7 +353,7 @@ local function optimise(path, given, bare, flags, recorder, arguments, host)
   else
     local done, result = pcall(study.optimize, study, given.objective, {
       total = given.trials, n_trials = given.n_trials, timeout = given.timeout, n_jobs = given.n_jobs,
-      catch = given.catch, callbacks = given.callbacks, progress = on_progress, trial_budget = given.trial_budget,
+      catch = given.catch, callbacks = given.callbacks, progress = on_progress, trial_budget = given.trial_budget, stop = given.stop,
     })
     progress.pause()
     if not done then

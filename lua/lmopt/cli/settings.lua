@@ -15,7 +15,7 @@ local KEYS = {
   name = "string", storage = "string", direction = "direction", directions = "directions", seed = "integer",
   sampler = "method", pruner = "method", load_if_exists = "boolean", lag = "positive integer", order = "string", best = "string",
   space = "space", n_trials = "positive integer", timeout = "positive number", n_jobs = "positive integer", callbacks = "table",
-  catch = "any", progress = "any", -- of optimize
+  catch = "any", progress = "any", stop = "rules", -- of optimize
 }
 local NAMES = sorted.keys(KEYS)
 settings.names = NAMES
@@ -57,6 +57,12 @@ local checks = {
   ["positive number"] = function(value) return type(value) == "number" and value > 0, "a positive number" end,
   ["space"] = function(value) return require("lmopt.space").is(value), "made by lmopt.space{...}" end,
   ["method"] = function(value) return type(value) == "string" or type(value) == "table", "a name or a table" end,
+  ["rules"] = function(value)
+    local stopping = require "lmopt.stopping"
+    local fine = stopping.is(value) or type(value) == "table" and next(value) ~= nil
+    for _, rule in ipairs(type(value) == "table" and not stopping.is(value) and value or {}) do fine = fine and stopping.is(rule) end
+    return fine, "one of lmopt.stopping, or a list of them"
+  end,
   ["model"] = function(value)
     return type(value) == "string" or type(value) == "table" or callable(value), "a model's name, a model or a function"
   end,
