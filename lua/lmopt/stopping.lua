@@ -222,6 +222,55 @@ function M.target(options)
   return rule
 end
 
+-- The standard error of the best trial's score over the folds it was averaged over, as far as it said them.
+local function fold_error(best)
+  local scores = best.user_attrs.cross_validation_scores
+  local k = type(scores) == "table" and #scores or 0
+  if k < 2 then return nil end
+  local sum, squares = 0, 0
+  for _, score in ipairs(scores) do
+    if not is_number(score) then return nil end
+    sum = sum + score
+  end
+  for _, score in ipairs(scores) do squares = squares + (score - sum / k) ^ 2 end
+  return math.sqrt((1 / k + 1 / (k - 1)) * squares / k)
+end
+
+--- Stops when the optimum can hardly be better than the best trial by more than `error`: a bound that holds with a probability
+-- of 0.9 under a Gaussian process. Without `error` it is the cross-validation error of the best trial, whose objective has set the
+-- user attribute `cross_validation_scores` to the scores of its folds. For one direction.
+---@param options? { error: number?, min_trials: integer?, interval: integer? } min_trials: complete ones, 20; interval: of those between two looks, 1
+---@return lmopt.StoppingRule
+function M.regret_bound(options)
+  local made = copy("regret_bound", options, { "error", "min_trials", "interval" })
+  check_count(made, "regret_bound", "min_trials", 20, 2)
+  check_count(made, "regret_bound", "interval", 1, 1)
+  if made.error ~= nil and not (is_number(made.error) and made.error >= 0) then
+    errors.misuse(("'error' of stopping.regret_bound must be a number of at least 0, not %s"):format(tostring(made.error)), 2)
+  end
+  local rule = build("regret_bound", made, function(study)
+    local complete, best = 0, nil
+    return function(record)
+      local losses = losses_of(study, record)
+      if losses and (not best or losses[1] < best.loss) then best = { loss = losses[1], record = record } end
+      if record.state ~= "complete" then return end
+      complete = complete + 1
+      if complete < made.min_trials or (complete - made.min_trials) % made.interval ~= 0 or not best then return end
+      local allowed = made.error or fold_error(best.record)
+      if not allowed then return end
+      local bound, message, kind = study._core:regret_bound(record.number)
+      if not bound then errors.raise(kind, message) end
+      if bound >= allowed then return end
+      return ("the optimum is at most %.3g better than %s which is below %.3g, %s"):format(bound, best_text(study, losses_of(study,
+        best.record)), allowed, place(record))
+    end
+  end)
+  rule._check = function(_, directions)
+    if directions > 1 then errors.misuse(("stopping.regret_bound is for one direction, and the study has %d"):format(directions), 5) end
+  end
+  return rule
+end
+
 -- --- following a study ---
 
 --- Is it one of these rules?

@@ -260,6 +260,13 @@ function study:set_sampler(name, options, copies) end
 ---@param options? table
 function study:set_pruner(name, options) end
 
+--- How much better than the best of the trials up to this one the optimum can be; infinite while nothing is known.
+---@param number integer
+---@return number? bound
+---@return string? message
+---@return string? kind
+function study:regret_bound(number) end
+
 -- --- reading ---
 
 --- One trial; nil when trial `seen_by` may not know of it.

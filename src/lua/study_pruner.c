@@ -1,8 +1,9 @@
-/* Pruners by name. The option tables were checked in lua/lmopt/pruners.lua. */
+/* Pruners by name, and what stopping rules need. The option tables were checked in lua/lmopt/pruners.lua. */
 #include <math.h>
 #include <string.h>
 
 #include "lua/study.h"
+#include "search/regret.h"
 
 static long long integer_option(lua_State *L, int index, const char *key, long long fallback) {
   lua_getfield(L, index, key);
@@ -156,7 +157,30 @@ static int l_set_pruner(lua_State *L) {
   return 0;
 }
 
+/* regret_bound(number) -> how much better than the best of the trials up to this one the optimum can be */
+static int l_regret_bound(lua_State *L) {
+  lm_study *study = lm_study_argument(L);
+  lua_Integer number = luaL_checkinteger(L, 2);
+  lm_trials *trials = lm_study_trials(study);
+  luaL_argcheck(L, number >= 0 && (size_t)number < trials->count, 2, "no such trial");
+  lm_view view;
+  memset(&view, 0, sizeof view);
+  view.trials = trials;
+  view.number = (long long)number + 1;
+  view.horizon = (long long)number;
+  view.seed = lm_study_seed(study);
+  double bound;
+  lm_error e;
+  if (lm_regret_bound(lm_study_allocator(study), &view, &bound) != LMOPT_OK) {
+    lm_fail_memory(&e);
+    return lm_study_failed(L, &e);
+  }
+  lua_pushnumber(L, bound);
+  return 1;
+}
+
 static const luaL_Reg pruner_methods[] = {
+    {"regret_bound", l_regret_bound},
     {"set_pruner", l_set_pruner},
     {NULL, NULL},
 };

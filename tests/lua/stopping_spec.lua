@@ -60,7 +60,7 @@ describe("a stopping rule", function()
     assert.are.equal(3, (run(stopping.patience { n_trials = 2, min_gain = 0 }, { math.huge, math.huge, math.huge, 1 })))
     local two = { directions = { "minimize", "minimize" } }
     local vectors = { { 5, 5 }, { 4.9, 5 }, { 5, 4.8 }, { 4, 4 }, { 3.9, 3.9 }, { 3.8, 3.8 }, { 0, 0 } }
-    assert.are.equal(6, (run(stopping.patience { n_trials = 2, min_gain = 0.5 }, vectors, two)) - 0)
+    assert.are.equal(3, (run(stopping.patience { n_trials = 2, min_gain = 0.5 }, vectors, two)))
     assert.are.equal(7, (run(stopping.patience { n_trials = 2, min_gain = { 0.05, 1 } }, vectors, two)))
   end)
 
@@ -72,6 +72,31 @@ describe("a stopping rule", function()
     assert.are.equal(4, (run(stopping.target { value = 3 }, { 1, 1, 1, 1, 1 }, { constraint = function(n) return 3 - n end })))
     local vectors = { { 1, 9 }, { 9, 1 }, { 2, 2 }, { 0, 0 } }
     assert.are.equal(3, (run(stopping.target { values = { 2, 3 } }, vectors, { directions = { "minimize", "minimize" } })))
+  end)
+
+  it("regret_bound stops when a model sees nothing left to gain", function()
+    local function objective(trial)
+      local x, y = trial:suggest_float("x", -1, 1), trial:suggest_float("y", -1, 1)
+      trial:set_user_attr("cross_validation_scores", { x * x + y * y - 0.1, x * x + y * y + 0.1, x * x + y * y })
+      return x * x + y * y
+    end
+    for _, rule in ipairs { stopping.regret_bound { error = 0.05, interval = 4 }, stopping.regret_bound { interval = 4 } } do
+      local study = lmopt.create_study { seed = 3 }
+      local summary = study:optimize(objective, { n_trials = 120, stop = rule })
+      assert.are.equal("stopped", summary.reason)
+      assert.matches("the optimum is at most .* better than the best value", summary.message)
+      assert.is_true(#study.trials >= 20 and #study.trials < 120 and study.best_value < 0.05)
+    end
+    local noise = lmopt.create_study { seed = 3 } -- nothing can be learned of it
+    local summary = noise:optimize(function(trial) return trial:suggest_float("x", 0, 1) * 0 + trial:random():uniform() end,
+      { n_trials = 30, stop = stopping.regret_bound { error = 1e-6, interval = 5 } })
+    assert.are.equal("done", summary.reason)
+    local same = {}
+    for i = 1, 25 do same[i] = 1 end
+    assert.are.equal(25, (run(stopping.regret_bound { error = 1 }, same)), "equal values, no parameters")
+    misuse(function() stopping.regret_bound { error = -1 } end, "'error' of stopping.regret_bound")
+    local two = lmopt.create_study { directions = { "minimize", "minimize" } }
+    misuse(function() two:optimize(objective, { stop = stopping.regret_bound {} }) end, "is for one direction")
   end)
 
   it("holds from trial k + lag on, alone, in a list and as a callback", function()
