@@ -177,11 +177,18 @@ local function add_format(lm, body)
   end
 end
 
--- From version 4.7 on models sample as they will; while they think, older ones too.
+-- From version 4.7 on models sample as they will.
+local function samples_at_will(model, version) return version ~= nil and version >= 4.07 or always_thinks(model, version) end
+
+function anthropic.samples(lm, effort)
+  return (effort == nil or effort == "none") and not samples_at_will(lm.model, version_of(lm.model))
+end
+
+-- While they think, older ones do, too.
 local function leave_out_sampling(lm, body, version)
   local kind = type(body.thinking) == "table" and body.thinking.type
   local thinks = kind == "enabled" or kind == "adaptive"
-  if not thinks and not (version and version >= 4.07) and not always_thinks(lm.model, version) then return end
+  if not thinks and not samples_at_will(lm.model, version) then return end
   for _, name in ipairs(SAMPLING) do
     local value = support.take(body, name)
     if value ~= nil and value ~= 1 then

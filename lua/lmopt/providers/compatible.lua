@@ -97,6 +97,7 @@ compatible.deepseek = openai.variant {
   json_output = "object",
   embeddings = false,
   gives_back_reasoning = true,
+  samples = function(_, effort) return effort == "none" end,
   adapt = function(lm, body)
     support.refuse(lm, body, { "n", "seed", "logit_bias" })
     limit_as "max_tokens"(lm, body)

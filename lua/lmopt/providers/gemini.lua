@@ -132,8 +132,12 @@ local function add_thinking(lm, config, effort)
 end
 
 -- From 3.5 Flash-Lite and 3.6 Flash on, these are ignored: https://ai.google.dev/gemini-api/docs/whats-new-gemini-3.6
+function gemini.samples(lm)
+  return not lm.model:match "^gemini%-3%.[6-9]%-flash" and not lm.model:match "^gemini%-3%.5%-flash%-lite"
+end
+
 local function leave_out_sampling(lm, body)
-  if not lm.model:match "^gemini%-3%.[6-9]%-flash" and not lm.model:match "^gemini%-3%.5%-flash%-lite" then return end
+  if gemini.samples(lm) then return end
   for _, name in ipairs { "temperature", "top_p", "top_k" } do
     if support.take(body, name) ~= nil then
       support.say_once(lm, ("this model takes no %s; it is left out"):format(name))

@@ -23,7 +23,8 @@
 --   api_key_optional   true: the server may ask for none
 --   api_version     part of what a request is known by in the cache
 --   limits_reply    true: every request has a limit on the answer's length, also when nobody gives max_tokens
---   json_output     which response_format a model takes, as far as is known: "schema" (a JSON schema), "object" (JSON, any)
+--   samples         does a model take temperature and top_p: a function of the handle and the reasoning_effort; absent: always
+---   json_output     which response_format a model takes, as far as is known: "schema" (a JSON schema), "object" (JSON, any)
 --                   or nil; or a function of the handle that says so
 --   options         the names of options known to go into the request's body, for spotting misspelt ones
 --
@@ -55,7 +56,7 @@ local registered, names = {}, {}
 for name in pairs(BUILT_IN) do names[#names + 1] = name end
 table.sort(names)
 
-local FUNCTIONS = { "error", "stream", "stream_end", "embed_request", "embed_reply", "read_base_url" }
+local FUNCTIONS = { "error", "stream", "stream_end", "embed_request", "embed_reply", "read_base_url", "samples" }
 
 local function check_keys_env(value, what)
   errors.check_type(value, "api_key_env", what, "string", "table", "nil")
@@ -108,6 +109,16 @@ function providers.json_output(handle)
   local known = provider and provider.json_output
   if type(known) == "function" then return known(handle) end
   return known or nil
+end
+
+--- Does a model take temperature and top_p, when it is asked with that reasoning_effort?
+---@param handle table
+---@param effort string|nil
+---@return boolean
+function providers.samples(handle, effort)
+  local provider = not handle.answer and providers.get(handle.provider)
+  local known = provider and provider.samples
+  return not known or known(handle, effort) and true or false
 end
 
 --- The names of all providers, sorted.

@@ -386,6 +386,7 @@ openai.provider = openai.variant {
   api_key_env = "OPENAI_API_KEY",
   adapt = adapt,
   json_output = json_output,
+  samples = function(lm, effort) return not openai.reasons(lm.model, effort) end,
   responses = "by model",
 }
 
