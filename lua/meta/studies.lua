@@ -14,6 +14,7 @@
 ---@field order? "number"|"arrival" in which order results become known; default: "number"; "arrival" gives up the first law
 ---@field budget? lmopt.BudgetLimits|false a hard limit over all runs; false takes it away
 ---@field best? "value"|"robust" which trial is the best: of the best value, or where the objective is best in spite of noise; kept with the study; default: "value"
+---@field space? lmopt.Space the parameters of every trial, drawn when it is asked, and what they must keep to
 
 ---@class lmopt.LoadStudyOptions
 ---@field name? string default: the only one in the storage
@@ -22,6 +23,7 @@
 ---@field pruner? string|lmopt.Pruner as for create_study
 ---@field read_only? boolean change no byte of the file; default: false
 ---@field best? "value"|"robust" as for create_study, for this handle; default: what is kept with the study
+---@field space? lmopt.Space as for create_study
 
 ---@class lmopt.CopyStudyOptions
 ---@field from_name string
@@ -50,6 +52,7 @@
 ---@field progress? boolean|fun(event: table) true: a bar on standard error; default: nothing
 ---@field trial_budget? lmopt.BudgetLimits limits of each trial; one that is over ends as pruned
 ---@field stop? lmopt.StoppingRule|lmopt.StoppingRule[] rules of lmopt.stopping that end it early, whichever is first
+---@field space? lmopt.Space of this run's trials and of later ones, in place of the study's
 
 ---@class lmopt.OptimizeSummary
 ---@field reason "done"|"timeout"|"stopped"|"exhausted"|"limit" why it ended; "exhausted": the sampler had nothing left; "limit": a budget

@@ -466,4 +466,68 @@ function study:set_budget(limits) end
 ---@return string? kind
 function study:take_seconds(wanted) end
 
+-- --- declared spaces ---
+
+--- Calls `draw` for each trial that is asked of a sampler of the core, and `judge` for what such a sampler considers; nil
+--- takes the space away. What was declared is forgotten.
+---@param draw? fun(number: integer): boolean true when content; false where one of the methods below has failed
+---@param judge? fun(values: table<string, number>): boolean? of internal values; nil: it depends on others
+function study:set_space(draw, judge) end
+
+--- Says from which distribution a parameter of the space comes.
+---@param name string
+---@param kind string
+---@param ... any
+---@return true?
+---@return string? message
+---@return string? kind
+function study:declare(name, kind, ...) end
+
+--- Inside `draw`: begins an attempt at a point.
+---@param attempt integer from 0
+---@param own boolean true: the sampler is not asked, values come from the priors
+---@return true?
+---@return string? message
+---@return string? kind
+function study:draft_begin(attempt, own) end
+
+--- Inside `draw`: a parameter of the point, enqueued, proposed by the sampler, or drawn.
+---@param name string
+---@param prior table? {"normal", mean, deviation}, {"lognormal", median, factor} or {"weights", ...}
+---@param kind string
+---@param ... any
+---@return number? internal value
+---@return string? message
+---@return string? kind
+function study:draft_value(name, prior, kind, ...) end
+
+--- Inside `draw`: the trial gets no joint parameters.
+function study:draft_clear() end
+
+--- Writes the joint parameters that `set_relative` has entered.
+---@param number integer
+---@return true?
+---@return string? message
+---@return string? kind
+function study:store_relative(number) end
+
+--- A value as a random sampler would draw it.
+---@param seed integer
+---@param number integer
+---@param name string
+---@param prior table?
+---@param kind string
+---@param ... any
+---@return number? internal value
+---@return string? message
+---@return string? kind
+function core.draw(seed, number, name, prior, kind, ...) end
+
+--- Calls a function as `pcall` does; inside, nothing may yield or wait.
+---@param fn function
+---@param ... any
+---@return boolean ok
+---@return any ...
+function core.sealed(fn, ...) end
+
 return core

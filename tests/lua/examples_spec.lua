@@ -82,6 +82,20 @@ describe("the example", function()
     assert.is_true(summary.best.value >= 0 and summary.best.value < 0.5, tostring(summary.best.value))
   end)
 
+  example("space.lua tries sensible calls only, and finds out what demonstrations are worth", function()
+    local summary = summary_of "space.lua"
+    assert.equal(20, summary.trials.complete)
+    assert.is_true(#summary.pareto >= 2)
+    local dearest, cheapest = summary.pareto[1], summary.pareto[1]
+    for _, trial in ipairs(summary.pareto) do
+      assert.is_true(trial.params.max_tokens >= trial.user_attrs.reply_tokens)
+      assert.are_not.equal("json", trial.params.adapter) -- the offline model is not known to write it
+      if trial.values[2] > dearest.values[2] then dearest = trial end
+      if trial.values[2] < cheapest.values[2] then cheapest = trial end
+    end
+    assert.is_true(dearest.params.demos > cheapest.params.demos and dearest.values[1] > cheapest.values[1])
+  end)
+
   example("multi_objective.lua gives a front of feasible trials", function()
     local summary = summary_of "multi_objective.lua"
     assert.is_nil(summary.best)
