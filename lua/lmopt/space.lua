@@ -17,6 +17,8 @@ local MOST_VALUES = 1000000 -- of one parameter, listed
 --- Choices with what is known of them; made by `lmopt.choices`.
 ---@class lmopt.Choices
 ---@field values any[] in the order given
+---@field rows table<any, table> what is known of each value
+---@field weights number[]? nil: all the same
 
 local Choices = { __name = "lmopt.choices" }
 Choices.__index = Choices

@@ -6,6 +6,7 @@ local lmopt = {}
 
 lmopt.best_of_n = require("lmopt.modules.best_of_n").new
 lmopt.chain_of_thought = require("lmopt.modules.chain_of_thought").new
+lmopt.choices = require("lmopt.space").choices
 lmopt.compare = require("lmopt.compare").compare
 lmopt.dataset = require("lmopt.dataset")
 lmopt.details = require("lmopt.predict").details
@@ -38,6 +39,8 @@ lmopt.react = require("lmopt.modules.react").new
 lmopt.refine = require("lmopt.modules.refine").new
 lmopt.retrieve = require("lmopt.modules.retrieve").new
 lmopt.signature = require("lmopt.signature").new
+lmopt.space = require("lmopt.space").new
+lmopt.spaces = require("lmopt.spaces")
 lmopt.trace = require("lmopt.tracer").trace
 lmopt.tracer = require("lmopt.tracer").new
 lmopt.with = require("lmopt.predict").with

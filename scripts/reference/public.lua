@@ -180,6 +180,8 @@ end
 ---The public classes, and for each a function that makes one of it: `make(lmopt)`. `needs`: the name without which there is none.
 public.classes = {
   { name = "lmopt.Study", make = function(lmopt) return lmopt.create_study { seed = 1 } end },
+  { name = "lmopt.Space", make = function(lmopt) return lmopt.space { x = 1 } end },
+  { name = "lmopt.Choices", make = function(lmopt) return lmopt.choices { { "a", weight = 2 } } end },
   { name = "lmopt.Trial", make = function(lmopt) return lmopt.create_study({ seed = 1 }):ask() end },
   {
     name = "lmopt.Record",
