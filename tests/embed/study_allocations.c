@@ -21,6 +21,8 @@ static const char script[] =
     "  local x = trial:suggest_float('x', 0, 1)\n"
     "  local k = trial:suggest_int('k', 1, 8, { log = true })\n"
     "  local c = trial:suggest_categorical('c', { 'a', 'b', lmopt.null })\n"
+    "  trial:suggest_subset('s', { 'p', 'q', 3 }, { min = 1 })\n"
+    "  trial:suggest_permutation('o', { 'p', 'q' })\n"
     "  if c == 'a' then trial:suggest_float('deep', -1, 1, { step = 0.5 }) end\n"
     "  trial:report(x, 1)\n"
     "  lmopt.sleep(0)\n"

@@ -92,6 +92,19 @@ function objectives.constrained(trial, pause)
   return 4 * x ^ 2 + 4 * y ^ 2, (x - 5) ^ 2 + (y - 5) ^ 2
 end
 
+function objectives.structured(trial, pause)
+  local items = { "a", "b", "c", "d" }
+  if trial.number >= 25 then items[5] = "e" end -- the list grows
+  local sum = trial:suggest_float("x", 0, 1)
+  local tools = trial:suggest_subset("tools", items, { min = 1, max = 3 })
+  pause()
+  for i, stage in ipairs(trial:suggest_permutation("route", { 1, 2, 3, 4 })) do sum = sum + math.abs(stage - i) * #tools end
+  local few = trial:suggest_subset("few", items, { max = #tools }) -- bounds that depend on the trial
+  pause()
+  if trial.number % 7 == 3 then error "now and then it fails" end
+  return sum + #few
+end
+
 function objectives.grid(trial, pause)
   local x, y = trial:suggest_int("x", 1, 5), trial:suggest_categorical("y", { "p", "q", "r", "s" })
   pause()
@@ -118,6 +131,11 @@ local cases = {
   { lmopt.samplers.gp { acquisition = "thompson" }, "pruned" },
   { lmopt.samplers.grid { search_space = { x = { 1, 2, 3, 4, 5 }, y = { "s", "r", "q", "p" } } }, "grid" },
   { "brute_force", "grid" },
+  { "random", "structured" },
+  { "tpe", "structured" },
+  { lmopt.samplers.tpe { multivariate = false }, "structured" },
+  { lmopt.samplers.tpe { group = true }, "structured" },
+  { "qmc", "structured" },
   { lmopt.samplers.partial_fixed { fixed_params = { x1 = 0.5 } }, "floats" },
   { lmopt.samplers.nsga2 { population_size = 6 }, "conditional" },
   { lmopt.samplers.nsga3 { population_size = 5, crossover = "sbx" }, "constrained", directions = { "minimize", "maximize" } },
