@@ -224,7 +224,7 @@ static lmopt_status select_lazily(const lm_allocator *a, const double *points, s
       double fresh;
       lmopt_status status = gain(a, points, m, unique[next], selected, k, reference, work, &fresh);
       if (status) return status;
-      if (fresh < 0) fresh = 0; /* rounding */
+      if (!(fresh > 0)) fresh = 0; /* rounding; or volumes that overflow, whose difference is no number */
       if (fresh > best_gain || (fresh == best_gain && next < best)) {
         best = next;
         best_gain = fresh;
