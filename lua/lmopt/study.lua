@@ -32,6 +32,7 @@ local M = {}
 ---@field system_attrs table<string, any> kept by lmopt and Optuna
 ---@field metric_names string[]? set by `set_metric_names`
 ---@field sampler_name string of the sampler
+---@field sampler_choice string? what the sampler `auto` chose last, and why
 ---@field usage lmopt.Usage of the model calls that were made for it since it was opened
 ---@field space lmopt.Space? the declared space, where it was given one
 ---@field budget lmopt.BudgetState the limits (nil: none), and what all runs have spent
@@ -548,6 +549,7 @@ end
 
 function getters:user_attrs() return attributes(self, true) end
 function getters:system_attrs() return attributes(self, false) end
+function getters:sampler_choice() return attributes(self, false)["lmopt:sampler"] end
 
 function getters:metric_names()
   return attributes(self, false)["study:metric_names"]

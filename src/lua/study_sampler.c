@@ -113,6 +113,11 @@ static lm_sampler *new_nsga3(lua_State *L, int index, lm_study *study, const lm_
   return lm_sampler_nsga3(a, &o, objectives);
 }
 
+static lm_sampler *new_auto(lua_State *L, int index, lm_study *study, const lm_allocator *a) {
+  (void)L, (void)index, (void)study;
+  return lm_sampler_auto(a);
+}
+
 static lm_sampler *new_qmc(lua_State *L, int index, lm_study *study, const lm_allocator *a) {
   (void)study;
   lm_qmc_options o;
@@ -305,6 +310,7 @@ static const struct {
     {"nsga2", new_nsga2},
     {"nsga3", new_nsga3},
     {"qmc", new_qmc},
+    {"auto", new_auto},
     {"grid", new_grid},
     {"brute_force", new_brute_force},
     {"partial_fixed", new_partial_fixed},

@@ -75,12 +75,27 @@ static bool all_finished_before(const lm_study *study, size_t number) {
   return true;
 }
 
+/* What `auto` gave a trial, where that is news: an attribute of the study, and a line for the host's log. */
+static lmopt_status note_choice(lm_study *study, const lm_view *view, lm_error *e) {
+  char text[200], json[sizeof text + 2];
+  if (!lm_sampler_explain(study->sampler, view, text, sizeof text)) return LMOPT_OK;
+  snprintf(json, sizeof json, "\"%s\"", text);
+  const char *before = lm_pairs_get(&study->system, "lmopt:sampler");
+  if (before && strcmp(before, json) == 0) return LMOPT_OK;
+  lmopt_status status = lm_study_set_attribute(study, false, "lmopt:sampler", json, e);
+  char line[sizeof text + 100];
+  snprintf(line, sizeof line, "trial %lld: auto chose %s", view->number, text);
+  if (status == LMOPT_OK) lm_runtime_log(study->runtime, LMOPT_LOG_INFO, line);
+  return status;
+}
+
 lmopt_status lm_study_draw_joint(lm_study *study, size_t number, unsigned attempt, lm_assignments *out, lm_error *e) {
   if (!study->sampler) return LMOPT_OK;
   const lm_sampler_class *class = study->sampler->class;
   lm_view view = lm_study_view(study, number);
   view.attempt = attempt;
   lmopt_status status = class->sample_relative(study->sampler, &view, out, e);
+  if (status == LMOPT_OK) status = note_choice(study, &view, e);
   if (status != LMOPT_BUSY) return status;
   if (!all_finished_before(study, number))
     return lm_fail(e, LMOPT_BUSY, "every point that is left is being tried; wait for the trials that run");

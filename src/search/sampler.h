@@ -196,6 +196,11 @@ lm_sampler *lm_sampler_grid(const lm_allocator *a, const lm_grid_axis *axes, siz
 
 lm_sampler *lm_sampler_brute_force(const lm_allocator *a);
 
+/* Chooses among the others. */
+lm_sampler *lm_sampler_auto(const lm_allocator *a);
+/* Which of them a trial is given, and why: a line of ASCII without quotes. False: the sampler is not `auto`. */
+bool lm_sampler_explain(lm_sampler *s, const lm_view *view, char *text, size_t size);
+
 /* Fixes internal values by name; everything else comes from `base`, which it owns from then on. */
 lm_sampler *lm_sampler_partial_fixed(const lm_allocator *a, lm_sampler *base, const char *const *names,
                                      const double *values, size_t count);

@@ -148,6 +148,11 @@ static lm_sampler *make_gp(const lm_allocator *a, unsigned startup, size_t objec
   return lm_sampler_gp(a, &o);
 }
 
+static lm_sampler *make_auto(const lm_allocator *a, unsigned startup, size_t objectives) {
+  (void)startup, (void)objectives;
+  return lm_sampler_auto(a);
+}
+
 static const maker makers[] = {
     {"random", make_random, false, false},
     {"tpe", make_tpe, false, false},
@@ -160,6 +165,7 @@ static const maker makers[] = {
     {"nsga3", make_nsga3, false, false},
     {"qmc", make_qmc, false, false},
     {"gp", make_gp, true, false},
+    {"auto", make_auto, true, false},
 };
 
 static lm_pruner *make_pruner(const lm_allocator *a, unsigned choice) {

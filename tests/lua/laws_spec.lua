@@ -129,6 +129,8 @@ local cases = {
   { lmopt.samplers.qmc { qmc_type = "halton" }, "conditional" },
   { "gp", "conditional" },
   { lmopt.samplers.gp { acquisition = "thompson" }, "pruned" },
+  { "auto", "conditional" },
+  { "auto", "constrained", directions = { "minimize", "minimize" } },
   { lmopt.samplers.grid { search_space = { x = { 1, 2, 3, 4, 5 }, y = { "s", "r", "q", "p" } } }, "grid" },
   { "brute_force", "grid" },
   { "random", "structured" },

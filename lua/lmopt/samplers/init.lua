@@ -10,6 +10,7 @@ local checks = require "lmopt.samplers.checks"
 
 -- In the order in which messages list them.
 local NAMES = {
+  "auto",
   "random",
   "tpe",
   "gp",
@@ -25,7 +26,6 @@ local NAMES = {
 }
 
 local NEEDS_OPTIONS = { grid = true, partial_fixed = true }
-local LATER = { auto = true }
 
 local PLACES = {}
 for _, name in ipairs(NAMES) do PLACES[name] = { "lmopt.samplers." .. name, "new" } end
@@ -54,7 +54,6 @@ function M.resolve(given, what, objectives)
     end
     if PLACES[given] and PLACES[given][2] then return check_objectives(M[given](), objectives) end
     local names = table.concat(NAMES, ", ")
-    if LATER[given] then errors.misuse(("the sampler '%s' does not exist in this version; there are %s"):format(given, names), 3) end
     errors.misuse(("unknown sampler '%s' for %s%s; there are %s"):format(given, what, errors.hint(given, NAMES), names), 3)
   end
   if checks.is_built(given) then return check_objectives(given, objectives) end

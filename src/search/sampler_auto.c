@@ -1,0 +1,244 @@
+/*
+** `auto`: one of the other samplers for each trial, by what the view shows.
+**
+** That no one sampler is best everywhere, and that model-based ones pay while
+** evaluations are few: D. R. Jones, M. Schonlau and W. J. Welch, "Efficient
+** global optimization of expensive black-box functions", J. Global Optimization
+** 13 (1998); R. Turner et al., "Bayesian optimization is superior to random
+** search for machine learning hyperparameter tuning", NeurIPS 2020 competition.
+** Gaussian processes in spaces with tens of parameters: C. Hvarfner, E. O.
+** Hellsten and L. Nardi, "Vanilla Bayesian optimization performs great in high
+** dimensions", ICML (2024).
+**
+** A model may settle on a category before the others were given their best
+** values. So one trial in ten gets a category at random, and the model chooses
+** everything else for it: the epsilon of G. De Ath et al., "Greed is good:
+** exploration and exploitation trade-offs in Bayesian optimisation", ACM TELO 1
+** (2021), for categories alone.
+**
+** The choice is a function of the view: of the trial's number, and of the
+** latest finished trials in it.
+*/
+#include <stdio.h>
+#include <string.h>
+
+#include "search/draw.h"
+#include "search/sampler.h"
+
+enum { LATEST = 256, STARTUP = 10, GP_TRIALS = 250, GP_PARAMETERS = 60, FRONT_TRIALS = 1000 };
+
+static const double category_share = 0.1;
+
+typedef enum part { PART_QMC, PART_GP, PART_TPE, PART_TPE_GROUP, PART_NSGA2, PARTS } part;
+
+/* What is known of a study's space. */
+typedef struct facts {
+  size_t complete;   /* of the latest trials */
+  size_t parameters; /* that some of them have */
+  bool conditional;  /* and some have not */
+  bool constrained;
+} facts;
+
+static bool counts(const lm_view *view, size_t row) {
+  lm_state state = lm_view_state(view, row);
+  return state == LM_COMPLETE || state == LM_PRUNED;
+}
+
+/* The first of the latest rows that finished trials can be in. */
+static size_t first_row(const lm_view *view) {
+  size_t end = lm_view_count(view);
+  if (!view->arrival && view->horizon + 1 < (long long)end) end = (size_t)(view->horizon + 1);
+  return end > LATEST ? end - LATEST : 0;
+}
+
+static facts facts_of(const lm_view *view) {
+  facts f = {0};
+  const lm_trials *t = view->trials;
+  size_t first = first_row(view), end = lm_view_count(view), rows = 0;
+  for (size_t row = first; row < end; row++) {
+    if (!counts(view, row)) continue;
+    rows++;
+    f.complete += t->rows[row].state == LM_COMPLETE;
+    f.constrained = f.constrained || t->rows[row].constrained;
+  }
+  for (size_t i = 0; i < t->column_count; i++) {
+    size_t seen = 0;
+    for (size_t row = first; row < end; row++) seen += counts(view, row) && lm_column_distribution(t->columns[i], row);
+    f.parameters += seen > 0;
+    f.conditional = f.conditional || (seen > 0 && seen < rows);
+  }
+  return f;
+}
+
+typedef struct choice {
+  part part;
+  const char *reason;
+} choice;
+
+typedef struct automatic {
+  lm_sampler base;
+  lm_sampler *parts[PARTS];
+  /* The choice for one trial, as long as nothing has finished since. */
+  choice latest;
+  double birth;
+  long long number, horizon;
+  unsigned long long generation, edits;
+} automatic;
+
+static choice choose_for_front(const lm_view *view, const facts *f) {
+  if (view->number >= FRONT_TRIALS) return (choice){PART_NSGA2, "several objectives, and trials by the thousand"};
+  return (choice){f->conditional ? PART_TPE_GROUP : PART_TPE,
+                  "several objectives, and fewer trials than generations need"};
+}
+
+static choice choose(const lm_view *view, const facts *f) {
+  if (f->complete < STARTUP && view->number < LATEST)
+    return (choice){PART_QMC, "points that fill the space, until there is something to learn from"};
+  if (view->trials->objectives > 1) return choose_for_front(view, f);
+  part parzen = f->conditional ? PART_TPE_GROUP : PART_TPE;
+  if (f->constrained) return (choice){parzen, "constraints that are known after a trial"};
+  if (f->parameters > GP_PARAMETERS) return (choice){parzen, "more parameters than a Gaussian process takes"};
+  if (view->number >= GP_TRIALS) return (choice){parzen, "so many trials that a Gaussian process would take its time"};
+  return (choice){PART_GP, f->conditional
+                               ? "few trials, and a space with conditions, which a Gaussian process models as one"
+                               : "few trials, from which a Gaussian process learns most"};
+}
+
+static choice choice_for(automatic *s, const lm_view *view) {
+  const lm_trials *t = view->trials;
+  if (s->latest.reason && s->birth == t->birth && s->number == view->number && s->horizon == view->horizon &&
+      s->generation == t->generation && s->edits == t->edits)
+    return s->latest;
+  facts f = facts_of(view);
+  s->latest = choose(view, &f);
+  s->birth = t->birth;
+  s->number = view->number;
+  s->horizon = view->horizon;
+  s->generation = t->generation;
+  s->edits = t->edits;
+  return s->latest;
+}
+
+/* --- the parts --- */
+
+static lm_sampler *make_part(const lm_allocator *a, part which) {
+  lm_qmc_options qmc;
+  lm_gp_options gp;
+  lm_tpe_options tpe;
+  lm_genetic_options genetic;
+  switch (which) {
+    case PART_QMC: lm_qmc_options_default(&qmc); return lm_sampler_qmc(a, &qmc);
+    case PART_GP:
+      lm_gp_options_default(&gp);
+      gp.n_startup_trials = 1; /* there were others */
+      return lm_sampler_gp(a, &gp);
+    case PART_NSGA2: lm_genetic_options_default(&genetic); return lm_sampler_nsga2(a, &genetic);
+    default:
+      lm_tpe_options_default(&tpe);
+      if (which == PART_TPE_GROUP) tpe.multivariate = tpe.group = true;
+      return lm_sampler_tpe(a, &tpe);
+  }
+}
+
+static lm_sampler *get_part(automatic *s, part which) {
+  if (!s->parts[which]) s->parts[which] = make_part(s->base.allocator, which);
+  return s->parts[which];
+}
+
+/* --- categories --- */
+
+/* A category that every one of the latest trials has, at random; false: there is none. */
+static bool pick_category(const lm_view *view, lm_rng *rng, lm_assignment *out) {
+  const lm_trials *t = view->trials;
+  size_t first = first_row(view), end = lm_view_count(view), found = 0;
+  for (size_t i = 0; i < t->column_count; i++) {
+    const lm_distribution *d = NULL;
+    bool everywhere = !view->fixed || !lm_assignments_find(view->fixed, t->columns[i]);
+    for (size_t row = first; row < end && everywhere; row++) {
+      if (!counts(view, row)) continue;
+      d = lm_column_distribution(t->columns[i], row);
+      everywhere = d && d->kind == LM_CATEGORICAL && d->count > 1;
+    }
+    if (!everywhere || !d) continue;
+    /* Each of them with the same probability, in one pass. */
+    if (lm_rng_below(rng, ++found) == 0) *out = (lm_assignment){t->columns[i], d, 0};
+  }
+  if (found) out->value = (double)lm_rng_below(rng, out->distribution->count);
+  return found > 0;
+}
+
+/* The part's proposal for what is not `decided`, which comes first. */
+static lmopt_status sample_around(automatic *s, lm_sampler *inner, const lm_view *view, lm_assignment decided,
+                                  lm_assignments *out, lm_error *e) {
+  const lm_allocator *a = s->base.allocator;
+  lm_assignments fixed = {0}, drawn = {0};
+  lmopt_status status = lm_assignments_add(a, &fixed, decided, e);
+  for (size_t i = 0; view->fixed && i < view->fixed->count && !status; i++)
+    status = lm_assignments_add(a, &fixed, view->fixed->items[i], e);
+  lm_view other = *view;
+  other.fixed = &fixed;
+  if (!status) status = inner->class->sample_relative(inner, &other, &drawn, e);
+  if (!status) status = lm_assignments_add(a, out, decided, e);
+  for (size_t i = 0; i < drawn.count && !status; i++) {
+    if (!lm_assignments_find(&fixed, drawn.items[i].column)) status = lm_assignments_add(a, out, drawn.items[i], e);
+  }
+  lm_assignments_free(a, &drawn);
+  lm_assignments_free(a, &fixed);
+  return status;
+}
+
+/* --- the sampler --- */
+
+static lmopt_status sample_relative(lm_sampler *base, const lm_view *view, lm_assignments *out, lm_error *e) {
+  automatic *s = (automatic *)base;
+  choice c = choice_for(s, view);
+  lm_sampler *inner = get_part(s, c.part);
+  if (!inner) return lm_fail_memory(e);
+  lm_rng rng = lm_rng_stream(view->seed, view->number, "auto");
+  lm_assignment category;
+  bool free_choice = c.part != PART_QMC && c.part != PART_NSGA2 && lm_rng_uniform(&rng) < category_share;
+  if (free_choice && view->attempt == 0 && pick_category(view, &rng, &category))
+    return sample_around(s, inner, view, category, out, e);
+  return inner->class->sample_relative(inner, view, out, e);
+}
+
+/* What the joint proposal lacks: TPE learns from whatever trials there are, and begins with uniform draws. */
+static lmopt_status sample_independent(lm_sampler *base, const lm_view *view, lm_column *column,
+                                       const lm_distribution *distribution, double *internal, lm_error *e) {
+  automatic *s = (automatic *)base;
+  part which = choice_for(s, view).part == PART_QMC ? PART_QMC : PART_TPE;
+  lm_sampler *inner = get_part(s, which);
+  if (!inner) return lm_fail_memory(e);
+  return inner->class->sample_independent(inner, view, column, distribution, internal, e);
+}
+
+static lmopt_status sample_structure(lm_sampler *base, const lm_view *view, lm_column *const *columns,
+                                     const lm_distribution *const *distributions, size_t count, double *values,
+                                     lm_error *e) {
+  lm_sampler *inner = get_part((automatic *)base, PART_TPE);
+  if (!inner) return lm_fail_memory(e);
+  return inner->class->sample_structure(inner, view, columns, distributions, count, values, e);
+}
+
+static void free_automatic(lm_sampler *base) {
+  automatic *s = (automatic *)base;
+  for (size_t i = 0; i < PARTS; i++) lm_sampler_free(s->parts[i]);
+  lm_free(base->allocator, s);
+}
+
+static const lm_sampler_class automatic_class = {"auto", sample_relative, sample_independent,
+                                                 NULL,   free_automatic,  sample_structure};
+
+bool lm_sampler_explain(lm_sampler *base, const lm_view *view, char *text, size_t size) {
+  static const char *const names[PARTS] = {"qmc", "gp", "tpe", "tpe with group", "nsga2"};
+  if (base->class != &automatic_class) return false;
+  choice c = choice_for((automatic *)base, view);
+  snprintf(text, size, "%s: %s", names[c.part], c.reason);
+  return true;
+}
+
+lm_sampler *lm_sampler_auto(const lm_allocator *a) {
+  automatic *s = lm_alloc_zeroed(a, sizeof *s);
+  if (s) s->base = (lm_sampler){&automatic_class, a};
+  return s ? &s->base : NULL;
+}
