@@ -82,6 +82,7 @@ typedef struct automatic {
   choice latest;
   double birth;
   long long number, horizon;
+  uint64_t scope;
   unsigned long long generation, edits;
 } automatic;
 
@@ -107,13 +108,14 @@ static choice choose(const lm_view *view, const facts *f) {
 static choice choice_for(automatic *s, const lm_view *view) {
   const lm_trials *t = view->trials;
   if (s->latest.reason && s->birth == t->birth && s->number == view->number && s->horizon == view->horizon &&
-      s->generation == t->generation && s->edits == t->edits)
+      s->scope == view->scope.id && s->generation == t->generation && s->edits == t->edits)
     return s->latest;
   facts f = facts_of(view);
   s->latest = choose(view, &f);
   s->birth = t->birth;
   s->number = view->number;
   s->horizon = view->horizon;
+  s->scope = view->scope.id;
   s->generation = t->generation;
   s->edits = t->edits;
   return s->latest;

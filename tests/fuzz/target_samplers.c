@@ -148,6 +148,31 @@ static lm_sampler *make_gp(const lm_allocator *a, unsigned startup, size_t objec
   return lm_sampler_gp(a, &o);
 }
 
+static lm_sampler *make_cmaes(const lm_allocator *a, unsigned startup, size_t objectives) {
+  (void)objectives;
+  lm_cmaes_options o;
+  lm_cmaes_options_default(&o);
+  o.n_startup_trials = (int)startup;
+  o.margin = startup % 4 == 1;
+  o.separable = startup % 4 == 2;
+  o.lr_adapt = startup % 4 == 3;
+  o.consider_pruned = startup % 2;
+  o.restart = (lm_cmaes_restart)(startup % 3);
+  lm_sampler *others = lm_sampler_random(a), *made = others ? lm_sampler_cmaes(a, &o, others) : NULL;
+  if (!made) lm_sampler_free(others);
+  return made;
+}
+
+static lm_sampler *make_restart(const lm_allocator *a, unsigned startup, size_t objectives) {
+  lm_restart_options o;
+  lm_restart_options_default(&o);
+  o.stagnation = 3 + (int)startup;
+  o.keep_best = startup % 2;
+  lm_sampler *inner = make_tpe(a, 1, objectives), *made = inner ? lm_sampler_restart(a, inner, &o) : NULL;
+  if (!made) lm_sampler_free(inner);
+  return made;
+}
+
 static lm_sampler *make_auto(const lm_allocator *a, unsigned startup, size_t objectives) {
   (void)startup, (void)objectives;
   return lm_sampler_auto(a);
@@ -166,18 +191,51 @@ static const maker makers[] = {
     {"qmc", make_qmc, false, false},
     {"gp", make_gp, true, false},
     {"auto", make_auto, true, false},
+    {"cmaes", make_cmaes, false, true},
+    {"restart", make_restart, false, false},
 };
 
-static lm_pruner *make_pruner(const lm_allocator *a, unsigned choice) {
-  lm_median_options o;
-  lm_median_options_default(&o);
-  switch (choice % 3) {
+static lm_pruner *make_percentile(const lm_allocator *a, bool early, double percentile) {
+  lm_percentile_options o;
+  lm_percentile_options_default(&o);
+  o.percentile = percentile;
+  if (early) {
+    o.n_startup_trials = 0;
+    o.n_min_trials = 2;
+  }
+  return lm_pruner_percentile(a, &o);
+}
+
+static lm_pruner *make_halving(const lm_allocator *a, long long least) {
+  lm_halving_options o;
+  lm_halving_options_default(&o);
+  o.min_resource = least;
+  o.reduction_factor = 2;
+  return lm_pruner_successive_halving(a, &o);
+}
+
+static lm_pruner *make_hyperband(const lm_allocator *a, long long most) {
+  lm_hyperband_options o;
+  lm_hyperband_options_default(&o);
+  o.max_resource = most;
+  return lm_pruner_hyperband(a, &o, "fuzzed");
+}
+
+static lm_pruner *make_pruner(const lm_allocator *a, unsigned choice, size_t objectives) {
+  static const double lower[] = {-100, -1e300, 0}, upper[] = {100, 5, 1e300}, delta[] = {0.1, 0, 1e300};
+  const lm_threshold_options bounds = {lower, upper, objectives, 0, 1};
+  switch (choice % 11) {
     case 0: return lm_pruner_none(a);
-    case 1: return lm_pruner_median(a, &o);
-    default:
-      o.n_startup_trials = 0;
-      o.n_min_trials = 2;
-      return lm_pruner_median(a, &o);
+    case 1: return make_percentile(a, false, 50);
+    case 2: return make_percentile(a, true, 50);
+    case 3: return make_percentile(a, true, 10);
+    case 4: return make_halving(a, 1);
+    case 5: return make_halving(a, 0);
+    case 6: return make_hyperband(a, 9);
+    case 7: return make_hyperband(a, 0);
+    case 8: return lm_pruner_patient(a, make_percentile(a, true, 50), 1, delta, objectives);
+    case 9: return lm_pruner_threshold(a, &bounds);
+    default: return lm_pruner_wilcoxon(a, 0.1, 0);
   }
 }
 
@@ -234,11 +292,13 @@ static void read_space(study *s, fuzz_input *in) {
 
 static lm_view view_of(const study *s, size_t row) {
   long long number = (long long)row, horizon = s->arrival ? (long long)s->trials->count : number - s->lag;
-  return (lm_view){.trials = s->trials,
-                   .number = number,
-                   .horizon = horizon < -1 ? -1 : horizon,
-                   .arrival = s->arrival,
-                   .seed = s->seed};
+  lm_view view = {.trials = s->trials,
+                  .number = number,
+                  .horizon = horizon < -1 ? -1 : horizon,
+                  .arrival = s->arrival,
+                  .seed = s->seed};
+  if (s->pruner->class->scope) view.scope = s->pruner->class->scope(s->pruner, &view);
+  return view;
 }
 
 static void check_relative(const study *s, const lm_assignments *list) {
@@ -362,7 +422,8 @@ static void report(study *s, size_t row, unsigned how, const lm_view *view) {
   for (unsigned i = 0; i < how % 4; i++) {
     double value = how % 16 == 7 ? NAN : odd_value(how + i, &draws);
     long long step = how % 32 == 31 ? LLONG_MAX - (long long)i : (long long)(i * (1 + how % 3));
-    FUZZ_CHECK(!lm_trials_set_report(s->trials, row, step, value, NULL), "no memory");
+    double values[3] = {value, odd_value(how / 2 + i, &draws), value};
+    FUZZ_CHECK(!lm_trials_set_reports(s->trials, row, step, values, NULL), "no memory");
     bool first = s->pruner->class->prune(s->pruner, view);
     FUZZ_CHECK(first == s->pruner->class->prune(s->pruner, view), "%s: another answer to the same question",
                s->pruner->class->name);
@@ -446,7 +507,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
   read_space(&s, &in);
   s.trials = lm_trials_new(&s.plain, s.objectives, maximize);
   s.sampler = s.how->make(&s.memory.allocator, s.startup, s.objectives);
-  s.pruner = make_pruner(&s.plain, pruner);
+  s.pruner = make_pruner(&s.plain, pruner, s.objectives);
   FUZZ_CHECK(s.trials && s.sampler && s.pruner, "no memory");
   run_trials(&s, &in);
   lm_sampler_free(s.sampler);
