@@ -41,6 +41,7 @@ lmopt.retrieve = require("lmopt.modules.retrieve").new
 lmopt.signature = require("lmopt.signature").new
 lmopt.space = require("lmopt.space").new
 lmopt.spaces = require("lmopt.spaces")
+lmopt.stopping = require("lmopt.stopping")
 lmopt.trace = require("lmopt.tracer").trace
 lmopt.tracer = require("lmopt.tracer").new
 lmopt.with = require("lmopt.predict").with
