@@ -87,7 +87,7 @@ function checks.axis(name, values, what)
     if is_list(value) then
       value = json.array(table.move(value, 1, #value, 1, {}))
     elseif not is_scalar(value) then
-      errors.misuse(("%s: value %d of '%s' must be a string, a number, a boolean or lmopt.null"):format(what, i, name), 3)
+      errors.misuse(("%s: value %d of '%s' must be a string, a number, a boolean, lmopt.null, or a list of them"):format(what, i, name), 3)
     end
     list[i] = value
   end
