@@ -45,6 +45,8 @@ lmopt_status lm_gp_log_likelihood(lm_gp_model *m, double *value) {
   return LMOPT_OK;
 }
 
+double lm_gp_log_density(const lm_gp_model *m) { return likelihood_of_factor(m) + lm_gp_log_prior(m); }
+
 LM_VECTORIZED static void add_square_products(double *restrict sums, const double *restrict h, const double *restrict x,
                                               double at, size_t n) {
   for (size_t i = 0; i < n; i++) {
@@ -156,7 +158,7 @@ static void fit_once(fit *f, const lm_gp_fit_options *o, const double *lower, co
 
 static void set_ones(lm_gp_model *m, bool deterministic) {
   for (size_t j = 0; j <= m->dims; j++) m->parameters[j] = 1;
-  LM_GP_NOISE(m) = deterministic ? LM_GP_LEAST_NOISE : 0.01;
+  LM_GP_NOISE(m) = deterministic ? LM_GP_LEAST_NOISE : 1;
 }
 
 lmopt_status lm_gp_fit(lm_gp_model *m, const lm_gp_fit_options *o) {

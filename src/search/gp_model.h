@@ -96,6 +96,9 @@ typedef struct lm_gp_fit_options {
 lmopt_status lm_gp_log_likelihood(lm_gp_model *m, double *value);
 double lm_gp_log_prior(const lm_gp_model *m);
 
+/* Their sum for a factored model. */
+double lm_gp_log_density(const lm_gp_model *m);
+
 /* The parameters of the largest posterior density (MAP), by gradients; then factors. */
 lmopt_status lm_gp_fit(lm_gp_model *m, const lm_gp_fit_options *o);
 

@@ -28,6 +28,8 @@ typedef struct optimizer {
   lm_assignment *items; /* of lm_gp_allowed; NULL: everything is allowed */
   double *variables, *lower, *upper, *workspace;
   size_t free_count;
+  uint64_t *tried; /* hashes of the inputs of trials, ascending */
+  size_t tried_count;
 } optimizer;
 
 /* --- points --- */
@@ -109,11 +111,51 @@ static bool allowed(const optimizer *o, const double *latent) {
   return !o->items || lm_gp_allowed(o->space, o->search->view, latent, o->items);
 }
 
+/* --- what was tried --- */
+
+static uint64_t hash_inputs(const optimizer *o, const double *inputs) {
+  return lm_hash(inputs, o->inputs * sizeof *inputs);
+}
+
+/* Finished and running trials, sorted by the hash of their inputs. */
+static lmopt_status list_tried(optimizer *o) {
+  const lm_view *view = o->search->view;
+  size_t count = view ? lm_view_count(view) : 0;
+  if (!count) return LMOPT_OK;
+  o->tried = lm_alloc(o->space->allocator, count * sizeof *o->tried);
+  if (!o->tried) return LMOPT_NO_MEMORY;
+  for (size_t row = 0; row < count; row++) {
+    lm_state state = lm_view_state(view, row);
+    if (state == LM_WAITING || state == LM_FAIL) continue;
+    lm_gp_space_encode_row(o->space, view, row, o->encoded);
+    uint64_t hash = hash_inputs(o, o->encoded);
+    size_t at = o->tried_count++;
+    for (; at > 0 && o->tried[at - 1] > hash; at--) o->tried[at] = o->tried[at - 1];
+    o->tried[at] = hash;
+  }
+  return LMOPT_OK;
+}
+
+static bool was_tried(const optimizer *o, const double *inputs) {
+  uint64_t hash = hash_inputs(o, inputs);
+  size_t low = 0, high = o->tried_count;
+  while (low < high) {
+    size_t middle = low + (high - low) / 2;
+    if (o->tried[middle] < hash) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  return low < o->tried_count && o->tried[low] == hash;
+}
+
 /* --- the local search --- */
 
 static double value_at(optimizer *o, const double *latent) {
   if (!allowed(o, latent)) return -INFINITY;
   lm_gp_space_encode(o->space, latent, o->encoded);
+  if (was_tried(o, o->encoded)) return -INFINITY; /* under noise, the best point could be proposed for ever */
   double value = o->search->acquisition->value(o->search->acquisition, o->encoded, NULL);
   return isnan(value) ? -INFINITY : value;
 }
@@ -239,7 +281,7 @@ static double climb(optimizer *o, double *latent) {
     climb_over(o, latent, &value, false);
     double between = value;
     try_values(o, latent, &value);
-    if (value - between < TOLERANCE || value - before < TOLERANCE) break;
+    if (!(value - between >= TOLERANCE) || !(value - before >= TOLERANCE)) break;
   }
   return value;
 }
@@ -323,17 +365,22 @@ lmopt_status lm_gp_maximize(const lm_gp_search *search, lm_rng *rng, double *lat
     o.lower = o.variables + d;
     o.upper = o.lower + d;
     o.workspace = o.upper + d;
-    status = lm_gp_draw_points(space, rng, even, points);
+    status = list_tried(&o);
+    if (!status) status = lm_gp_draw_points(space, rng, even, points);
     for (size_t i = 0; i < around && !status; i++)
       draw_around(&o, search->incumbents + i % search->incumbent_count * d, rng, points + (even + i) * d);
     for (size_t i = 0; i < n && !status; i++) lm_gp_space_encode(space, points + i * d, encoded + i * inputs);
     if (!status) status = search->acquisition->values(search->acquisition, encoded, n, values);
+    for (size_t i = 0; i < n && !status; i++) {
+      if (was_tried(&o, encoded + i * inputs)) values[i] = -INFINITY;
+    }
     size_t starts = search->starts ? search->starts : STARTS, near = around ? starts / 2 : 0;
     *value = -INFINITY;
     if (!status) climb_some(&o, points, values, even, starts - near, rng, latent, value);
     if (!status) climb_some(&o, points + even * d, values + even, around, near, rng, latent, value);
     for (size_t i = 0; i < search->incumbent_starts && !status; i++)
       climb_from(&o, search->incumbents + i * d, latent, value);
+    lm_free(a, o.tried);
   }
   lm_free(a, block);
   lm_free(a, free_axes);

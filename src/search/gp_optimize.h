@@ -18,7 +18,7 @@
 
 typedef struct lm_gp_search {
   const lm_gp_space *space;
-  const lm_view *view; /* whose hard constraints no point may break; NULL: there are none */
+  const lm_view *view; /* whose hard constraints no point may break, and whose trials none may repeat; NULL: none */
   const lm_gp_acquisition *acquisition;
   const double *weights;    /* per input: inverse squared length scales, by which steps are scaled; NULL: all one */
   const double *incumbents; /* good latent points, one after the other: the search also begins around them */

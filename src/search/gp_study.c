@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/rng.h"
+#include "math/elementary.h"
 
 /* --- targets --- */
 
@@ -30,6 +31,51 @@ void lm_gp_standardize(const double *losses, size_t count, double *targets, doub
   for (size_t i = 0; i < count; i++) targets[i] = equal ? 0 : (middle - targets[i]) / spread;
   *mean = middle * size;
   *deviation = equal ? 0 : spread * size;
+}
+
+static void sort(double *values, size_t count) {
+  for (size_t gap = count / 2; gap > 0; gap /= 2) {
+    for (size_t i = gap; i < count; i++) {
+      double value = values[i];
+      size_t k = i;
+      for (; k >= gap && values[k - gap] > value; k -= gap) values[k] = values[k - gap];
+      values[k] = value;
+    }
+  }
+}
+
+static double median_below(const double *targets, size_t count, double best, double *scratch) {
+  for (size_t i = 0; i < count; i++) scratch[i] = best - targets[i];
+  sort(scratch, count);
+  return scratch[count / 2];
+}
+
+/* Mean 0 and deviation 1; gives the logarithm of what they were divided by, -INFINITY when all are equal. */
+static double center(double *targets, size_t count) {
+  double sum = 0, squares = 0;
+  for (size_t i = 0; i < count; i++) sum += targets[i];
+  double mean = sum / (double)count;
+  for (size_t i = 0; i < count; i++) squares += (targets[i] - mean) * (targets[i] - mean);
+  double deviation = sqrt(squares / (double)count);
+  for (size_t i = 0; i < count; i++) targets[i] = deviation > 0 ? (targets[i] - mean) / deviation : 0;
+  return lm_log(deviation);
+}
+
+void lm_gp_warp(double *targets, size_t count, int level, double *slopes) {
+  double best = -INFINITY, unit = 0;
+  for (size_t i = 0; i < count; i++) best = targets[i] > best ? targets[i] : best;
+  if (level > 0 && count) unit = median_below(targets, count, best, slopes);
+  for (size_t i = 0; i < count; i++) slopes[i] = 0;
+  if (!(unit > 0)) return; /* half of them are the best */
+  double s = 10 * unit;
+  for (int i = 1; i < level; i++) s *= 0.1;
+  for (size_t i = 0; i < count; i++) {
+    double below = best - targets[i];
+    slopes[i] = -lm_log(s + below);
+    targets[i] = -lm_log1p(below / s);
+  }
+  double divided = center(targets, count);
+  for (size_t i = 0; i < count; i++) slopes[i] -= divided;
 }
 
 /* --- the cache --- */
@@ -99,7 +145,7 @@ static void choose_points(const double *losses, size_t count, size_t most, bool 
 
 /* --- the chain of fits --- */
 
-enum { FIRST_FIT = 8, EACH = 32, SPACING = 16 };
+enum { FIRST_FIT = 8, EACH = 32, SPACING = 16, ANEW = 64 };
 
 /* The number of trials of the fit after the one to `count`: each up to EACH, then one in count / SPACING. */
 static size_t next_fit(size_t count) {
@@ -112,20 +158,28 @@ typedef struct chain {
   lm_gp_model *model;
   const double *inputs, *losses;
   bool deterministic;
-  double *points, *chosen_losses, *targets; /* scratch */
+  double *points, *all, *targets, *slopes; /* scratch: all: the targets of all points */
   bool *chosen;
+  int level;     /* of the warp */
+  double *tried; /* parameters of the best level so far */
 } chain;
 
-/* Puts at most `most` of the first `count` points into the model; *deviation is that of all their losses. */
-static lmopt_status load(chain *c, size_t count, size_t most, double *deviation) {
+/*
+** Puts at most `most` of the first `count` points into the model; *deviation is
+** that of all their losses, before the warp. Gives the sum of the warp's slopes.
+*/
+static lmopt_status load(chain *c, size_t count, size_t most, double *deviation, double *slope) {
   size_t d = c->model->dims, taken = 0;
   double mean;
+  *slope = 0;
   choose_points(c->losses, count, most, c->chosen);
-  lm_gp_standardize(c->losses, count, c->chosen_losses, &mean, deviation);
+  lm_gp_standardize(c->losses, count, c->all, &mean, deviation);
+  lm_gp_warp(c->all, count, c->level, c->slopes);
   for (size_t i = 0; i < count; i++) {
     if (!c->chosen[i]) continue;
     if (d) memcpy(c->points + taken * d, c->inputs + i * d, d * sizeof *c->points);
-    c->targets[taken++] = c->chosen_losses[i];
+    c->targets[taken++] = c->all[i];
+    *slope += c->slopes[i];
   }
   return lm_gp_set(c->model, c->points, c->targets, taken);
 }
@@ -136,14 +190,45 @@ static uint64_t hash_points(const chain *c, size_t from, size_t to, uint64_t key
   return lm_mix(key + lm_hash(c->losses + from, (to - from) * sizeof(double)));
 }
 
-static lmopt_status fit_to(chain *c, size_t count, bool from_current, bool from_ones, double *deviation) {
-  lmopt_status status = load(c, count, LM_GP_MOST_FITTED, deviation);
-  lm_gp_fit_options o = {.deterministic = c->deterministic, .from_current = from_current, .from_ones = from_ones};
-  return status ? status : lm_gp_fit(c->model, &o);
+/* A fit at one level; *score: the log density of the losses and the parameters, but for a constant. */
+static lmopt_status fit_at(chain *c, size_t count, int level, const lm_gp_fit_options *o, double *score) {
+  double deviation, slope;
+  c->level = level;
+  lmopt_status status = load(c, count, LM_GP_MOST_FITTED, &deviation, &slope);
+  if (!status) status = lm_gp_fit(c->model, o);
+  *score = status ? 0 : lm_gp_log_density(c->model) + slope;
+  return status;
 }
 
-/* Two sizes between which the number of trials has doubled. */
-static bool doubles(size_t before, size_t after) {
+/* The level of the fit before, and those next to it: the likeliest with its parameters stays in the model. */
+static lmopt_status fit_to(chain *c, size_t count, bool from_current, bool from_ones) {
+  lm_gp_fit_options o = {.deterministic = c->deterministic, .from_current = from_current, .from_ones = from_ones};
+  size_t size = (c->model->dims + 2) * sizeof(double);
+  double *start = c->tried, *best = c->tried + c->model->dims + 2, highest = -INFINITY, score;
+  int old = c->level, reach = c->fits->warp ? (from_current ? 1 : LM_GP_WARPS) : 0, level = old;
+  memcpy(start, c->model->parameters, size);
+  for (int way = 0; way <= 2 * reach; way++) { /* old, old + 1, old - 1, ...: among equals the old one */
+    int there = old + (way % 2 ? (way + 1) / 2 : -(way / 2));
+    if (there < 0 || there > LM_GP_WARPS) continue;
+    memcpy(c->model->parameters, start, size);
+    lmopt_status status = fit_at(c, count, there, &o, &score);
+    if (status) return status;
+    if (way && !(score > highest)) continue;
+    highest = score;
+    level = there;
+    memcpy(best, c->model->parameters, size);
+  }
+  c->level = level;
+  memcpy(c->model->parameters, best, size);
+  return LMOPT_OK;
+}
+
+/*
+** Does a fit also start from ones? While fits are cheap and few trials say
+** little, each; then where the number of trials has doubled.
+*/
+static bool starts_anew(size_t before, size_t after) {
+  if (after <= ANEW) return true;
   size_t power = FIRST_FIT;
   while (power <= before) power *= 2;
   return after >= power;
@@ -151,43 +236,47 @@ static bool doubles(size_t before, size_t after) {
 
 /* Follows the chain to the last fit at or below `count`; *deviation is that of its losses. */
 static lmopt_status follow(chain *c, size_t count, double *deviation) {
-  size_t parameters = c->model->dims + 2, at = count < FIRST_FIT ? count : FIRST_FIT, before = 0;
-  uint64_t key = lm_mix(c->model->dims * 2 + c->deterministic);
-  bool loaded = false, missed = false;
-  lmopt_status status = LMOPT_OK;
+  size_t d = c->model->dims, at = count < FIRST_FIT ? count : FIRST_FIT, before = 0;
+  uint64_t key = lm_mix(d * 4 + (c->fits->warp ? 2 : 0) + c->deterministic);
+  double *kept = c->tried + 2 * (d + 2), mean;
+  bool missed = false;
   for (;;) {
     key = hash_points(c, before, at, key);
-    if (missed || !recall(c->fits, key, c->model->parameters, parameters)) {
+    if (!missed && recall(c->fits, key, kept, d + 3)) {
+      memcpy(c->model->parameters, kept, (d + 2) * sizeof *kept);
+      c->level = (int)kept[d + 2];
+    } else {
       missed = true;
-      status = fit_to(c, at, before > 0, doubles(before, at), deviation);
-      if (!status) status = keep(c->fits, key, c->model->parameters, parameters);
+      lmopt_status status = fit_to(c, at, before > 0, starts_anew(before, at));
       if (status) return status;
-      loaded = true;
+      memcpy(kept, c->model->parameters, (d + 2) * sizeof *kept);
+      kept[d + 2] = c->level;
+      status = keep(c->fits, key, kept, d + 3);
+      if (status) return status;
     }
     size_t next = next_fit(at);
     if (next > count) break;
     before = at;
     at = next;
-    loaded = false;
   }
-  if (loaded) return LMOPT_OK;
-  double mean;
-  lm_gp_standardize(c->losses, at, c->chosen_losses, &mean, deviation);
+  lm_gp_standardize(c->losses, at, c->all, &mean, deviation);
   return LMOPT_OK;
 }
 
 lmopt_status lm_gp_fits_model(lm_gp_fits *f, lm_gp_model *model, const double *inputs, const double *losses,
                               size_t count, bool deterministic, size_t *kept) {
   size_t d = model->dims;
-  double *block = lm_alloc(f->allocator, (count * (d + 2) + 1) * sizeof *block + count * sizeof(bool));
+  double *block = lm_alloc(f->allocator, (count * (d + 3) + 3 * (d + 3)) * sizeof *block + count * sizeof(bool));
   if (!block) return LMOPT_NO_MEMORY;
-  chain c = {f, model, inputs, losses, deterministic, block, block + count * d, NULL, NULL};
-  c.targets = c.chosen_losses + count;
-  c.chosen = (bool *)(void *)(c.targets + count + 1);
-  double then = 0, now = 0;
+  chain c = {f, model, inputs, losses, deterministic, .points = block, .all = block + count * d};
+  c.targets = c.all + count;
+  c.slopes = c.targets + count;
+  c.tried = c.slopes + count;
+  c.chosen = (bool *)(void *)(c.tried + 3 * (d + 3));
+  double then = 0, now = 0, slope;
   lmopt_status status = follow(&c, count, &then);
-  if (!status) status = load(&c, count, LM_GP_MOST_POINTS, &now);
-  if (!status && then > 0 && now > 0) { /* the same function, in other units */
+  if (!status) status = load(&c, count, LM_GP_MOST_POINTS, &now, &slope);
+  if (!status && then > 0 && now > 0 && c.level == 0) { /* the same function, in other units */
     double ratio = (then / now) * (then / now);
     LM_GP_SCALE(model) *= ratio;
     if (!deterministic) LM_GP_NOISE(model) = fmax(LM_GP_NOISE(model) * ratio, LM_GP_LEAST_NOISE);

@@ -17,13 +17,14 @@
 enum { LM_GP_MOST_POINTS = 1000, LM_GP_MOST_FITTED = 256 };
 
 typedef struct lm_gp_kept_fit {
-  uint64_t key; /* of the inputs, the targets and the options */
-  double *parameters;
+  uint64_t key;       /* of the inputs, the targets and the options */
+  double *parameters; /* and the level of the warp */
   unsigned long long used;
 } lm_gp_kept_fit;
 
 typedef struct lm_gp_fits {
   const lm_allocator *allocator;
+  bool warp; /* see lm_gp_warp */
   lm_gp_kept_fit *items;
   size_t count, capacity;
   unsigned long long clock;
@@ -40,6 +41,20 @@ void lm_gp_fits_free(lm_gp_fits *f);
 */
 lmopt_status lm_gp_fits_model(lm_gp_fits *f, lm_gp_model *model, const double *inputs, const double *losses,
                               size_t count, bool deterministic, size_t *kept);
+
+/*
+** Standardised targets, warped: y becomes -log(1 + (best - y) / s), standardised
+** again. What is far worse than the best then differs less, what is nearly as
+** good differs more, so that values over several orders of magnitude can be
+** modelled. Level 0 leaves them alone; levels 1 to LM_GP_WARPS have
+** s = 10, 1, 0.1, 0.01 times the median of best - y. Which one the trials are
+** likeliest under, with the fit that goes with it, is chosen together with the
+** hyperparameters: E. Snelson, C. E. Rasmussen and Z. Ghahramani, "Warped
+** Gaussian processes", NIPS 16 (2003). `slopes` (may be NULL) gets the
+** logarithm of dy'/dy for each.
+*/
+enum { LM_GP_WARPS = 2 };
+void lm_gp_warp(double *targets, size_t count, int level, double *slopes);
 
 /* Infinite losses become the worst or best finite ones; larger is better, mean 0, deviation 1 (0 when all are equal). */
 void lm_gp_standardize(const double *losses, size_t count, double *targets, double *mean, double *deviation);

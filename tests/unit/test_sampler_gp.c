@@ -304,6 +304,34 @@ static void bad_input(void **state) {
   assert_true(run_trials(4, discrete, 60, misfit) < 0.02);
 }
 
+/* 3 x 4 points, worthless noise: each is tried once before one is tried twice. */
+static double noise(lm_trials *t, size_t row) {
+  lm_rng rng = lm_rng_stream(4, (int64_t)row, "noise");
+  return misfit(t, row) + lm_rng_normal(&rng);
+}
+
+static double distinct_first(lm_trials *t, size_t row) {
+  size_t repeats = 0;
+  lm_column *a = lm_trials_column(t, "p0", false), *b = lm_trials_column(t, "p1", false);
+  for (size_t i = 0; i < row; i++) repeats += a->values[i] == a->values[row] && b->values[i] == b->values[row];
+  if (row >= 10 && row < 22 && repeats) { /* until all 12 are known */
+    size_t known = 0;
+    for (int k = 0; k < 12; k++) {
+      bool found = false;
+      for (size_t i = 0; i < row; i++) found = found || (a->values[i] == k % 3 && b->values[i] == 1 + k / 3);
+      known += found;
+    }
+    assert_int_equal(known, 12);
+  }
+  return noise(t, row);
+}
+
+static void repeats_come_last(void **state) {
+  (void)state;
+  const lm_distribution both[5] = {kinds, layers, kinds, layers, kinds};
+  run_trials(2, both, 24, distinct_first);
+}
+
 /* What is fixed stays out of the draw, and the others are best for it. */
 static void fixed_and_single(void **state) {
   (void)state;
@@ -386,6 +414,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(caches_do_not_show), cmocka_unit_test(law_of_suggestion), cmocka_unit_test(activity_is_learned),
       cmocka_unit_test(bad_input),          cmocka_unit_test(fixed_and_single),  cmocka_unit_test(failing_memory),
+      cmocka_unit_test(repeats_come_last),
   };
   return cmocka_run_group_tests(tests, set_up, NULL);
 }
