@@ -268,6 +268,7 @@ static lmopt_status search(proposal *p, const lm_gp_acquisition *acquisition, do
                     .weights = weights,
                     .incumbents = starts,
                     .incumbent_count = count,
+                    .incumbent_starts = count,
                     .preliminary = (size_t)o->n_preliminary_samples,
                     .starts = local > count ? local - count : 1};
   if (!status) status = lm_gp_maximize(&s, p->q->rng, latent, &value);

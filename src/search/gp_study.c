@@ -190,13 +190,16 @@ static uint64_t hash_points(const chain *c, size_t from, size_t to, uint64_t key
   return lm_mix(key + lm_hash(c->losses + from, (to - from) * sizeof(double)));
 }
 
+/* How much likelier a stronger warp has to be: where it is not needed, it makes studies look at details too soon. */
+#define HANDICAP 10
+
 /* A fit at one level; *score: the log density of the losses and the parameters, but for a constant. */
 static lmopt_status fit_at(chain *c, size_t count, int level, const lm_gp_fit_options *o, double *score) {
   double deviation, slope;
   c->level = level;
   lmopt_status status = load(c, count, LM_GP_MOST_FITTED, &deviation, &slope);
   if (!status) status = lm_gp_fit(c->model, o);
-  *score = status ? 0 : lm_gp_log_density(c->model) + slope;
+  *score = status ? 0 : lm_gp_log_density(c->model) + slope - HANDICAP * level;
   return status;
 }
 

@@ -18,16 +18,6 @@
 #include "search/gp_study.h"
 #include "search/sampler.h"
 
-/*
-** One trial in so many has to promise more than any improvement: a tenth of
-** what the best is above the mean. Or else the last digits of a local optimum
-** are all that some studies look for (D. R. Jones, "A taxonomy of global
-** optimization methods based on response surfaces", J. Global Optimization 21,
-** 2001, searches with several targets for the same reason).
-*/
-enum { EXPLORE_EVERY = 4 };
-#define EXPLORE_BY 0.1
-
 enum { FANTASIES = 16, MOST_RUNNING = 64, THOMPSON_POINTS = 512, MOST_ATTEMPTS = 4 };
 
 typedef struct gp {
@@ -109,7 +99,6 @@ static lmopt_status maximize(task *t) {
   double normals[FANTASIES * MOST_RUNNING];
   for (size_t i = 0; i < FANTASIES * t->running_count; i++) normals[i] = lm_rng_normal(&t->rng);
   double best = best_target(t);
-  if (t->view->number % EXPLORE_EVERY == EXPLORE_EVERY - 1) best += EXPLORE_BY * best;
   lm_gp_improvement improvement;
   lmopt_status status = lm_gp_improvement_init(&improvement, &t->model, criteria[o->acquisition], best, o->beta,
                                                t->running, t->running_count, normals, FANTASIES);
