@@ -392,7 +392,7 @@ typedef struct lmopt_study_config {
   long long lag;           /* trial k knows the results of trials up to k - lag: as many may run side by side.
                               Default: that of the study that exists, else 1 */
   lmopt_order order;       /* default: that of the study that exists, else LMOPT_ORDER_NUMBER */
-  const char *sampler;     /* "tpe", "random", "qmc" or "brute_force"; default: "tpe". Not stored */
+  const char *sampler;     /* "tpe", "gp", "random", "qmc" or "brute_force"; default: "tpe". Not stored */
   const char *pruner;      /* "median" or "none"; default: "median" for one direction. Not stored */
   long long trials;        /* how many the study gets in all, those that are there included; default: no limit */
 

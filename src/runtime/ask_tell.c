@@ -41,12 +41,13 @@ static lmopt_status check_texts(const lmopt_study_config *c, lm_error *e) {
   if (c->storage && !*c->storage) return lm_fail(e, LMOPT_MISUSE, "the storage of a study must not be empty");
   if ((c->must_exist || c->read_only) && !(c->name && c->storage))
     return lm_fail(e, LMOPT_MISUSE, "%s needs a name and a storage", c->read_only ? "read_only" : "must_exist");
-  static const char *const samplers[] = {"tpe", "random", "qmc", "brute_force"};
+  static const char *const samplers[] = {"tpe", "gp", "random", "qmc", "brute_force"};
   bool known = !c->sampler;
   for (size_t i = 0; i < sizeof samplers / sizeof *samplers && !known; i++)
     known = strcmp(c->sampler, samplers[i]) == 0;
   if (!known)
-    return lm_fail(e, LMOPT_MISUSE, "unknown sampler '%.100s'; there are brute_force, qmc, random, tpe", c->sampler);
+    return lm_fail(e, LMOPT_MISUSE, "unknown sampler '%.100s'; there are brute_force, gp, qmc, random, tpe",
+                   c->sampler);
   static const char *const pruners[] = {"median", "none", "successive_halving", "hyperband"};
   known = !c->pruner;
   for (size_t i = 0; i < 4 && !known; i++) known = strcmp(c->pruner, pruners[i]) == 0;
@@ -75,6 +76,11 @@ static lmopt_status check_config(const lmopt_study_config *c, lm_error *e) {
 static lm_sampler *new_sampler(const lm_allocator *a, const char *name) {
   if (name && strcmp(name, "random") == 0) return lm_sampler_random(a);
   if (name && strcmp(name, "brute_force") == 0) return lm_sampler_brute_force(a);
+  if (name && strcmp(name, "gp") == 0) {
+    lm_gp_options o;
+    lm_gp_options_default(&o);
+    return lm_sampler_gp(a, &o);
+  }
   if (name && strcmp(name, "qmc") == 0) {
     lm_qmc_options o;
     lm_qmc_options_default(&o);

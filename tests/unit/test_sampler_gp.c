@@ -11,6 +11,7 @@
 
 #include "base/rng.h"
 #include "search/gp_space.h"
+#include "search/gp_study.h"
 #include "simulated.h"
 
 static lm_allocator memory;
@@ -132,6 +133,29 @@ static void law_of_suggestion(void **state) {
     lm_sampler_free(sampler);
     sim_free(&s);
   }
+}
+
+/* The slopes are those of the warped targets by finite differences; the order stays; nothing is done to ties. */
+static void warps(void **state) {
+  (void)state;
+  enum { COUNT = 9 };
+  const double plain[COUNT] = {1.3, 0.9, 0.2, -0.1, 0.1, -0.4, -0.9, -1.5, 0.4};
+  for (int level = 0; level <= LM_GP_WARPS; level++) {
+    double warped[COUNT], slopes[COUNT], sum = 0, squares = 0;
+    memcpy(warped, plain, sizeof plain);
+    lm_gp_warp(warped, COUNT, level, slopes);
+    for (size_t i = 0; i < COUNT; i++) {
+      sum += warped[i];
+      squares += warped[i] * warped[i];
+      for (size_t k = 0; k < COUNT; k++) assert_true((plain[i] < plain[k]) == (warped[i] < warped[k]));
+      double ratio = (warped[3] - warped[4]) / (plain[3] - plain[4]);
+      assert_true(fabs(log(ratio) - 0.5 * (slopes[3] + slopes[4])) < 0.01);
+    }
+    if (level) assert_true(fabs(sum) < 1e-12 && fabs(squares - COUNT) < 1e-12);
+  }
+  double same[4] = {1, 1, 1, -3}, slopes[4];
+  lm_gp_warp(same, 4, 2, slopes);
+  assert_true(same[0] == 1 && same[3] == -3 && slopes[3] == 0);
 }
 
 /* --- spaces made by hand --- */
@@ -412,9 +436,10 @@ static void failing_memory(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(caches_do_not_show), cmocka_unit_test(law_of_suggestion), cmocka_unit_test(activity_is_learned),
-      cmocka_unit_test(bad_input),          cmocka_unit_test(fixed_and_single),  cmocka_unit_test(failing_memory),
-      cmocka_unit_test(repeats_come_last),
+      cmocka_unit_test(caches_do_not_show),  cmocka_unit_test(law_of_suggestion),
+      cmocka_unit_test(activity_is_learned), cmocka_unit_test(warps),
+      cmocka_unit_test(bad_input),           cmocka_unit_test(fixed_and_single),
+      cmocka_unit_test(failing_memory),      cmocka_unit_test(repeats_come_last),
   };
   return cmocka_run_group_tests(tests, set_up, NULL);
 }
