@@ -234,7 +234,7 @@ static lmopt_status hypervolume_values(const lm_gp_acquisition *self, const doub
       if (status) return status;
     }
     for (size_t i = 0; i < width; i++) {
-      double variances[LM_GP_MOST_OBJECTIVES];
+      double variances[LM_GP_MOST_OBJECTIVES] = {0};
       for (size_t k = 0; k < m; k++) {
         part p = part_of(h, k);
         variances[k] = batch_variances[k * BATCH + i];

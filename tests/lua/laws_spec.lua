@@ -12,7 +12,7 @@ local function dump(study)
     local parts = { trial.number, trial.state, lmopt.json.encode(trial.values or lmopt.array {}), lmopt.json.encode(trial.params),
       lmopt.json.encode(trial.constraints), lmopt.json.encode(trial.user_attrs) }
     local steps = {}
-    for step, value in pairs(trial.intermediate_values) do 
+    for step, value in pairs(trial.intermediate_values) do
       if type(value) == "number" then value = { value } end
       for i = 1, #value do steps[#steps + 1] = ("%d=%.17g"):format(step, value[i]) end
     end
@@ -128,6 +128,7 @@ local cases = {
   { "qmc", "floats" },
   { lmopt.samplers.qmc { qmc_type = "halton" }, "conditional" },
   { "gp", "conditional" },
+  { lmopt.samplers.gp { n_preliminary_samples = 64, n_local_search = 2 }, "constrained", directions = { "minimize", "maximize" } },
   { lmopt.samplers.gp { acquisition = "thompson" }, "pruned" },
   { "auto", "conditional" },
   { "auto", "constrained", directions = { "minimize", "minimize" } },
