@@ -245,7 +245,7 @@ function Run:show(final, ended)
     finished = counts.complete + counts.pruned + counts.failed,
     total = self.total or self.goal,
     best = best and self.study._core:row(best, {}).values[1] or nil,
-    front = several and #(self.study._core:front() or {}) or nil,
+    front = several and self.study._core:front_count() or nil,
     failed = counts.failed,
     budget = self.budget_left,
     final = final,

@@ -332,6 +332,12 @@ function study:hypervolume(reference) end
 ---@return string? kind
 function study:front() end
 
+--- How many they are, of several directions.
+---@return integer? count
+---@return string? message
+---@return string? kind
+function study:front_count() end
+
 -- --- trials from outside; pairs are lists of {key, JSON} ---
 
 ---@param params { [1]: string, [2]: string }[]

@@ -94,7 +94,7 @@ static int l_parameters(lua_State *L) {
 /* hypervolume(reference) -> the volume between the front and a point in the objectives' own units */
 static int l_hypervolume(lua_State *L) {
   lm_study *study = lm_study_argument(L);
-  const lm_trials *trials = lm_study_trials(study);
+  lm_trials *trials = lm_study_trials(study);
   luaL_checktype(L, 2, LUA_TTABLE);
   size_t m = trials->objectives, *rows, count;
   double *reference = lua_newuserdatauv(L, (m + 1) * sizeof *reference, 0);

@@ -201,11 +201,9 @@ static int l_find_attribute(lua_State *L) {
 /* counts() -> {running=, complete=, pruned=, failed=, waiting=, all=} */
 static int l_counts(lua_State *L) {
   const lm_trials *trials = lm_study_trials(lm_study_argument(L));
-  lua_Integer counts[5] = {0, 0, 0, 0, 0};
-  for (size_t i = 0; i < trials->count; i++) counts[trials->rows[i].state]++;
   lua_createtable(L, 0, 6);
-  for (int i = 0; i < 5; i++) {
-    lua_pushinteger(L, counts[i]);
+  for (int i = 0; i <= LM_WAITING; i++) {
+    lua_pushinteger(L, (lua_Integer)trials->state_counts[i]);
     lua_setfield(L, -2, lm_study_state_names[i]);
   }
   lua_pushinteger(L, (lua_Integer)trials->count);
@@ -223,7 +221,7 @@ static int l_state(lua_State *L) {
 
 /* best() -> number of the best trial, nil while there is none */
 static int l_best(lua_State *L) {
-  long long best = lm_trials_best(lm_study_trials(lm_study_argument(L)), NULL);
+  long long best = lm_trials_leader(lm_study_trials(lm_study_argument(L)));
   if (best < 0) return 0;
   lua_pushinteger(L, (lua_Integer)best);
   return 1;
@@ -256,7 +254,7 @@ static int l_robust(lua_State *L) {
 /* front() -> numbers of the Pareto front, ascending */
 static int l_front(lua_State *L) {
   lm_study *study = lm_study_argument(L);
-  const lm_trials *trials = lm_study_trials(study);
+  lm_trials *trials = lm_study_trials(study);
   size_t *copy = lua_newuserdatauv(L, (trials->count + 1) * sizeof *copy, 0); /* ours must not leak when Lua raises */
   size_t *rows, count;
   lm_error e;
@@ -271,6 +269,18 @@ static int l_front(lua_State *L) {
     lua_pushinteger(L, (lua_Integer)copy[i]);
     lua_rawseti(L, -2, (lua_Integer)i + 1);
   }
+  return 1;
+}
+
+/* front_count() -> how many they are, of several directions */
+static int l_front_count(lua_State *L) {
+  size_t count;
+  lm_error e;
+  if (lm_trials_front_count(lm_study_trials(lm_study_argument(L)), &count) != LMOPT_OK) {
+    lm_fail_memory(&e);
+    return lm_study_failed(L, &e);
+  }
+  lua_pushinteger(L, (lua_Integer)count);
   return 1;
 }
 
@@ -435,6 +445,7 @@ static const luaL_Reg record_methods[] = {
     {"best", l_best},
     {"robust", l_robust},
     {"front", l_front},
+    {"front_count", l_front_count},
     {"enqueue", l_enqueue},
     {"add", l_add},
     {NULL, NULL},

@@ -340,11 +340,11 @@ lmopt_status lmopt_study_enqueue(lmopt_study *study, const lmopt_param *params, 
 static lmopt_status find_best(lmopt_study *study, lmopt_trial **out, lm_error *e) {
   lmopt_status status = lm_study_sync(study->study, e);
   if (status != LMOPT_OK) return status;
-  const lm_trials *trials = lm_study_trials(study->study);
+  lm_trials *trials = lm_study_trials(study->study);
   if (trials->objectives > 1)
     return lm_fail(e, LMOPT_MISUSE, "a study with %zu directions has no best trial but a front: lmopt_study_front",
                    trials->objectives);
-  long long best = lm_trials_best(trials, NULL);
+  long long best = lm_trials_leader(trials);
   if (best < 0)
     return lm_fail(e, LMOPT_NOT_FOUND, "no trial of the study '%s' is complete and feasible yet",
                    lm_study_name(study->study));

@@ -132,8 +132,7 @@ static lmopt_status take_fixed(void *userdata, const char *key, const char *json
 
 static lmopt_status check_total(lm_study *study, long long total, lm_error *e) {
   if (total < 0) return LMOPT_OK;
-  long long taken = 0;
-  for (size_t i = 0; i < study->trials->count; i++) taken += study->trials->rows[i].state != LM_WAITING;
+  long long taken = (long long)(study->trials->count - study->trials->state_counts[LM_WAITING]);
   if (taken < total) return LMOPT_OK;
   return lm_fail(e, LMOPT_LIMIT, "the study has its %lld trials", total);
 }

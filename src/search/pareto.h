@@ -44,7 +44,12 @@ lmopt_status lm_pareto_select(const lm_allocator *a, const double *points, size_
 /* The best feasible COMPLETE row of one objective, the lowest number on ties; -1: none. `view` may be NULL: all rows. */
 long long lm_trials_best(const lm_trials *t, const lm_view *view);
 
-/* The feasible COMPLETE rows that no other dominates, in number order; *rows is the caller's to lm_free. */
-lmopt_status lm_trials_front(const lm_trials *t, size_t **rows, size_t *count);
+/* The same of all rows, remembered between calls: after one more trial it costs nothing. */
+long long lm_trials_leader(lm_trials *t);
+
+/* The feasible COMPLETE rows that no other dominates, in number order; *rows is the caller's to lm_free. Remembered, too. */
+lmopt_status lm_trials_front(lm_trials *t, size_t **rows, size_t *count);
+/* How many they are, of several objectives. */
+lmopt_status lm_trials_front_count(lm_trials *t, size_t *count);
 
 #endif

@@ -57,6 +57,8 @@ void lm_trials_free(lm_trials *t) {
   lm_free(a, t->distributions);
   lm_free(a, t->distribution_slots);
   lm_free(a, t->column_slots);
+  lm_free(a, t->standing.front);
+  lm_free(a, t->standing.news);
   lm_free(a, t->maximize);
   lm_free(a, t);
 }
@@ -79,7 +81,10 @@ lmopt_status lm_trials_append(lm_trials *t, lm_state state, lm_error *e) {
   t->rows[t->count].state = state;
   clear_values(t, t->count);
   t->count++;
-  if (lm_state_finished(state)) t->generation++;
+  t->state_counts[state]++;
+  if (!lm_state_finished(state)) return LMOPT_OK;
+  t->generation++;
+  t->standing.known = false;
   return LMOPT_OK;
 }
 
@@ -102,6 +107,7 @@ void lm_trials_remove_last(lm_trials *t) {
   lm_free(t->allocator, t->rows[row].vectors);
   lm_assignments_free(t->allocator, &t->rows[row].relative);
   if (lm_state_finished(t->rows[row].state)) t->edits++;
+  t->state_counts[t->rows[row].state]--;
   t->count--;
 }
 
@@ -328,18 +334,37 @@ lmopt_status lm_trials_set_constraints(lm_trials *t, size_t row, const double *v
   return lm_trials_set_named_constraints(t, row, NULL, values, count, NULL);
 }
 
+static void change_state(lm_trials *t, size_t row, lm_state state) {
+  t->state_counts[t->rows[row].state]--;
+  t->state_counts[state]++;
+  t->rows[row].state = state;
+}
+
+/* Nobody may have asked for the standing in a long time: then it is made anew when somebody does. */
+static void note_news(lm_trials *t, size_t row) {
+  enum { NEWS_MOST = 4096 };
+  lm_standing *s = &t->standing;
+  if (!s->known) return;
+  s->known = s->news_count < NEWS_MOST &&
+             lm_grow(t->allocator, &s->news, &s->news_capacity, s->news_count + 1, sizeof *s->news);
+  if (s->known) s->news[s->news_count++] = row;
+}
+
 void lm_trials_finish(lm_trials *t, size_t row, lm_state state, const double *values) {
   note_edit(t, row);
-  t->rows[row].state = state;
+  change_state(t, row, state);
   clear_values(t, row);
   if (values && t->objectives) memcpy(&t->values[row * t->objectives], values, t->objectives * sizeof *values);
   t->generation++;
+  if (state == LM_COMPLETE) note_news(t, row);
 }
 
 void lm_trials_set_state(lm_trials *t, size_t row, lm_state state) {
   note_edit(t, row);
-  t->rows[row].state = state;
-  if (lm_state_finished(state)) t->generation++;
+  change_state(t, row, state);
+  if (!lm_state_finished(state)) return;
+  t->generation++;
+  t->standing.known = false;
 }
 
 void lm_trials_reset(lm_trials *t, size_t row) {

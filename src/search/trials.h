@@ -63,6 +63,14 @@ typedef struct lm_row {
   size_t report_count, report_capacity;
 } lm_row;
 
+/* The front, or the best row of one objective, as it was last asked for, and what has come since (standing.c). */
+typedef struct lm_standing {
+  bool known;
+  unsigned long long edits; /* of the trials then */
+  size_t *front, front_count, front_capacity;
+  size_t *news, news_count, news_capacity; /* COMPLETE rows that are not in it yet */
+} lm_standing;
+
 typedef struct lm_trials lm_trials;
 struct lm_trials {
   const lm_allocator *allocator;
@@ -83,6 +91,8 @@ struct lm_trials {
   double birth;                  /* tells these trials from others that lived at the same address */
   size_t *distribution_slots, distribution_slot_count; /* hash tables: index + 1, 0 when free */
   size_t *column_slots, column_slot_count;
+  size_t state_counts[LM_WAITING + 1];
+  lm_standing standing;
 };
 
 lm_trials *lm_trials_new(const lm_allocator *a, size_t objectives, const bool *maximize);

@@ -276,8 +276,66 @@ static void several_objectives(void **state) {
   }
 }
 
+/* What is remembered between calls is what would be found from nothing, whatever came meanwhile. */
+static void standing_follows(void **state) {
+  (void)state;
+  static const bool maximize[3] = {false, true, false};
+  lm_allocator a = lm_allocator_default();
+  for (size_t m = 1; m <= 3; m++) {
+    for (int kind = 0; kind < 2; kind++) { /* values from a few (many equal), or from a whole range */
+      lm_trials *t = lm_trials_new(&a, m, maximize);
+      lm_rng rng = lm_rng_stream(m, kind, "standing");
+      size_t running[8], running_count = 0, finished = 0;
+      for (int step = 0; step < 400; step++) {
+        assert_int_equal(lm_trials_append(t, LM_RUNNING, NULL), LMOPT_OK);
+        running[running_count++] = t->count - 1;
+        if (running_count == 8) { /* whichever of them ends */
+          size_t chosen = (size_t)lm_rng_below(&rng, 8), row = running[chosen];
+          running[chosen] = running[--running_count];
+          double values[3], violation = 1;
+          for (size_t k = 0; k < m; k++)
+            values[k] = kind ? lm_rng_uniform(&rng) : (double)lm_rng_below(&rng, 4) - (step % 50 == 7 ? INFINITY : 0);
+          if (step % 9 == 4) lm_trials_set_constraints(t, row, &violation, 1);
+          lm_trials_finish(t, row, step % 7 == 3 ? LM_FAIL : step % 11 == 5 ? LM_PRUNED : LM_COMPLETE, values);
+          finished = row;
+        }
+        if (step % 100 == 60) { /* a change of what was finished */
+          double values[3] = {-1, 5, -1};
+          lm_trials_finish(t, finished, LM_COMPLETE, values);
+        }
+        if (step % 3) continue;
+        assert_int_equal(lm_trials_leader(t), lm_trials_best(t, NULL));
+        size_t *rows, count, found = 0, counted = 0;
+        assert_int_equal(lm_trials_front(t, &rows, &count), LMOPT_OK);
+        for (size_t i = 0; i < t->count; i++) {
+          bool best = t->rows[i].state == LM_COMPLETE && !t->rows[i].infeasible;
+          for (size_t k = 0; k < t->count && best; k++) {
+            double x[3], y[3];
+            for (size_t o = 0; o < m; o++) {
+              x[o] = lm_trials_loss(t, k, o);
+              y[o] = lm_trials_loss(t, i, o);
+            }
+            best = t->rows[k].state != LM_COMPLETE || t->rows[k].infeasible || !lm_pareto_dominates(x, y, m);
+          }
+          if (!best) continue;
+          assert_true(found < count);
+          assert_int_equal(rows[found++], i);
+        }
+        assert_int_equal(found, count);
+        if (m > 1) {
+          assert_int_equal(lm_trials_front_count(t, &counted), LMOPT_OK);
+          assert_int_equal(counted, count);
+        }
+        lm_free(&a, rows);
+      }
+      lm_trials_free(t);
+    }
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(standing_follows),
       cmocka_unit_test(domination),
       cmocka_unit_test(ranks),
       cmocka_unit_test(hypervolume),
