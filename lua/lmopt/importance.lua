@@ -60,13 +60,13 @@ local function parameters_of(core, wanted)
   if type(wanted) ~= "table" then errors.misuse(("'params' of %s must be a list of names, not %s"):format(WHAT, type(wanted)), 3) end
   for _, name in ipairs(found) do known[name] = true end
   local names, twice = {}, {}
-  for i, name in ipairs(wanted) do
+  for _, name in ipairs(wanted) do
     if not known[name] then
       errors.misuse(("%s: no complete trial has the parameter '%s'%s"):format(WHAT, tostring(name),
         type(name) == "string" and errors.hint(name, found) or ""), 3)
     end
     if not twice[name] then names[#names + 1] = name end
-    twice[name], i = true, i
+    twice[name] = true
   end
   return names
 end

@@ -76,7 +76,8 @@ describe("the genetic samplers", function()
   end)
 
   it("keep to constraints", function()
-    local study = lmopt.create_study { seed = 1, directions = { "minimize", "minimize" }, sampler = samplers.nsga2 { population_size = 20 } }
+    local sampler = samplers.nsga2 { population_size = 20 }
+    local study = lmopt.create_study { seed = 1, directions = { "minimize", "minimize" }, sampler = sampler }
     study:optimize(function(trial)
       local x, y = trial:suggest_float("x", 0, 5), trial:suggest_float("y", 0, 5)
       trial:set_constraint("apart", y - x + 2)
