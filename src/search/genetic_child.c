@@ -146,7 +146,7 @@ static double value_at(const brood *b, size_t at, const lm_gene *gene, const siz
 /* False: it is outside of the bounds. */
 static bool cross(const brood *b, bool last_attempt) {
   const lm_crossover *c = &b->g->options.crossover;
-  size_t rows[PARENTS_MOST], chosen[PARENTS_MOST], count = lm_crossover_parents(c), joint = 0;
+  size_t rows[PARENTS_MOST] = {0}, chosen[PARENTS_MOST] = {0}, count = lm_crossover_parents(c), joint = 0;
   for (size_t k = 0; k < count; k++) rows[k] = select_parent(b, chosen, k);
   for (size_t i = 0; i < b->count; i++) {
     if (join(b, gene_at(b, i), rows, count, joint)) {
