@@ -393,7 +393,8 @@ typedef struct lmopt_study_config {
                               Default: that of the study that exists, else 1 */
   lmopt_order order;       /* default: that of the study that exists, else LMOPT_ORDER_NUMBER */
   const char *sampler;     /* "tpe", "gp", "random", "qmc" or "brute_force"; default: "tpe". Not stored */
-  const char *pruner;      /* "median" or "none"; default: "median" for one direction. Not stored */
+  const char *pruner;      /* "median", "successive_halving", "hyperband" or "none"; default: "median" for one
+                              direction. Not stored */
   long long trials;        /* how many the study gets in all, those that are there included; default: no limit */
 
   int load_if_exists; /* 1: go on with the study of that name, if there is one */

@@ -209,7 +209,7 @@ function M.resolve(given, what, directions)
     for _, name in ipairs(NAMES) do
       if given == name then
         local pruner = M[name]()
-        if what:sub(1, 2) ~= "--" then check_directions(pruner, what, directions) end -- a flag is checked before the study is there
+        if directions then check_directions(pruner, what, directions) end -- a flag is checked before the study is there
         return pruner
       end
     end

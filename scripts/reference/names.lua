@@ -12,7 +12,6 @@ local PLANNED = {
   ["lmopt.program_of_thought"] = true, ["lmopt.code_act"] = true, ["lmopt.rlm"] = true, ["lmopt.trace"] = true,
   ["lmopt.evaluate"] = true, ["lmopt.compare"] = true, ["lmopt.metrics"] = true, ["lmopt.dataset.load"] = true,
   samplers = "gp cmaes qmc",
-  pruners = "percentile successive_halving hyperband patient threshold wilcoxon",
   optimizers = "labeled_few_shot bootstrap_few_shot random_search bayesian_few_shot knn_few_shot copro mipro simba infer_rules gepa "
     .. "finetune joint",
 }

@@ -206,6 +206,7 @@ public.classes = {
   { name = "lmopt.Distribution", make = function(lmopt) return lmopt.distributions.float(0, 1, { step = 0.5 }) end },
   { name = "lmopt.Sampler", make = function(lmopt) return lmopt.samplers.random {} end },
   { name = "lmopt.Pruner", make = function(lmopt) return lmopt.pruners.median {} end },
+  { name = "lmopt.StoppingRule", make = function(lmopt) return lmopt.stopping.stagnation {} end },
   { name = "lmopt.Random", make = function(lmopt) return lmopt.fixed_trial({}):random() end },
   { name = "lmopt.Signature", make = function(lmopt) return lmopt.signature "a -> b" end },
   { name = "lmopt.Field", make = function(lmopt) return lmopt.signature("a -> b", { fields = { b = { desc = "d" } } }).fields.b end },

@@ -14,8 +14,8 @@ return {
   },
   {
     title = "Samplers, pruners, distributions",
-    names = { "lmopt.samplers", "lmopt.pruners", "lmopt.distributions", "lmopt.space", "lmopt.choices", "lmopt.spaces" },
-    classes = { "lmopt.Sampler", "lmopt.Pruner", "lmopt.Distribution", "lmopt.Space", "lmopt.Choices" },
+    names = { "lmopt.samplers", "lmopt.pruners", "lmopt.stopping", "lmopt.distributions", "lmopt.space", "lmopt.choices", "lmopt.spaces" },
+    classes = { "lmopt.Sampler", "lmopt.Pruner", "lmopt.StoppingRule", "lmopt.Distribution", "lmopt.Space", "lmopt.Choices" },
   },
   {
     title = "Programs",
