@@ -210,6 +210,7 @@
 
 ---A rule that ends a study early: one of `lmopt.stopping`. It can be a callback, too.
 ---@class lmopt.StoppingRule
+---@overload fun(study: lmopt.Study, trial: lmopt.Record)
 ---@field name string as in `lmopt.stopping`
 ---@field options table<string, any> what it was made with
 

@@ -348,6 +348,47 @@ A limit of time: status 3.
   ...
   [3]
 
+A rule that ends the study: why is said, the status is 0, and running it again begins nothing.
+
+  $ cat > rules.lua <<'END'
+  > local stopping = require("lmopt").stopping
+  > return { name = "rules", seed = 1, trials = 90, stop = { stopping.target { value = -1 }, stopping.stagnation { n_trials = 12 } },
+  >   objective = function(trial) return trial:suggest_float("x", 0, 1) end }
+  > END
+  $ lmopt run rules.lua --storage rules.db
+  study 'rules', minimize, *, seed 1, rules.db (glob)
+  stopped: the best value, *, has not improved in 12 trials, at trial * (glob)
+  study 'rules': * trials, * complete (glob)
+  ...
+  $ lmopt run rules.lua --storage rules.db >one.txt 2>&1
+  $ lmopt run rules.lua --storage rules.db >two.txt 2>&1
+  $ cmp one.txt two.txt
+  $ cat > wrong.lua <<'END'
+  > return { stop = "stagnation", objective = function() return 1 end }
+  > END
+  $ lmopt run wrong.lua
+  lmopt: wrong.lua:1: 'stop' must be one of lmopt.stopping, or a list of them, not 'stagnation'
+  [1]
+
+Pruners by name, several directions and all.
+
+  $ cat > vectors.lua <<'END'
+  > return { directions = { "minimize", "minimize" }, trials = 30, seed = 1, objective = function(trial)
+  >   local x = trial:suggest_float("x", 0, 1)
+  >   for step = 1, 4 do
+  >     trial:report({ x + 0.5 / step, 1 - x + trial.number % 3 }, step)
+  >     if trial:should_prune() then trial:prune() end
+  >   end
+  >   return x, 1 - x + trial.number % 3
+  > end }
+  > END
+  $ lmopt run vectors.lua --pruner hyperband --quiet
+  study 'vectors': 30 trials, * complete, * pruned (glob)
+  ...
+  $ lmopt run vectors.lua --pruner wilcoxon
+  lmopt: vectors.lua:1: the pruner 'wilcoxon' of create_study compares one value per step, and the study has 2 directions
+  [1]
+
 One line for each way to fail, and how many more there were.
 
   $ cat > ways.lua <<'END'
