@@ -56,6 +56,7 @@ lmopt_status lm_storage_return_trial(lm_storage *s, lm_id trial, bool *done, lm_
   if (status != LMOPT_OK) return status;
   *done = sqlite3_changes(s->database) == 1;
   if (*done) status = run_on(s, LM_SQL_REPORTS_DELETE, trial, e);
+  if (*done && status == LMOPT_OK) status = run_on(s, LM_SQL_VECTORS_DELETE, trial, e);
   if (s->checked_trial == trial) s->checked_trial = 0;
   return status == LMOPT_OK ? lm_storage_disown(s, trial, e) : status;
 }

@@ -113,6 +113,10 @@ const char *const lm_storage_sql[LM_SQL_COUNT] = {
     [LM_SQL_RELEASE] =
         "UPDATE trials SET state = 'WAITING', datetime_start = NULL WHERE trial_id = ?1 AND state = 'RUNNING'",
     [LM_SQL_REPORTS_DELETE] = "DELETE FROM trial_intermediate_values WHERE trial_id = ?1",
+    /* Of several directions they are attributes; a semicolon comes after the colon. */
+    [LM_SQL_VECTORS_DELETE] =
+        "DELETE FROM trial_system_attributes WHERE trial_id = ?1 AND \"key\" >= 'lmopt:report:' AND \"key\" < "
+        "'lmopt:report;'",
 
     [LM_SQL_OWNER_INSERT] =
         "INSERT INTO lmopt_owners(owner_id, host, boot, space, process, start, heartbeat) VALUES (?1, ?2, ?3, ?4, ?5, "

@@ -1,7 +1,7 @@
 /*
-** Reports: one value per direction, stored where Optuna has one per step. That
-** is the first direction's; with several, all of them are an attribute of the
-** trial beside it, which says nothing without the report it belongs to.
+** Reports. With one direction they are where Optuna has them. It knows none of
+** several directions, and its samplers stop at trials that have any; so there
+** the values of a report are an attribute of the trial, one for each step.
 */
 #include <math.h>
 #include <stdio.h>
@@ -36,9 +36,9 @@ lmopt_status lm_study_report(lm_study *study, size_t number, long long step, con
 }
 
 lmopt_status lm_study_write_report(lm_study *study, lm_id trial, long long step, const double *values, lm_error *e) {
-  lmopt_status status = lm_storage_set_report(study->storage, trial, step, values[0], e);
   size_t objectives = study->trials->objectives;
-  if (status != LMOPT_OK || objectives == 1) return status;
+  if (objectives == 1) return lm_storage_set_report(study->storage, trial, step, values[0], e);
+  lmopt_status status = LMOPT_OK;
   char key[48];
   snprintf(key, sizeof key, "%s%lld", vector_key, step);
   lm_buffer json;
@@ -67,9 +67,6 @@ lmopt_status lm_study_read_report(lm_study *study, size_t number, const char *ke
   size_t objectives = study->trials->objectives, count = lm_json_numbers(json, values, MOST_OBJECTIVES);
   char *end;
   long long step = strtoll(key + sizeof vector_key - 1, &end, 10);
-  const lm_row *row = &study->trials->rows[number];
-  bool reported = false; /* what an interrupted trial left may still be there */
-  for (size_t i = 0; i < row->report_count && !reported; i++) reported = row->reports[i].step == step;
-  if (*end || count != objectives || !reported) return LMOPT_OK;
+  if (*end || count != objectives || step < 0) return LMOPT_OK; /* not ours */
   return lm_trials_set_reports(study->trials, number, step, values, e);
 }
