@@ -31,7 +31,9 @@ function Choices:__tostring() return tostring(distributions.categorical(self.val
 ---@param list (any|table)[] values, or tables whose first item is the value
 ---@return lmopt.Choices
 function M.choices(list)
-  if type(list) ~= "table" or #list == 0 then errors.misuse "choices needs a list with something in it: lmopt.choices{ {\"a\", cost = 1}, \"b\" }" end
+  if type(list) ~= "table" or #list == 0 then
+    errors.misuse 'choices needs a list with something in it: lmopt.choices{ {"a", cost = 1}, "b" }'
+  end
   local made = { values = {}, rows = {}, weights = {} }
   local weighted, seen = false, {}
   for i, item in ipairs(list) do
@@ -299,7 +301,9 @@ function M.new(given)
   read_variables(space, given)
   rawset(space, "_composites", functions_of(given.composites, "composites", "compute"))
   for _, composite in ipairs(space._composites) do
-    if space._by_name[composite.name] then errors.misuse(("space has '%s' twice, as a parameter and as a composite"):format(composite.name)) end
+    if space._by_name[composite.name] then
+      errors.misuse(("space has '%s' twice, as a parameter and as a composite"):format(composite.name))
+    end
     space._composite_by_name[composite.name] = composite
   end
   read_constraints(space, given)
@@ -383,7 +387,9 @@ end
 ---@return boolean valid
 ---@return string[]? reasons what is wrong
 function methods:validate(params)
-  if type(params) ~= "table" then errors.misuse("'params' of space:validate must be a table {name = value, ...}, not a " .. type(params)) end
+  if type(params) ~= "table" then
+    errors.misuse("'params' of space:validate must be a table {name = value, ...}, not a " .. type(params))
+  end
   local reasons = {}
   for _, name in ipairs(sorted.keys(params)) do
     if self._composite_by_name[name] then
@@ -391,7 +397,8 @@ function methods:validate(params)
     elseif not self._by_name[name] then
       reasons[#reasons + 1] = ("the space has no '%s'%s"):format(tostring(name), errors.hint(tostring(name), self:names()))
     elseif not distributions.contains(self._by_name[name].distribution, params[name]) then
-      reasons[#reasons + 1] = ("%s of '%s' is not in %s"):format(errors.text(params[name]), name, tostring(self._by_name[name].distribution))
+      local d = tostring(self._by_name[name].distribution)
+      reasons[#reasons + 1] = ("%s of '%s' is not in %s"):format(errors.text(params[name]), name, d)
     end
   end
   if #reasons > 0 then return false, reasons end
@@ -498,7 +505,8 @@ local function listed(variable, steps)
   local values = {}
   if count == math.huge then
     if not steps then
-      errors.misuse(("space:grid: '%s' is continuous; give it a step, or say how many of its values to take: space:grid(5)"):format(variable.name), 4)
+      errors.misuse(("space:grid: '%s' is continuous; give it a step, or say how many of its values to take: space:grid(5)"):format(
+        variable.name), 4)
     end
     for i = 1, steps do
       local share = steps == 1 and 0.5 or (i - 1) / (steps - 1)

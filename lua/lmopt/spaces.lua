@@ -89,7 +89,9 @@ local CALLS = {
 local function check_list(options, name, known)
   local list = options[name]
   if list == nil then return end
-  if type(list) ~= "table" or #list == 0 then errors.misuse(("'%s' of spaces.calls must be a list with something in it"):format(name), 3) end
+  if type(list) ~= "table" or #list == 0 then
+    errors.misuse(("'%s' of spaces.calls must be a list with something in it"):format(name), 3)
+  end
   for _, one in ipairs(list) do
     local found = false
     for _, other in ipairs(known) do found = found or one == other end

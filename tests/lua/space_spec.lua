@@ -209,7 +209,8 @@ describe("a space refuses", function()
       assert.is_true(lmopt.error.is(problem, "space"), tostring(problem))
       return problem.message
     end
-    assert.is_truthy(message_of({ a = 1, constraint = function() error "oh" end }):find("the constraint 'constraint' of the space raised: .*oh"))
+    local raised = message_of { a = 1, constraint = function() error "oh" end }
+    assert.is_truthy(raised:find "the constraint 'constraint' of the space raised: .*oh")
     assert.is_truthy(message_of({ a = 1, constraint = function() return 1 end }):find "returned a number")
     assert.is_truthy(message_of({ a = 1, constraint = function(p) p.a = 2 end }):find "can't be set")
     assert.is_truthy(message_of({ a = 1, composites = { c = function() return nil + 1 end } }):find "the composite 'c' of the space raised")

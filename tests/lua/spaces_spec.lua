@@ -83,7 +83,8 @@ describe("the space of calls", function()
 
   it("knows what a point costs", function()
     local space = space_of { models = { "openai/gpt-4o-mini" }, prompt_tokens = 500, reply_tokens = 100 }
-    local c = space:compute { model = "openai/gpt-4o-mini", strategy = "majority", n = 3, adapter = "chat", max_tokens = 512, temperature = 1 }
+    local c = space:compute { model = "openai/gpt-4o-mini", strategy = "majority", n = 3, adapter = "chat", max_tokens = 512,
+      temperature = 1 }
     local price = prices.find("openai", "gpt-4o-mini")
     assert.are.equal(3 * prices.cost(price, { prompt_tokens = 500, completion_tokens = 400 }), c.usd)
     assert.are.equal(3 * prices.cost(price, { prompt_tokens = 500, completion_tokens = 512 }), c.usd_at_most)
