@@ -95,7 +95,12 @@ lmopt_status lm_study_draw_joint(lm_study *study, size_t number, unsigned attemp
   lm_view view = lm_study_view(study, number);
   view.attempt = attempt;
   lmopt_status status = class->sample_relative(study->sampler, &view, out, e);
-  if (status == LMOPT_OK) status = note_choice(study, &view, e);
+  if (status == LMOPT_OK) {
+    lm_draft *draft = study->draft;
+    study->draft = NULL; /* this change is ours, and no function's of a space */
+    status = note_choice(study, &view, e);
+    study->draft = draft;
+  }
   if (status != LMOPT_BUSY) return status;
   if (!all_finished_before(study, number))
     return lm_fail(e, LMOPT_BUSY, "every point that is left is being tried; wait for the trials that run");
