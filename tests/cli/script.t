@@ -479,3 +479,35 @@ A server that does not listen: where it was looked for, and what to do.
   > END
   $ lmopt run absent.lua 2>&1 >/dev/null | tail -1
   lmopt: *connection refused by 127.0.0.1:9: no server listens at base_url 'http://127.0.0.1:9/v1'; start it, or set base_url to where it is (glob)
+
+A declared space: its composites are kept, its grid can be named; a space that has changed leaves out what it does not allow.
+
+  $ cat > space.lua <<'END'
+  > local lmopt = require "lmopt"
+  > return {
+  >   trials = 8, seed = 1, direction = "maximize",
+  >   space = lmopt.space {
+  >     x = lmopt.distributions.int(0, 3), kind = { "a", "b" },
+  >     composites = { twice = function(p) return 2 * p.x end },
+  >     constraint = function(p) return p.kind == "a" or p.x < 2, "b is small" end,
+  >   },
+  >   objective = function(trial) return trial.composites.twice + (trial.params.kind == "b" and 1 or 0) end,
+  > }
+  > END
+  $ lmopt run space.lua --sampler grid --storage space.db
+  study 'space', maximize, grid, seed 1, space.db
+  every point of the search space has been tried
+  study 'space': 6 trials, 6 complete
+  best value 6, trial * (glob)
+    kind  a
+    x     3
+  more: lmopt study show space.db space
+  $ sed -i 's/p.x < 2/p.x < 1/' space.lua
+  $ lmopt run space.lua --storage space.db --new --trials 7 2>&1 | head -1
+  space.lua has changed; study 'space@2' begins with the parameters of 'space' (but 1 that its space does not allow)
+  $ lmopt run space.lua --storage space.db --trials 7 --json --quiet | grep -o '"twice":[0-9]*'
+  "twice":6
+  $ sed -i 's/space = lmopt.space/space = print, spice = lmopt.space/' space.lua
+  $ lmopt run space.lua
+  lmopt: space.lua:4: 'space' must be made by lmopt.space{...}, not a function
+  [1]
