@@ -5,7 +5,8 @@
 -- "busy", "exhausted", "limit", "memory" or "error". It raises only when its own caller is wrong.
 --
 -- A distribution stands as several arguments: "float", low, high, step?, log? or "int", low, high, step?, log? or
--- "categorical", choices, json? (the choices' text, where a file has it). An internal value is a number; of a choice its
+-- "categorical", choices, json? (the choices' text, where a file has it); the sixth may be what the parameter is of a
+-- structured variable: { structure=, variable=, item= (JSON), min=, max= }. An internal value is a number; of a choice its
 -- 1-based place.
 
 ---@class lmopt.core.study
@@ -33,7 +34,7 @@ local random = {}
 ---@field number integer
 ---@field state lmopt.core.State
 ---@field values number[]?
----@field params { [1]: string, [2]: number, [3]: table }[] name, internal value, distribution
+---@field params { [1]: string, [2]: number, [3]: table, [4]: integer }[] name, internal value, distribution, which one it was
 ---@field reports { [1]: integer, [2]: number|number[] }[] step, value (or one for each direction); ascending
 ---@field user table<string, string> attributes as JSON
 ---@field system table<string, string>
@@ -169,6 +170,19 @@ function study:suggest(number, name, kind, ...) end
 ---@return string? message
 ---@return string? failure
 function study:lookup(number, name, kind, ...) end
+
+--- A subset or an order of items, stored as a parameter per item: the places of those chosen, or of all in their order.
+---@param number integer
+---@param name string
+---@param structure "subset"|"permutation"
+---@param items any[]
+---@param least? integer
+---@param most? integer
+---@param drawn? integer[] such places, used where nothing is planned; nil: the sampler decides
+---@return integer[]?
+---@return string? message
+---@return string? failure
+function study:suggest_structure(number, name, structure, items, least, most, drawn) end
 
 --- Enters a parameter that was sampled in Lua.
 ---@param number integer

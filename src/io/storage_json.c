@@ -235,6 +235,29 @@ bool lm_json_string(const lm_json_value *value, lm_buffer *out) {
   return out->status == LMOPT_OK;
 }
 
+/* Texts as choices are written, for comparison, those in an array too; anything else as it stands. */
+static void add_canonical(const lm_json_value *value, lm_buffer *plain, lm_buffer *out) {
+  lm_buffer_clear(plain);
+  if (value->type == LM_JSON_STRING && lm_json_string(value, plain)) {
+    lm_buffer_add_json_string(out, lm_buffer_text(plain), plain->size);
+  } else if (value->type == LM_JSON_ARRAY) {
+    lm_json walk = lm_json_members(value);
+    lm_json_value item;
+    lm_buffer_add_char(out, '[');
+    for (bool first = true; lm_json_next(&walk, NULL, &item); first = false) {
+      lm_buffer_clear(plain);
+      if (!first) lm_buffer_add_text(out, ", ");
+      if (item.type == LM_JSON_STRING && lm_json_string(&item, plain))
+        lm_buffer_add_json_string(out, lm_buffer_text(plain), plain->size);
+      else
+        lm_buffer_add(out, item.text, item.size);
+    }
+    lm_buffer_add_char(out, ']');
+  } else {
+    lm_buffer_add(out, value->text, value->size);
+  }
+}
+
 lmopt_status lm_storage_read_object(lm_storage *s, const char *json,
                                     lmopt_status (*each)(void *userdata, const char *key, const char *json_value),
                                     void *userdata, lm_error *e) {
@@ -250,12 +273,8 @@ lmopt_status lm_storage_read_object(lm_storage *s, const char *json,
   while (status == LMOPT_OK && lm_json_next(&walk, &key, &value)) {
     lm_buffer_clear(&name);
     lm_buffer_clear(&text);
-    lm_buffer_clear(&plain);
     bool decoded = lm_json_string(&key, &name);
-    if (value.type == LM_JSON_STRING && lm_json_string(&value, &plain)) /* as choices are written, for comparison */
-      lm_buffer_add_json_string(&text, lm_buffer_text(&plain), plain.size);
-    else
-      lm_buffer_add(&text, value.text, value.size);
+    add_canonical(&value, &plain, &text);
     if (plain.status != LMOPT_OK || name.status != LMOPT_OK || text.status != LMOPT_OK)
       status = lm_fail_memory(e);
     else if (!decoded)

@@ -6,6 +6,7 @@
 #include "math/elementary.h"
 #include "math/minimize.h"
 #include "math/quasi.h"
+#include "search/gp_structured.h"
 
 enum {
   PRELIMINARY = 2048,
@@ -13,7 +14,8 @@ enum {
   AROUND = 512, /* points around incumbents */
   MOST_ROUNDS = 20,
   GRADIENT_EVALUATIONS = 60,
-  EXHAUSTIVE = 16, /* a grid with more values is searched by steps, and moved along by gradients first */
+  MOST_SWAPS = 400, /* of one structured variable in one round */
+  EXHAUSTIVE = 16,  /* a grid with more values is searched by steps, and moved along by gradients first */
 };
 #define TOLERANCE 1e-4
 
@@ -25,6 +27,7 @@ typedef struct optimizer {
   double *gradient;     /* inputs */
   double *trial;        /* count */
   size_t *free_axes;    /* those that the gradient moves */
+  const lm_gp_structures *structures;
   lm_assignment *items; /* of lm_gp_allowed; NULL: everything is allowed */
   double *variables, *lower, *upper, *workspace;
   size_t free_count;
@@ -49,7 +52,11 @@ static double draw_axis(const lm_gp_axis *axis, double u) {
 lmopt_status lm_gp_draw_points(const lm_gp_space *space, lm_rng *rng, size_t count, double *points) {
   lm_quasi *sequence = lm_quasi_new(space->allocator, LM_QUASI_SOBOL, space->count, rng);
   lm_rng_bits(rng); /* another sequence the next time */
-  if (!sequence) return LMOPT_NO_MEMORY;
+  lm_gp_structures structures = {0};
+  if (!sequence || lm_gp_structures_init(&structures, space)) {
+    lm_quasi_free(sequence);
+    return LMOPT_NO_MEMORY;
+  }
   lm_quasi_points(sequence, 0, count, points);
   lm_quasi_free(sequence);
   for (size_t i = 0; i < count; i++) {
@@ -57,7 +64,9 @@ lmopt_status lm_gp_draw_points(const lm_gp_space *space, lm_rng *rng, size_t cou
       double *point = &points[i * space->count + j];
       *point = draw_axis(&space->axes[j], *point);
     }
+    lm_gp_structures_draw(&structures, space, rng, &points[i * space->count]);
   }
+  lm_gp_structures_free(&structures);
   return LMOPT_OK;
 }
 
@@ -162,7 +171,7 @@ static double value_at(optimizer *o, const double *latent) {
 
 static bool by_gradient(const optimizer *o, const double *latent, size_t axis, bool grids) {
   const lm_gp_axis *x = &o->space->axes[axis];
-  if (x->category || x->fixed || !lm_gp_space_active(o->space, latent, axis)) return false;
+  if (x->category || x->fixed || x->distribution->part || !lm_gp_space_active(o->space, latent, axis)) return false;
   return !x->levels || (grids && x->levels > EXHAUSTIVE);
 }
 
@@ -260,7 +269,7 @@ static void try_categories(optimizer *o, double *latent, size_t j, double *value
 static void try_values(optimizer *o, double *latent, double *value) {
   for (size_t j = 0; j < o->count; j++) {
     const lm_gp_axis *axis = &o->space->axes[j];
-    if (axis->fixed || !axis->levels || !lm_gp_space_active(o->space, latent, j)) continue;
+    if (axis->fixed || !axis->levels || axis->distribution->part || !lm_gp_space_active(o->space, latent, j)) continue;
     if (axis->category) {
       try_categories(o, latent, j, value);
     } else if (axis->levels <= EXHAUSTIVE) {
@@ -273,6 +282,41 @@ static void try_values(optimizer *o, double *latent, double *value) {
   }
 }
 
+/* Exchanges what two items have: a chosen one for another, or two places in an order. */
+static bool try_swap(optimizer *o, double *latent, size_t a, size_t b, double *value) {
+  double old = latent[a];
+  if (old == latent[b] || o->space->axes[a].fixed || o->space->axes[b].fixed) return false;
+  latent[a] = latent[b];
+  latent[b] = old;
+  double there = value_at(o, latent);
+  if (there > *value) {
+    *value = there;
+    return true;
+  }
+  latent[b] = latent[a];
+  latent[a] = old;
+  return false;
+}
+
+/* Of many items only some pairs are tried, spread evenly. */
+static void try_structures(optimizer *o, double *latent, double *value) {
+  for (size_t i = 0; i < o->structures->count; i++) {
+    const lm_gp_structure *x = &o->structures->items[i];
+    const size_t *axes = o->structures->axes + x->first;
+    if (!lm_gp_space_active(o->space, latent, axes[0])) continue;
+    size_t flips = x->part->structure == LM_SUBSET ? x->count : 0, flip_step = 1 + flips / MOST_SWAPS;
+    for (size_t k = 0; k < flips; k += flip_step) {
+      size_t axis;
+      bool may = lm_gp_structure_flip(o->structures, x, latent, k, &axis);
+      if (may && !o->space->axes[axis].fixed) try_at(o, latent, axis, 1 - latent[axis], value);
+    }
+    size_t pairs = x->count * (x->count - 1) / 2, step = 1 + pairs / MOST_SWAPS, at = 0;
+    for (size_t a = 1; a < x->count; a++)
+      for (size_t b = 0; b < a; b++)
+        if (at++ % step == 0) try_swap(o, latent, axes[a], axes[b], value);
+  }
+}
+
 static double climb(optimizer *o, double *latent) {
   double value = value_at(o, latent);
   for (int round = 0; round < MOST_ROUNDS; round++) {
@@ -281,6 +325,7 @@ static double climb(optimizer *o, double *latent) {
     climb_over(o, latent, &value, false);
     double between = value;
     try_values(o, latent, &value);
+    try_structures(o, latent, &value);
     if (!(value - between >= TOLERANCE) || !(value - before >= TOLERANCE)) break;
   }
   return value;
@@ -354,10 +399,12 @@ lmopt_status lm_gp_maximize(const lm_gp_search *search, lm_rng *rng, double *lat
   size_t *free_axes = lm_alloc(a, (d + 1) * sizeof *free_axes);
   bool judged = search->view && search->view->judge;
   lm_assignment *items = judged ? lm_alloc(a, (d + 1) * sizeof *items) : NULL;
-  lmopt_status status = block && free_axes && (items || !judged) ? LMOPT_OK : LMOPT_NO_MEMORY;
+  lm_gp_structures structures;
+  lmopt_status status = lm_gp_structures_init(&structures, space);
+  if (!block || !free_axes || (judged && !items)) status = LMOPT_NO_MEMORY;
   if (!status) {
     double *points = block, *encoded = points + n * d, *values = encoded + n * inputs;
-    optimizer o = {search, space, d, inputs, .free_axes = free_axes, .items = items};
+    optimizer o = {search, space, d, inputs, .free_axes = free_axes, .structures = &structures, .items = items};
     o.encoded = values + n;
     o.gradient = o.encoded + inputs;
     o.trial = o.gradient + inputs + d; /* a point of climb_from stands between */
@@ -382,6 +429,7 @@ lmopt_status lm_gp_maximize(const lm_gp_search *search, lm_rng *rng, double *lat
       climb_from(&o, search->incumbents + i * d, latent, value);
     lm_free(a, o.tried);
   }
+  lm_gp_structures_free(&structures);
   lm_free(a, block);
   lm_free(a, free_axes);
   lm_free(a, items);

@@ -139,6 +139,7 @@ local cases = {
   { lmopt.samplers.tpe { multivariate = false }, "structured" },
   { lmopt.samplers.tpe { group = true }, "structured" },
   { "qmc", "structured" },
+  { lmopt.samplers.gp { n_startup_trials = 30 }, "structured" },
   { lmopt.samplers.partial_fixed { fixed_params = { x1 = 0.5 } }, "floats" },
   { lmopt.samplers.nsga2 { population_size = 6 }, "conditional" },
   { lmopt.samplers.nsga3 { population_size = 5, crossover = "sbx" }, "constrained", directions = { "minimize", "maximize" } },

@@ -57,7 +57,7 @@ for _, place in ipairs { "in memory", "in a file" } do
     end)
 
     it("keep to their bounds under every sampler, and show the whole value", function()
-      for _, sampler in ipairs { "random", "tpe", "qmc", "nsga2", lmopt.samplers.tpe { multivariate = false, n_startup_trials = 2 },
+      for _, sampler in ipairs { "random", "tpe", "qmc", "nsga2", lmopt.samplers.gp { n_startup_trials = 20 }, lmopt.samplers.tpe { multivariate = false, n_startup_trials = 2 },
         { sample_independent = function() return true end, name = "mine" } } do
         local one = new { sampler = sampler, name = "bounds " .. tostring(sampler) }
         one:optimize(function(trial)
@@ -320,6 +320,17 @@ describe("subsets and orders", function()
     assert.is_truthy(csv:find('"[""x""]","[""a"",""b""]"', 1, true), csv)
     assert.is_truthy(output("export --format jsonl"):find('"params":{"route":["x"],"tools":["a","b"]}', 1, true))
     remove(path)
+  end)
+
+  it("do what docs/structured.md says", function()
+    local file = assert(io.open("docs/structured.md", "rb"))
+    local blocks = {}
+    for block in file:read("a"):gmatch "```lua\n(.-)```" do blocks[#blocks + 1] = block end
+    file:close()
+    local printed = {}
+    local environment = setmetatable({ print = function(...) printed[#printed + 1] = table.concat({ ... }, " | ") end }, { __index = _G })
+    assert(load(table.concat(blocks, "\n"), "docs/structured.md", "t", environment))()
+    assert.are.equal("search python sql | draft", printed[1]:match "^[^|]*| %w+")
   end)
 
   -- Five of 20 items, each worth something, and each pair; and an order, the better the more pairs are right.
