@@ -57,7 +57,6 @@ end
 choice("pick 5 of 20", 20, { min = 5, max = 5 }, interactions(20, 0.5))
 choice("pick 1 to 8 of 20", 20, { min = 1, max = 8 }, interactions(20, 0.5))
 choice("pick 5 of 100", 100, { min = 5, max = 5 }, interactions(100, 0.5))
-choice("pick 8 of 400", 400, { min = 8, max = 8 }, interactions(400, 0.5))
 choice("pick up to 12 of 60", 60, { max = 12 }, interactions(60, 0.5))
 choice("pick any of 12", 12, {}, interactions(12, 0.5))
 choice("cover with 6 of 30", 30, { max = 6 }, function(random) -- the share of 60 elements that no chosen set covers
