@@ -57,7 +57,8 @@ for _, place in ipairs { "in memory", "in a file" } do
     end)
 
     it("keep to their bounds under every sampler, and show the whole value", function()
-      for _, sampler in ipairs { "random", "tpe", "qmc", "nsga2", lmopt.samplers.gp { n_startup_trials = 20 }, lmopt.samplers.tpe { multivariate = false, n_startup_trials = 2 },
+      for _, sampler in ipairs { "random", "tpe", "qmc", "nsga2", lmopt.samplers.gp { n_startup_trials = 20 },
+        lmopt.samplers.tpe { multivariate = false, n_startup_trials = 2 },
         { sample_independent = function() return true end, name = "mine" } } do
         local one = new { sampler = sampler, name = "bounds " .. tostring(sampler) }
         one:optimize(function(trial)
@@ -227,7 +228,8 @@ for _, place in ipairs { "in memory", "in a file" } do
     end)
 
     it("are fixed in part or as a whole, listed, and walked", function()
-      local fixed = new { sampler = lmopt.samplers.partial_fixed { fixed_params = { tools = { "b" }, ["route[x]"] = 1.0 } }, name = "fixed" }
+      local fixed_params = { tools = { "b" }, ["route[x]"] = 1.0 }
+      local fixed = new { sampler = lmopt.samplers.partial_fixed { fixed_params = fixed_params }, name = "fixed" }
       fixed:optimize(function(trial)
         assert.are.same({ "b" }, trial:suggest_subset("tools", { "a", "b" }))
         assert.are.equal("x", trial:suggest_permutation("route", { "x", "y", "z" })[3])
@@ -249,7 +251,8 @@ for _, place in ipairs { "in memory", "in a file" } do
       found = {}
       local walk = new { sampler = "brute_force", name = "walk" }
       walk:optimize(function(one)
-        local value = encode(one:suggest_subset("tools", letters(5), { min = 2, max = 3 })) .. encode(one:suggest_permutation("route", { 1, 2, 3 }))
+        local chosen = one:suggest_subset("tools", letters(5), { min = 2, max = 3 })
+        local value = encode(chosen) .. encode(one:suggest_permutation("route", { 1, 2, 3 }))
         assert.is_nil(found[value])
         found[value] = true
         return 1
@@ -258,7 +261,8 @@ for _, place in ipairs { "in memory", "in a file" } do
       walk:close()
       local large = new { sampler = "brute_force", name = "large" }
       trial = large:ask()
-      misuse(function() trial:suggest_permutation("route", letters(26)) end, "brute_force can't walk 'route': its 26 items have 4.03e+26 values")
+      misuse(function() trial:suggest_permutation("route", letters(26)) end,
+        "brute_force can't walk 'route': its 26 items have 4.03e+26 values")
       large:tell(trial, nil, { state = "failed" })
     end)
   end)
