@@ -41,6 +41,7 @@ enum {
   PATIENCE = 25,
   FIRST = 20,
   GP_PARAMETERS = 60,
+  GP_OBJECTIVES = 3,
   FRONT_TRIALS = 1000
 };
 
@@ -53,7 +54,6 @@ typedef struct facts {
   size_t complete;   /* of the latest trials */
   size_t parameters; /* that some of them have */
   bool conditional;  /* and some have not */
-  bool constrained;
 } facts;
 
 static bool counts(const lm_view *view, size_t row) {
@@ -90,9 +90,10 @@ static size_t last_start(const lm_view *view) {
   double losses[LATEST];
   size_t start = 0, count = 0, since = 0;
   double best = INFINITY;
-  if (view->scope.shows) return 0; /* somebody else divides the trials */
+  if (view->scope.shows || view->trials->objectives != 1)
+    return 0; /* somebody else divides the trials; or fronts grow */
   for (size_t row = first_row(view); row < lm_view_count(view); row++) {
-    if (lm_view_state(view, row) != LM_COMPLETE || count == LATEST) continue;
+    if (lm_view_state(view, row) != LM_COMPLETE || view->trials->rows[row].infeasible || count == LATEST) continue;
     double loss = lm_trials_loss(view->trials, row, 0);
     losses[count++] = isfinite(loss) ? loss : DBL_MAX;
     bool better = count == 1 || losses[count - 1] < best - least_gain(losses, count);
@@ -121,7 +122,6 @@ static facts facts_of(const lm_view *view) {
     if (!counts(view, row)) continue;
     rows++;
     f.complete += t->rows[row].state == LM_COMPLETE;
-    f.constrained = f.constrained || t->rows[row].constrained;
   }
   for (size_t i = 0; i < t->column_count; i++) {
     size_t seen = 0;
@@ -149,28 +149,25 @@ typedef struct automatic {
   unsigned long long generation, edits;
 } automatic;
 
-static choice choose_for_front(const lm_view *view, const facts *f) {
-  choice c = {.part = f->conditional ? PART_TPE_GROUP : PART_TPE,
-              .reason = "several objectives, and fewer trials than generations need"};
-  if (view->number >= FRONT_TRIALS)
+static choice choose_without_model(const lm_view *view, const facts *f, const char *reason) {
+  choice c = {.part = f->conditional ? PART_TPE_GROUP : PART_TPE, .reason = reason};
+  if (view->trials->objectives > 1 && view->number >= FRONT_TRIALS)
     c = (choice){.part = PART_NSGA2, .reason = "several objectives, and trials by the thousand"};
   return c;
 }
 
 static choice choose(const lm_view *view, const facts *f) {
+  choice c = {.part = PART_GP, .reason = "few trials, from which a Gaussian process learns most"};
+  if (f->conditional) c.reason = "few trials, and a space with conditions, which a Gaussian process models as one";
   if (f->complete < STARTUP && view->number < LATEST)
-    return (choice){.part = PART_QMC, .reason = "points that fill the space, until there is something to learn from"};
-  if (view->trials->objectives > 1) return choose_for_front(view, f);
-  part parzen = f->conditional ? PART_TPE_GROUP : PART_TPE;
-  if (f->constrained) return (choice){.part = parzen, .reason = "constraints that are known after a trial"};
-  if (f->parameters > GP_PARAMETERS)
-    return (choice){.part = parzen, .reason = "more parameters than a Gaussian process takes"};
-  if (view->number >= GP_TRIALS)
-    return (choice){.part = parzen, .reason = "so many trials that a Gaussian process would take its time"};
-  return (choice){.part = PART_GP,
-                  .reason = f->conditional
-                                ? "few trials, and a space with conditions, which a Gaussian process models as one"
-                                : "few trials, from which a Gaussian process learns most"};
+    c = (choice){.part = PART_QMC, .reason = "points that fill the space, until there is something to learn from"};
+  else if (view->trials->objectives > GP_OBJECTIVES)
+    c = choose_without_model(view, f, "more objectives than a Gaussian process improves on in time");
+  else if (f->parameters > GP_PARAMETERS)
+    c = choose_without_model(view, f, "more parameters than a Gaussian process takes");
+  else if (view->number >= GP_TRIALS)
+    c = choose_without_model(view, f, "so many trials that a Gaussian process would take its time");
+  return c;
 }
 
 static choice choose_with_restarts(const lm_view *view) {

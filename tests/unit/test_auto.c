@@ -104,7 +104,9 @@ static void choices(void **state) {
       {{.objectives = 1, .conditional = true}, 40, "qmc: nothing got better for a while"}, /* they were random */
       {{.objectives = 1}, 250, "tpe: so many trials"},
       {{.objectives = 1, .conditional = true}, 250, "tpe with group: so many trials"},
-      {{.objectives = 1, .accidents = true}, 40, "tpe: constraints"},
+      {{.objectives = 1, .accidents = true}, 30, "gp: "},
+      {{.objectives = 3}, 20, "gp: few trials, from"},
+      {{.objectives = 2}, 250, "tpe: so many trials"},
       {{.objectives = 2}, 1000, "nsga2: "},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
