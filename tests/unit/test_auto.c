@@ -101,7 +101,7 @@ static void choices(void **state) {
       {{.objectives = 1}, 10, "gp: few trials, from"},
       {{.objectives = 1, .lag = 4}, 12, "qmc: "},
       {{.objectives = 1, .conditional = true}, 20, "gp: few trials, and a space with conditions"},
-      {{.objectives = 1, .conditional = true}, 40, "qmc: nothing got better for a while"}, /* they were random */
+      {{.objectives = 1, .conditional = true}, 150, "qmc: nothing got better for a while"}, /* they were random */
       {{.objectives = 1}, 250, "tpe: so many trials"},
       {{.objectives = 1, .conditional = true}, 250, "tpe with group: so many trials"},
       {{.objectives = 1, .accidents = true}, 30, "gp: "},
