@@ -18,9 +18,10 @@
 **
 ** A model may settle on a local optimum just so: points around it tell it
 ** nothing of other places, and it believes that there is nothing. Where nothing
-** got better for some time it begins anew, with trials of its own: restarts, as
-** D. Eriksson et al. have in "Scalable global optimization via local Bayesian
-** optimization", NeurIPS 32 (2019).
+** got better for some time every second trial is TPE's, which has other faults
+** (heavy tails do not mislead it, for one); then the model begins anew, with
+** trials of its own: restarts, as D. Eriksson et al. have in "Scalable global
+** optimization via local Bayesian optimization", NeurIPS 32 (2019).
 **
 ** The choice is a function of the view: of the trial's number, and of the
 ** latest finished trials in it.
@@ -38,7 +39,8 @@ enum {
   LATEST = 256,
   STARTUP = 10,
   GP_TRIALS = 250,
-  PATIENCE = 40,
+  STALL = 15,
+  PATIENCE = 60,
   FIRST = 20,
   GP_PARAMETERS = 60,
   GP_OBJECTIVES = 3,
@@ -86,10 +88,11 @@ static double least_gain(const double *losses, size_t count) {
 ** The row after which nothing got better in PATIENCE complete trials, again and
 ** again: where the trials of the present model begin. 0: it is the first one.
 */
-static size_t last_start(const lm_view *view) {
+static size_t last_start(const lm_view *view, bool *stalled) {
   double losses[LATEST];
   size_t start = 0, count = 0, since = 0;
   double best = INFINITY;
+  *stalled = false;
   if (view->scope.shows || view->trials->objectives != 1)
     return 0; /* somebody else divides the trials; or fronts grow */
   for (size_t row = first_row(view); row < lm_view_count(view); row++) {
@@ -103,6 +106,7 @@ static size_t last_start(const lm_view *view) {
     start = row + 1;
     count = since = 0;
   }
+  *stalled = since >= STALL && count >= FIRST;
   return start;
 }
 
@@ -174,11 +178,14 @@ static choice choose_with_restarts(const lm_view *view) {
   facts f = facts_of(view);
   choice c = choose(view, &f);
   if (c.part != PART_GP) return c;
-  size_t start = last_start(view);
+  bool stalled;
+  size_t start = last_start(view, &stalled);
   lm_view own = from_start(view, start);
   if (start) f = facts_of(&own);
   if (start && f.complete < STARTUP)
     c = (choice){.part = PART_QMC, .reason = "nothing got better for a while: points for a model that begins anew"};
+  else if (stalled && view->number % 2)
+    return choose_without_model(view, &f, "nothing got better for a while: every second trial is for another model");
   c.start = start;
   return c;
 }

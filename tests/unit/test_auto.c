@@ -127,9 +127,14 @@ static void begins_anew(void **state) {
   static const struct {
     size_t number;
     const char *begin;
-  } expected[] = {{9, "qmc: points"},   {10, "gp: "}, {40, "gp: "}, {41, "qmc: nothing got better"},
-                  {50, "qmc: nothing"}, {51, "gp: "}};
-  for (size_t row = 0, k = 0; row < 52; row++) {
+  } expected[] = {{9, "qmc: points"},
+                  {10, "gp: "},
+                  {21, "tpe: nothing got better"},
+                  {22, "gp: "},
+                  {61, "qmc: nothing got better"},
+                  {70, "qmc: nothing"},
+                  {71, "gp: "}};
+  for (size_t row = 0, k = 0; row < 72; row++) {
     assert_int_equal(lm_trials_append(t, LM_RUNNING, NULL), LMOPT_OK);
     lm_view view = {.trials = t, .number = (long long)row, .horizon = (long long)row - 1, .seed = 1};
     if (k < sizeof expected / sizeof *expected && row == expected[k].number) {
