@@ -392,10 +392,11 @@ typedef struct lmopt_study_config {
   long long lag;           /* trial k knows the results of trials up to k - lag: as many may run side by side.
                               Default: that of the study that exists, else 1 */
   lmopt_order order;       /* default: that of the study that exists, else LMOPT_ORDER_NUMBER */
-  const char *sampler;     /* "tpe", "gp", "random", "qmc" or "brute_force"; default: "tpe". Not stored */
-  const char *pruner;      /* "median", "successive_halving", "hyperband" or "none"; default: "median" for one
+  const char *sampler;     /* "auto", "brute_force", "cmaes" (one direction), "gp", "nsga2", "nsga3" (with directions),
+                              "qmc", "random" or "tpe"; default: "tpe". Not stored */
+  const char *pruner; /* "hyperband", "median", "none", "successive_halving" or "wilcoxon"; default: "median" for one
                               direction. Not stored */
-  long long trials;        /* how many the study gets in all, those that are there included; default: no limit */
+  long long trials;   /* how many the study gets in all, those that are there included; default: no limit */
 
   int load_if_exists; /* 1: go on with the study of that name, if there is one */
   int must_exist;     /* 1: never make one */

@@ -41,19 +41,7 @@ static lmopt_status check_texts(const lmopt_study_config *c, lm_error *e) {
   if (c->storage && !*c->storage) return lm_fail(e, LMOPT_MISUSE, "the storage of a study must not be empty");
   if ((c->must_exist || c->read_only) && !(c->name && c->storage))
     return lm_fail(e, LMOPT_MISUSE, "%s needs a name and a storage", c->read_only ? "read_only" : "must_exist");
-  static const char *const samplers[] = {"tpe", "gp", "random", "qmc", "brute_force"};
-  bool known = !c->sampler;
-  for (size_t i = 0; i < sizeof samplers / sizeof *samplers && !known; i++)
-    known = strcmp(c->sampler, samplers[i]) == 0;
-  if (!known)
-    return lm_fail(e, LMOPT_MISUSE, "unknown sampler '%.100s'; there are brute_force, gp, qmc, random, tpe",
-                   c->sampler);
-  static const char *const pruners[] = {"median", "none", "successive_halving", "hyperband"};
-  known = !c->pruner;
-  for (size_t i = 0; i < 4 && !known; i++) known = strcmp(c->pruner, pruners[i]) == 0;
-  if (known) return LMOPT_OK;
-  return lm_fail(e, LMOPT_MISUSE, "unknown pruner '%.100s'; there are hyperband, median, none, successive_halving",
-                 c->pruner);
+  return lm_ask_tell_check_methods(c, e);
 }
 
 static lmopt_status check_config(const lmopt_study_config *c, lm_error *e) {
@@ -71,42 +59,6 @@ static lmopt_status check_config(const lmopt_study_config *c, lm_error *e) {
   if (c->order != LMOPT_ORDER_DEFAULT && c->order != LMOPT_ORDER_NUMBER && c->order != LMOPT_ORDER_ARRIVAL)
     return lm_fail(e, LMOPT_MISUSE, "order (%d) is none of LMOPT_ORDER_...", (int)c->order);
   return LMOPT_OK;
-}
-
-static lm_sampler *new_sampler(const lm_allocator *a, const char *name) {
-  if (name && strcmp(name, "random") == 0) return lm_sampler_random(a);
-  if (name && strcmp(name, "brute_force") == 0) return lm_sampler_brute_force(a);
-  if (name && strcmp(name, "gp") == 0) {
-    lm_gp_options o;
-    lm_gp_options_default(&o);
-    return lm_sampler_gp(a, &o);
-  }
-  if (name && strcmp(name, "qmc") == 0) {
-    lm_qmc_options o;
-    lm_qmc_options_default(&o);
-    return lm_sampler_qmc(a, &o);
-  }
-  lm_tpe_options o;
-  lm_tpe_options_default(&o);
-  return lm_sampler_tpe(a, &o);
-}
-
-/* `study` is the name of the study, as it is made or was found. */
-static lm_pruner *new_pruner(const lm_allocator *a, const char *name, const char *study) {
-  if (name && strcmp(name, "none") == 0) return lm_pruner_none(a);
-  if (name && strcmp(name, "successive_halving") == 0) {
-    lm_halving_options o;
-    lm_halving_options_default(&o);
-    return lm_pruner_successive_halving(a, &o);
-  }
-  if (name && strcmp(name, "hyperband") == 0) {
-    lm_hyperband_options o;
-    lm_hyperband_options_default(&o);
-    return lm_pruner_hyperband(a, &o, study);
-  }
-  lm_percentile_options o;
-  lm_percentile_options_default(&o);
-  return lm_pruner_percentile(a, &o);
 }
 
 static lmopt_status open_inner(lmopt_runtime *rt, const lmopt_study_config *c, lm_study **out, lm_error *e) {
@@ -153,11 +105,15 @@ lmopt_status lmopt_study_open(lmopt_runtime *rt, const lmopt_study_config *confi
     chosen.name = made_up;
   }
   lmopt_study *study = lm_alloc_zeroed(a, sizeof *study);
-  lm_sampler *sampler = new_sampler(a, chosen.sampler);
-  lm_pruner *pruner = new_pruner(a, chosen.pruner, chosen.name);
+  lm_sampler *sampler = lm_ask_tell_sampler(a, &chosen);
+  lm_pruner *pruner = lm_ask_tell_pruner(a, &chosen);
   lm_study *inner = NULL;
   lm_fail_memory(&e);
   if (study && sampler && pruner) open_inner(rt, &chosen, &inner, &e);
+  if (inner && lm_ask_tell_check_objectives(&chosen, lm_study_trials(inner)->objectives, &e) != LMOPT_OK) {
+    lm_study_free(inner);
+    inner = NULL;
+  }
   if (!study || !inner) {
     lm_pruner_free(pruner);
     lm_sampler_free(sampler);

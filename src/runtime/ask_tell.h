@@ -1,4 +1,4 @@
-/* What the two files of ask and tell (part 5 of lmopt.h) share. */
+/* What the files of ask and tell (part 5 of lmopt.h) share. */
 #ifndef LM_ASK_TELL_H
 #define LM_ASK_TELL_H
 
@@ -23,5 +23,13 @@ struct lmopt_study {
 lmopt_status lm_ask_tell_end(const lmopt_study *study, lmopt_status status, const lm_error *e);
 /* Remembers the text; LMOPT_MISUSE. */
 lmopt_status lm_ask_tell_refuse(const lmopt_study *study, const char *text);
+
+/* The sampler and the pruner that a configuration names: LMOPT_MISUSE says which there are. */
+lmopt_status lm_ask_tell_check_methods(const lmopt_study_config *c, lm_error *e);
+/* The same once it is known how many objectives the study has. */
+lmopt_status lm_ask_tell_check_objectives(const lmopt_study_config *c, size_t objectives, lm_error *e);
+/* Checked names, and the study's, as it is made or was found. NULL: no memory. */
+lm_sampler *lm_ask_tell_sampler(const lm_allocator *a, const lmopt_study_config *c);
+lm_pruner *lm_ask_tell_pruner(const lm_allocator *a, const lmopt_study_config *c);
 
 #endif

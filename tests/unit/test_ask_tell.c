@@ -508,6 +508,39 @@ static void expect_misuse(lmopt_runtime *rt, lmopt_study_config config, const ch
   assert_non_null(strstr(lmopt_errmsg(rt), text));
 }
 
+static void test_every_method(void **state) {
+  (void)state;
+  ledger l = {0};
+  lmopt_runtime *rt = open_runtime(&l);
+  const char *const samplers[] = {"auto", "brute_force", "cmaes", "gp", "nsga2", "nsga3", "qmc", "random", "tpe"};
+  const char *const pruners[] = {"hyperband", "median", "none", "successive_halving", "wilcoxon"};
+  const lmopt_direction one[] = {LMOPT_MINIMIZE};
+  for (size_t i = 0; i < sizeof samplers / sizeof *samplers; i++) {
+    lmopt_study_config c = plain(1);
+    c.sampler = samplers[i];
+    c.pruner = pruners[i % (sizeof pruners / sizeof *pruners)];
+    c.directions = one;
+    c.direction_count = 1;
+    lmopt_study *study;
+    assert_int_equal(lmopt_study_open(rt, &c, &study), LMOPT_OK);
+    for (int k = 0; k < 25; k++) {
+      lmopt_trial *trial;
+      double x;
+      long long n;
+      assert_int_equal(lmopt_study_ask(study, &trial), LMOPT_OK);
+      assert_int_equal(lmopt_trial_float(trial, "x", -1, 1, i == 1 ? 0.01 : 0, 0, &x), LMOPT_OK);
+      assert_int_equal(lmopt_trial_int(trial, "n", 1, 9, 1, 0, &n), LMOPT_OK);
+      assert_true(x >= -1 && x <= 1 && n >= 1 && n <= 9);
+      double value = x * x + (double)n;
+      assert_int_equal(lmopt_trial_report(trial, value, 1), LMOPT_OK);
+      assert_int_equal(lmopt_study_tell(study, trial, LMOPT_COMPLETE, &value, 1), LMOPT_OK);
+    }
+    lmopt_study_close(study);
+  }
+  lmopt_close(rt);
+  assert_int_equal(l.live, 0);
+}
+
 static void test_misuse(void **state) {
   (void)state;
   ledger l = {0};
@@ -518,6 +551,15 @@ static void test_misuse(void **state) {
   c = plain(1);
   c.pruner = "mean";
   expect_misuse(rt, c, "unknown pruner 'mean'");
+  const lmopt_direction two[] = {LMOPT_MINIMIZE, LMOPT_MAXIMIZE};
+  c = plain(1);
+  c.sampler = "cmaes";
+  c.directions = two;
+  c.direction_count = 2;
+  expect_misuse(rt, c, "the study has 2: gp, tpe, nsga2");
+  c = plain(1);
+  c.sampler = "nsga3";
+  expect_misuse(rt, c, "needs the directions");
   c = plain(1ULL << 53);
   expect_misuse(rt, c, "seed");
   c = plain(1);
@@ -722,6 +764,7 @@ int main(void) {
       cmocka_unit_test(test_law_of_interruption),
       cmocka_unit_test(test_neighbours),
       cmocka_unit_test(test_opening),
+      cmocka_unit_test(test_every_method),
       cmocka_unit_test(test_misuse),
       cmocka_unit_test(test_runtime_closed_first),
       cmocka_unit_test(test_no_memory),
