@@ -314,6 +314,34 @@ describe("a study with a space", function()
     end
   end)
 
+  it("can have very many parameters and choices, and any scale", function()
+    local given, choices = {}, {}
+    for i = 1, 1000 do given["x" .. i] = D.float(0, 1) end
+    for i = 1, 500 do choices[i] = "c" .. i end
+    given.c, given["näme with. spaces"], given.tiny = choices, D.float(-8e307, 8e307), D.float(0, 5e-324)
+    given.constraint = function(p) return p.x1 + p.x2 < 1.2 and p.c ~= "c1" end
+    local space = lmopt.space(given)
+    for _, sampler in ipairs { "random", "tpe" } do
+      local study = lmopt.create_study { space = space, sampler = sampler, seed = 1 }
+      study:optimize(function(trial) return trial.params.x1 end, { n_trials = 13 })
+      for _, trial in ipairs(study.trials) do
+        assert.are.equal("complete", trial.state)
+        assert.is_true(space:validate(trial.params))
+      end
+    end
+  end)
+
+  it("repeats points under noise, priors or not", function()
+    local space = lmopt.space { x = { D.float(0, 1), prior = { mean = 0.5, deviation = 0.1 } }, k = { "a", "b" },
+      z = { D.int(1, 100), when = { k = "b" } }, constraint = function(p) return p.x < 0.6 end }
+    local study = lmopt.create_study { space = space, sampler = lmopt.samplers.repeated { base = "random", repeats = 3 }, seed = 1 }
+    study:optimize(function(trial) return trial.params.x end, { n_trials = 18 })
+    for i = 1, 18, 3 do
+      assert.are.same(study.trials[i].params, study.trials[i + 1].params)
+      assert.are.same(study.trials[i].params, study.trials[i + 2].params)
+    end
+  end)
+
   it("has its composites in fixed trials", function()
     local trial = lmopt.fixed_trial({ x = 1, y = -2, kind = "a", fixed = 3 }, nil, space_of())
     assert.are.equal(-1, trial.composites.sum)
