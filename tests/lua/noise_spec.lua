@@ -69,7 +69,9 @@ describe("the best trial of a study with noise", function()
       local list = {}
       local study = lmopt.create_study { seed = 5, lag = 4, best = "robust", sampler = "random" }
       local function callback(view, trial)
-        if trial.number % 8 == 7 then list[#list + 1] = ("%d %.17g"):format(view.best_trial.number, (view.best_estimate or { mean = 0 }).mean) end
+        if trial.number % 8 ~= 7 then return end
+        local estimate = view.best_estimate or { mean = 0 }
+        list[#list + 1] = ("%d %.17g"):format(view.best_trial.number, estimate.mean)
       end
       study:optimize(function(trial)
         local value = noisy(trial)
@@ -90,7 +92,8 @@ describe("the best trial of a study with noise", function()
     assert.is_nil(study.best_estimate)
     assert.is_not_nil(study.best_value)
     for _, case in ipairs {
-      { { best = "robustt" }, "robust" }, { { best = true }, "robust" }, { { best = "robust", directions = { "minimize", "minimize" } }, "one direction" },
+      { { best = "robustt" }, "robust" }, { { best = true }, "robust" },
+      { { best = "robust", directions = { "minimize", "minimize" } }, "one direction" },
     } do
       local good, message = pcall(lmopt.create_study, case[1])
       assert.is_false(good)
@@ -156,7 +159,9 @@ describe("repeated trials", function()
   end)
 
   it("check their options", function()
-    for _, case in ipairs { { { repeats = 1 }, "at least 2" }, { { base = "grid" }, "options" }, { { base = "brute_force" }, "once" }, { { times = 3 }, "times" } } do
+    for _, case in ipairs {
+      { { repeats = 1 }, "at least 2" }, { { base = "grid" }, "options" }, { { base = "brute_force" }, "once" }, { { times = 3 }, "times" },
+    } do
       local good, message = pcall(lmopt.samplers.repeated, case[1])
       assert.is_false(good)
       assert.is_truthy(tostring(message):find(case[2], 1, true), tostring(message))

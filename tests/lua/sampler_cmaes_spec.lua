@@ -42,7 +42,8 @@ describe("the sampler cmaes", function()
       return (kind == "a" and 0 or 1) + (n - 7) ^ 2 / 100 + (x - 0.2) ^ 2 + (deep - 0.9) ^ 2
     end
     for _, independent in ipairs { "tpe", "random", lmopt.samplers.qmc {} } do
-      local study = lmopt.create_study { seed = 2, sampler = lmopt.samplers.cmaes { independent_sampler = independent, with_margin = true } }
+      local study = lmopt.create_study { seed = 2,
+        sampler = lmopt.samplers.cmaes { independent_sampler = independent, with_margin = true } }
       study:optimize(mixed, { n_trials = 150 })
       assert.are.equal(150, #study.trials)
       assert.is_true(study.best_value < 0.3)
@@ -58,7 +59,8 @@ describe("the sampler cmaes", function()
     local function begin(study)
       study:enqueue_trial { x = 1.5, y = 0 }
       study:add_trial(lmopt.create_trial { value = 3, params = { x = 1, y = 1, z = 2 }, distributions = {
-        x = lmopt.distributions.float(-5, 5), y = lmopt.distributions.float(-5, 5), z = lmopt.distributions.float(1e-3, 1e3, { log = true }),
+        x = lmopt.distributions.float(-5, 5), y = lmopt.distributions.float(-5, 5),
+        z = lmopt.distributions.float(1e-3, 1e3, { log = true }),
       } })
     end
     local whole = open()
