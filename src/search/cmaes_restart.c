@@ -34,7 +34,7 @@ static bool is_flat(const lm_cmaes_run *r) {
 
 /* The median of `count` entries that begin `back` generations ago and go further back. */
 static double median_of(const lm_cmaes_run *r, size_t back, size_t count, bool median) {
-  double sorted[400];
+  double sorted[400] = {0};
   if (count > 400) count = 400;
   for (size_t i = 0; i < count; i++) {
     double x = history(r, back + i, median);
