@@ -201,7 +201,9 @@ end
 ---@return lmopt.StoppingRule
 function M.target(options)
   local made = copy("target", options, { "value", "values" })
-  if (made.value == nil) == (made.values == nil) then errors.misuse("stopping.target needs value = number or values = { number, ... }", 2) end
+  if (made.value == nil) == (made.values == nil) then
+    errors.misuse("stopping.target needs value = number or values = { number, ... }", 2)
+  end
   made.values = made.values or { made.value }
   if type(made.values) ~= "table" or #made.values == 0 then errors.misuse("'values' of stopping.target must be a list of numbers", 2) end
   for _, value in ipairs(made.values) do

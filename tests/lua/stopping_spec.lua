@@ -183,13 +183,14 @@ describe("the law of suggestion and stopping rules", function()
       assert.are.equal(expected, (once(4, true)))
       for _, stored in ipairs { false, true } do
         local path = stored and os.tmpname() .. ".db" or nil
-        local stream, rounds, summary, study = random(7, i, "durations"), 0, nil, nil
+        local stream, rounds, summary, study = random(7, i, "durations"), 0
         repeat
           rounds = rounds + 1
           if path or not study then
             study = lmopt.create_study { name = "pieces", seed = 20 + i, lag = LAG, storage = path, load_if_exists = true }
           end
-          summary = study:optimize(objective(stream), { total = 150, n_jobs = 1 + rounds % LAG, timeout = 0.01 + rounds / 2000, stop = list })
+          summary = study:optimize(objective(stream), { total = 150, n_jobs = 1 + rounds % LAG,
+            timeout = 0.01 + rounds / 2000, stop = list })
           if path and summary.reason == "timeout" then study:close() end
         until summary.reason ~= "timeout" or rounds > 400
         assert.is_true(rounds > 1, "nothing was interrupted")
