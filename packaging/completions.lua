@@ -36,7 +36,7 @@ local function names_in(module, is_name)
 end
 
 local WORDS = {
-  sampler = names_in(samplers, function(name) return name ~= "resolve" and name ~= "is_built" end),
+  sampler = samplers.names(), -- each is loaded when it is used, so they can't be looked up
   pruner = names_in(pruners, function(name) return name ~= "resolve" and name ~= "is_built" end),
   lm = { "offline", "openai/" },
 }

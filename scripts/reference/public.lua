@@ -71,6 +71,7 @@ end
 local INTERNAL = {
   ["lmopt.samplers.resolve"] = true,
   ["lmopt.samplers.is_built"] = true,
+  ["lmopt.samplers.names"] = true,
   ["lmopt.samplers.crossovers.NAMES"] = true,
   ["lmopt.samplers.crossovers.PARENTS"] = true,
   ["lmopt.samplers.crossovers.is_crossover"] = true,

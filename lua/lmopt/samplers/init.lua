@@ -62,6 +62,15 @@ function M.resolve(given, what, objectives)
     type(given)), 3)
 end
 
+--- The names that will do without options.
+function M.names()
+  local names = {}
+  for _, name in ipairs(NAMES) do
+    if not NEEDS_OPTIONS[name] then names[#names + 1] = name end
+  end
+  return names
+end
+
 --- Is it one of lmopt's own?
 M.is_built = checks.is_built
 
