@@ -78,7 +78,7 @@ static lmopt_status reserve(lm_gp_model *m, size_t capacity, bool keep) {
 }
 
 lmopt_status lm_gp_set(lm_gp_model *m, const double *points, const double *targets, size_t count) {
-  lmopt_status status = reserve(m, count, false);
+  lmopt_status status = reserve(m, count ? count : 1, false);
   if (status) return status;
   for (size_t j = 0; j < m->dims; j++) {
     for (size_t i = 0; i < count; i++) m->x[j * m->capacity + i] = points[i * m->dims + j];
