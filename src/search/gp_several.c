@@ -10,6 +10,7 @@
 
 enum { FANTASIES = 16, HYPERVOLUME_FANTASIES = 8, MOST_CONSTRAINTS = 16, MOST_BOXES = 2000 };
 #define LEAST_GAIN 0.003
+#define NEAR_CELL 0.005
 
 /* One proposal. Models are those of the objectives, then those of the constraints. */
 typedef struct proposal {
@@ -210,6 +211,49 @@ static void lower_front(proposal *p, const double *reference) {
   }
 }
 
+/* Is a point of the front no better than another one, once both are on a grid of small cells? */
+static bool covered(const proposal *p, size_t i, const double *best, const double *cell) {
+  size_t m = p->objectives;
+  for (size_t j = 0; j < p->front_count; j++) {
+    bool nowhere_worse = true, better = false;
+    for (size_t k = 0; k < m; k++) {
+      double own = floor((p->front[i * m + k] - best[k]) / cell[k]),
+             other = floor((p->front[j * m + k] - best[k]) / cell[k]);
+      nowhere_worse = nowhere_worse && other <= own;
+      better = better || other < own;
+    }
+    if (nowhere_worse && better) return true;
+  }
+  return false;
+}
+
+/*
+** Every other trial looks no farther than the front itself: a tenth of its
+** range beyond its worst values, without points that are worse than others but
+** for a trifle (H. Ishibuchi et al., "How to specify a reference point in
+** hypervolume calculation for fair performance comparison", Evol. Comput. 26,
+** 2018). A far reference pays for the ends of the front, a near one for what is
+** between them.
+*/
+static void near_reference(const proposal *p, double *reference) {
+  double best[LM_GP_MOST_OBJECTIVES], cell[LM_GP_MOST_OBJECTIVES], worst[LM_GP_MOST_OBJECTIVES];
+  size_t m = p->objectives;
+  for (size_t k = 0; k < m; k++) {
+    best[k] = reference[k];
+    for (size_t i = 0; i < p->front_count; i++) best[k] = fmin(best[k], p->front[i * m + k]);
+    worst[k] = best[k];
+    cell[k] = NEAR_CELL * (reference[k] - best[k]);
+  }
+  for (size_t i = 0; i < p->front_count; i++) {
+    if (covered(p, i, best, cell)) continue;
+    for (size_t k = 0; k < m; k++) worst[k] = fmax(worst[k], p->front[i * m + k]);
+  }
+  for (size_t k = 0; k < m; k++) {
+    double range = fmax(worst[k] - best[k], 0.1 * (reference[k] - best[k]));
+    reference[k] = fmin(reference[k], worst[k] + 0.1 * range);
+  }
+}
+
 /* With many objectives a front may have too many boxes; then of its points those that have most of the hypervolume. */
 static lmopt_status thin_front(proposal *p, const double *reference) {
   size_t m = p->objectives;
@@ -332,6 +376,7 @@ static lmopt_status propose_several(proposal *p, double *latent, bool *found) {
   double *normals = draw_normals(p, HYPERVOLUME_FANTASIES * m * p->q->running_count);
   if (!normals) return LMOPT_NO_MEMORY;
   find_reference(p, reference);
+  if (p->q->view->number % 2) near_reference(p, reference);
   lmopt_status status = thin_front(p, reference);
   lower_front(p, reference);
   for (size_t i = 0; i < p->front_count * m; i++) p->front[i] = -p->front[i];
