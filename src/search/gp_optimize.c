@@ -414,8 +414,10 @@ lmopt_status lm_gp_maximize(const lm_gp_search *search, lm_rng *rng, double *lat
     o.workspace = o.upper + d;
     status = list_tried(&o);
     if (!status) status = lm_gp_draw_points(space, rng, even, points);
-    for (size_t i = 0; i < around && !status; i++)
+    for (size_t i = 0; i < around && !status; i++) {
       draw_around(&o, search->incumbents + i % search->incumbent_count * d, rng, points + (even + i) * d);
+      lm_gp_structures_repair(&structures, space, rng, points + (even + i) * d);
+    }
     for (size_t i = 0; i < n && !status; i++) lm_gp_space_encode(space, points + i * d, encoded + i * inputs);
     if (!status) status = search->acquisition->values(search->acquisition, encoded, n, values);
     for (size_t i = 0; i < n && !status; i++) {

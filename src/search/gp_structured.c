@@ -54,6 +54,19 @@ void lm_gp_structures_draw(const lm_gp_structures *s, const lm_gp_space *space, 
   }
 }
 
+void lm_gp_structures_repair(const lm_gp_structures *s, const lm_gp_space *space, lm_rng *rng, double *latent) {
+  for (size_t i = 0; i < s->count; i++) {
+    const lm_gp_structure *x = &s->items[i];
+    const size_t *axes = s->axes + x->first;
+    for (size_t k = 0; k < x->count; k++) {
+      s->kept[k] = space->axes[axes[k]].fixed;
+      s->values[k] = latent[axes[k]];
+    }
+    lm_structure_repair(x->part, rng, s->kept, s->values, x->count);
+    for (size_t k = 0; k < x->count; k++) latent[axes[k]] = s->values[k];
+  }
+}
+
 bool lm_gp_structure_flip(const lm_gp_structures *s, const lm_gp_structure *x, const double *latent, size_t index,
                           size_t *axis) {
   size_t chosen = 0;

@@ -31,6 +31,9 @@ void lm_gp_structures_free(lm_gp_structures *s);
 /* Draws an allowed value for each of them into a latent point. */
 void lm_gp_structures_draw(const lm_gp_structures *s, const lm_gp_space *space, lm_rng *rng, double *latent);
 
+/* Makes their values in a latent point allowed ones, those next to them. */
+void lm_gp_structures_repair(const lm_gp_structures *s, const lm_gp_space *space, lm_rng *rng, double *latent);
+
 /* May the `index`-th item be flipped? Its axis is *axis. */
 bool lm_gp_structure_flip(const lm_gp_structures *s, const lm_gp_structure *x, const double *latent, size_t index,
                           size_t *axis);
