@@ -96,7 +96,9 @@ local KEYS = {
 local function reports(values, several)
   if values == nil or next(values) == nil then return nil end
   local list = {}
-  for _, step in ipairs(sorted.keys(values)) do list[#list + 1] = several and { step = step, values = values[step] } or { step = step, value = values[step] } end
+  for _, step in ipairs(sorted.keys(values)) do
+    list[#list + 1] = { step = step, [several and "values" or "value"] = values[step] }
+  end
   return list
 end
 

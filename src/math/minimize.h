@@ -8,9 +8,8 @@
 ** D. P. Bertsekas, "Projected Newton methods for optimization problems with
 ** simple constraints", SIAM J. Control and Optimization 20(2) (1982).
 **
-** Not NLopt's: that one rests on the C library's mathematics and on how it was
-** compiled, so that the last bits differ between machines, takes its memory
-** past the host's allocator, and brings the C++ library along.
+** Not NLopt's: the last bits of what it computes depend on how it was compiled,
+** and a suggestion must not; and it takes its memory past the host's allocator.
 */
 #ifndef LM_MINIMIZE_H
 #define LM_MINIMIZE_H

@@ -40,7 +40,7 @@ typedef struct lm_tpe_model {
   unsigned long long edits;
   bool arrival;
   long long horizon;
-  uint64_t scope; /* its id */
+  uint64_t scope;       /* its id */
   size_t seen;          /* rows below were looked at */
   lm_row_list pending;  /* of which these were not finished */
   lm_row_list running;  /* pending rows that run in the view */

@@ -90,7 +90,8 @@ static void uniform_draws(void **state) {
       bool order = s->part.structure == LM_PERMUTATION;
       counts[(int)lm_structure_rank(&s->part, order ? positions : values, s->count)]++;
     }
-    for (int i = 0; i < (int)s->values; i++) assert_true(fabs((double)counts[i] - 200) < 5 * sqrt(200) || s->values == 1);
+    for (int i = 0; i < (int)s->values; i++)
+      assert_true(fabs((double)counts[i] - 200) < 5 * sqrt(200) || s->values == 1);
   }
 }
 
