@@ -109,7 +109,7 @@ static lm_sampler *new_nsga3(lua_State *L, int index, lm_study *study, const lm_
     lua_pop(L, 1);
   }
   o.reference_points = points;
-  o.reference_count = count / objectives;
+  o.reference_count = objectives ? count / objectives : 0;
   return lm_sampler_nsga3(a, &o, objectives);
 }
 

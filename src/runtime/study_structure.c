@@ -26,7 +26,10 @@ static lmopt_status make_plan(plan *p, double *values, lm_error *e) {
   size_t count = p->request->count;
   char *block = lm_alloc_zeroed(p->study->allocator,
                                 count * (sizeof(lm_column *) + sizeof(lm_distribution *) + 4 * sizeof(bool)));
-  if (!block) return lm_fail_memory(e);
+  if (!block) {
+    lm_fail_memory(e);
+    return LMOPT_NO_MEMORY; /* said here, so that an analyzer sees it too */
+  }
   p->columns = (lm_column **)(void *)block;
   p->distributions = (const lm_distribution **)(void *)(p->columns + count);
   p->known = (bool *)(void *)(p->distributions + count);

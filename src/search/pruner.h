@@ -68,8 +68,8 @@ lm_pruner *lm_pruner_hyperband(const lm_allocator *a, const lm_hyperband_options
 /*
 ** Brackets, as far as the view knows them: 1 while it does not. The bracket of a trial.
 */
-size_t lm_hyperband_brackets(lm_pruner *p, const lm_view *view);
-size_t lm_hyperband_bracket(lm_pruner *p, const lm_view *view, long long number);
+size_t lm_hyperband_brackets(lm_pruner *base, const lm_view *view);
+size_t lm_hyperband_bracket(lm_pruner *base, const lm_view *view, long long number);
 
 /*
 ** `wrapped` may be NULL; it is the new pruner's from then on, unless that is NULL.

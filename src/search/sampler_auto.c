@@ -236,6 +236,7 @@ static lm_sampler *get_part(automatic *s, part which) {
 /* A category that every one of the latest trials has, at random; false: there is none. */
 static bool pick_category(const lm_view *view, lm_rng *rng, lm_assignment *out) {
   const lm_trials *t = view->trials;
+  *out = (lm_assignment){0};
   size_t first = first_row(view), end = lm_view_count(view), found = 0;
   for (size_t i = 0; i < t->column_count; i++) {
     const lm_distribution *d = NULL;
@@ -243,14 +244,15 @@ static bool pick_category(const lm_view *view, lm_rng *rng, lm_assignment *out) 
     for (size_t row = first; row < end && everywhere; row++) {
       if (!counts(view, row)) continue;
       d = lm_column_distribution(t->columns[i], row);
-      everywhere = d && d->kind == LM_CATEGORICAL && d->count > 1;
+      everywhere = d && d->kind == LM_CATEGORICAL && d->count > 1 && !d->part; /* the bits of a subset go together */
     }
     if (!everywhere || !d) continue;
     /* Each of them with the same probability, in one pass. */
     if (lm_rng_below(rng, ++found) == 0) *out = (lm_assignment){t->columns[i], d, 0};
   }
-  if (found) out->value = (double)lm_rng_below(rng, out->distribution->count);
-  return found > 0;
+  if (!out->distribution) return false;
+  out->value = (double)lm_rng_below(rng, out->distribution->count);
+  return true;
 }
 
 /* --- the sampler --- */
