@@ -16,36 +16,15 @@
 ** exploration and exploitation trade-offs in Bayesian optimisation", ACM TELO 1
 ** (2021), for categories alone.
 **
-** A model may settle on a local optimum just so: points around it tell it
-** nothing of other places, and it believes that there is nothing. Where nothing
-** got better for some time every second trial is TPE's, which has other faults
-** (heavy tails do not mislead it, for one); then the model begins anew, with
-** trials of its own: restarts, as D. Eriksson et al. have in "Scalable global
-** optimization via local Bayesian optimization", NeurIPS 32 (2019).
-**
 ** The choice is a function of the view: of the trial's number, and of the
 ** latest finished trials in it.
 */
-#include <float.h>
-#include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "search/draw.h"
 #include "search/sampler.h"
 
-enum {
-  LATEST = 256,
-  STARTUP = 10,
-  GP_TRIALS = 250,
-  STALL = 15,
-  PATIENCE = 60,
-  FIRST = 20,
-  GP_PARAMETERS = 60,
-  GP_OBJECTIVES = 3,
-  FRONT_TRIALS = 1000
-};
+enum { LATEST = 256, STARTUP = 10, GP_TRIALS = 250, GP_PARAMETERS = 60, GP_OBJECTIVES = 3, FRONT_TRIALS = 1000 };
 
 static const double category_share = 0.1;
 
@@ -70,54 +49,6 @@ static size_t first_row(const lm_view *view) {
   return end > LATEST ? end - LATEST : 0;
 }
 
-static int by_value(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
-}
-
-/* What counts as better: a millionth of what lies between the median and the best of the first trials. */
-static double least_gain(const double *losses, size_t count) {
-  double sorted[FIRST];
-  if (count > FIRST) count = FIRST;
-  memcpy(sorted, losses, count * sizeof *sorted);
-  qsort(sorted, count, sizeof *sorted, by_value);
-  return 1e-6 * (sorted[count / 2] - sorted[0]);
-}
-
-/*
-** The row after which nothing got better in PATIENCE complete trials, again and
-** again: where the trials of the present model begin. 0: it is the first one.
-*/
-static size_t last_start(const lm_view *view, bool *stalled) {
-  double losses[LATEST];
-  size_t start = 0, count = 0, since = 0;
-  double best = INFINITY;
-  *stalled = false;
-  if (view->scope.shows || view->trials->objectives != 1)
-    return 0; /* somebody else divides the trials; or fronts grow */
-  for (size_t row = first_row(view); row < lm_view_count(view); row++) {
-    if (lm_view_state(view, row) != LM_COMPLETE || view->trials->rows[row].infeasible || count == LATEST) continue;
-    double loss = lm_trials_loss(view->trials, row, 0);
-    losses[count++] = isfinite(loss) ? loss : DBL_MAX;
-    bool better = count == 1 || losses[count - 1] < best - least_gain(losses, count);
-    since = better ? 0 : since + 1;
-    if (better) best = losses[count - 1];
-    if (since < PATIENCE || count < FIRST) continue;
-    start = row + 1;
-    count = since = 0;
-  }
-  *stalled = since >= STALL && count >= FIRST;
-  return start;
-}
-
-static bool shows(const lm_view_scope *scope, size_t row) { return (long long)row >= scope->from; }
-
-static lm_view from_start(const lm_view *view, size_t start) {
-  lm_view own = *view;
-  if (start) own.scope = (lm_view_scope){.id = lm_mix(start), .shows = shows, .from = (long long)start};
-  return own;
-}
-
 static facts facts_of(const lm_view *view) {
   facts f = {0};
   const lm_trials *t = view->trials;
@@ -139,7 +70,6 @@ static facts facts_of(const lm_view *view) {
 typedef struct choice {
   part part;
   const char *reason;
-  size_t start; /* PART_GP, and its first points: rows before it don't count */
 } choice;
 
 typedef struct automatic {
@@ -160,7 +90,9 @@ static choice choose_without_model(const lm_view *view, const facts *f, const ch
   return c;
 }
 
-static choice choose(const lm_view *view, const facts *f) {
+static choice choose(const lm_view *view) {
+  facts known = facts_of(view);
+  const facts *f = &known;
   choice c = {.part = PART_GP, .reason = "few trials, from which a Gaussian process learns most"};
   if (f->conditional) c.reason = "few trials, and a space with conditions, which a Gaussian process models as one";
   if (f->complete < STARTUP && view->number < LATEST)
@@ -174,28 +106,12 @@ static choice choose(const lm_view *view, const facts *f) {
   return c;
 }
 
-static choice choose_with_restarts(const lm_view *view) {
-  facts f = facts_of(view);
-  choice c = choose(view, &f);
-  if (c.part != PART_GP) return c;
-  bool stalled;
-  size_t start = last_start(view, &stalled);
-  lm_view own = from_start(view, start);
-  if (start) f = facts_of(&own);
-  if (start && f.complete < STARTUP)
-    c = (choice){.part = PART_QMC, .reason = "nothing got better for a while: points for a model that begins anew"};
-  else if (stalled && view->number % 2)
-    return choose_without_model(view, &f, "nothing got better for a while: every second trial is for another model");
-  c.start = start;
-  return c;
-}
-
 static choice choice_for(automatic *s, const lm_view *view) {
   const lm_trials *t = view->trials;
   if (s->latest.reason && s->birth == t->birth && s->number == view->number && s->horizon == view->horizon &&
       s->scope == view->scope.id && s->generation == t->generation && s->edits == t->edits)
     return s->latest;
-  s->latest = choose_with_restarts(view);
+  s->latest = choose(view);
   s->birth = t->birth;
   s->number = view->number;
   s->horizon = view->horizon;
@@ -312,11 +228,10 @@ static lmopt_status sample_relative(lm_sampler *base, const lm_view *view, lm_as
   if (!inner) return lm_fail_memory(e);
   lm_rng rng = lm_rng_stream(view->seed, view->number, "auto");
   lm_assignment category;
-  lm_view own = from_start(view, c.start);
   bool free_choice = c.part != PART_QMC && c.part != PART_NSGA2 && lm_rng_uniform(&rng) < category_share;
-  if (free_choice && view->attempt == 0 && pick_category(&own, &rng, &category))
-    return sample_around(s, inner, &own, category, out, e);
-  return sample_fresh(s, inner, &own, out, e);
+  if (free_choice && view->attempt == 0 && pick_category(view, &rng, &category))
+    return sample_around(s, inner, view, category, out, e);
+  return sample_fresh(s, inner, view, out, e);
 }
 
 /* What the joint proposal lacks: TPE learns from whatever trials there are, and begins with uniform draws. */

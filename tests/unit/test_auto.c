@@ -115,42 +115,6 @@ static void choices(void **state) {
   }
 }
 
-/* Where nothing gets better the model begins anew, with points that fill the space, and later with the trials since then. */
-static void begins_anew(void **state) {
-  (void)state;
-  static const bool minimize = false;
-  lm_trials *t = lm_trials_new(&memory, 1, &minimize);
-  lm_column *c = lm_trials_column(t, "x", true);
-  lm_distribution d = {.kind = LM_FLOAT, .low = 0, .high = 1};
-  const lm_distribution *known = lm_trials_intern(t, &d);
-  lm_sampler *sampler = lm_sampler_auto(&memory);
-  static const struct {
-    size_t number;
-    const char *begin;
-  } expected[] = {{9, "qmc: points"},
-                  {10, "gp: "},
-                  {21, "tpe: nothing got better"},
-                  {22, "gp: "},
-                  {61, "qmc: nothing got better"},
-                  {70, "qmc: nothing"},
-                  {71, "gp: "}};
-  for (size_t row = 0, k = 0; row < 72; row++) {
-    assert_int_equal(lm_trials_append(t, LM_RUNNING, NULL), LMOPT_OK);
-    lm_view view = {.trials = t, .number = (long long)row, .horizon = (long long)row - 1, .seed = 1};
-    if (k < sizeof expected / sizeof *expected && row == expected[k].number) {
-      char text[200];
-      assert_true(lm_sampler_explain(sampler, &view, text, sizeof text));
-      if (strncmp(text, expected[k].begin, strlen(expected[k].begin)) != 0) fail_msg("trial %zu: %s", row, text);
-      k++;
-    }
-    double same = 1;
-    assert_int_equal(lm_trials_set_param(t, row, c, known, (double)row / 100, NULL), LMOPT_OK);
-    lm_trials_finish(t, row, LM_COMPLETE, &same);
-  }
-  lm_sampler_free(sampler);
-  lm_trials_free(t);
-}
-
 /* One call in turn finds no memory: an error, and the next call proposes what it would have. */
 static void no_memory(void **state) {
   (void)state;
@@ -200,7 +164,6 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(caches_do_not_show),
       cmocka_unit_test(choices),
-      cmocka_unit_test(begins_anew),
       cmocka_unit_test(no_memory),
   };
   return cmocka_run_group_tests(tests, set_up, NULL);
