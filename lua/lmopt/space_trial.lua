@@ -171,7 +171,7 @@ function M.enter(study, trial)
       reason ~= nil and ": " .. errors.text(reason) or "")
   else
     trial._composites, trial._chosen = point.computed, spaces.rows_of(space, point.values)
-    trial._absent = {}
+    trial._absent, trial._plain = {}, nil
     for _, variable in ipairs(space._variables) do
       if point.values[variable.name] == nil then trial._absent[variable.name] = true end
     end

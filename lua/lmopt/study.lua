@@ -1,5 +1,6 @@
 --- A study, and what can be done with one. How one comes to be: lmopt.studies.
 local bests = require "lmopt.best"
+local quick = require "lmopt.core.study"
 local distributions = require "lmopt.distributions"
 local errors = require "lmopt.error"
 local journal = require "lmopt.journal"
@@ -39,9 +40,10 @@ local M = {}
 local methods, getters = {}, {}
 local FIELDS = { "name", "seed", "path", "directions", "usage", "sampler_name" } -- in _fields, so that no one sets them
 local Study = { __name = "lmopt.study" }
+local NONE = {}
 local BRACKETS = 8 -- a pruner with more of them makes its samplers begin anew now and then
 
-Study.__index = errors.sealed("a study", FIELDS, methods, getters)
+Study.__index = quick.index(methods, errors.sealed("a study", FIELDS, methods, getters))
 Study.__newindex = errors.read_only "a study"
 
 function Study:__tostring()
@@ -213,9 +215,9 @@ end
 
 -- Begins a trial; nil, message, kind where there is none to begin.
 function methods:_begin(total)
-  local number, message, kind = self._core:ask(total or -1)
-  if not number then return nil, message, kind end
-  local trial = trials.new(self, number)
+  local number, external, now = self._core:ask(total or -1) -- nil, message, kind where there is none
+  if not number then return nil, external, now end
+  local trial = trials.new(self, number, external, now)
   self._running[number] = trial
   if self._lua_sampler then
     local ok, problem = pcall(draw_in_lua, self, trial)
@@ -240,7 +242,7 @@ end
 function methods:ask(given)
   check_self(self, "ask")
   if given ~= nil and type(given) ~= "table" then errors.misuse("'distributions' of ask must be a table {name = distribution, ...}") end
-  local pairs_given = records.sorted_pairs(given or {})
+  local pairs_given = given and records.sorted_pairs(given) or NONE
   for _, pair in ipairs(pairs_given) do
     local name, d = pair[1], pair[2]
     if type(name) ~= "string" then errors.misuse(("the distributions of ask have names; found [%s]"):format(tostring(name))) end
@@ -250,7 +252,7 @@ function methods:ask(given)
   end
   local trial, message, kind = self:_begin()
   if not trial then fail(message, kind) end
-  if trial._refused then
+  if self._space and trial._refused then
     self:_finish(trial.number, "failed", nil, trial._refused)
     errors.raise("space", ("trial %d: %s"):format(trial.number, trial._refused))
   end
@@ -297,7 +299,8 @@ function methods:_finish(number, state, values, message, traceback)
   attach("lmopt:error", message and json.encode(message))
   attach("lmopt:traceback", traceback and json.encode(traceback))
   attach(sequence.ENQUEUED, trial and sequence.enqueued_by(trial))
-  attach("lmopt:usage", trial and trial.usage.calls > 0 and json.encode(trial.usage))
+  local used = trial and trial._usage
+  attach("lmopt:usage", used and used.calls > 0 and json.encode(used))
   if ok and trial and trial._predictions then
     ok, problem, kind = require("lmopt.predictions").hand_over(self, trial)
   end
@@ -358,6 +361,9 @@ function methods:tell(trial, values, options)
   local ok, message, kind = self:_finish(number, state, checked)
   if not ok then fail(message, kind) end
 end
+
+-- One number for a trial of one direction, and nothing to attach: core does all of it.
+methods.tell = quick.tell(methods.tell, fail, Study, trials.metatable)
 
 -- --- known points ---
 

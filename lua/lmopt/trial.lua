@@ -1,4 +1,5 @@
 --- One trial, as its objective sees it; and lmopt.fixed_trial, which looks the same.
+local quick = require "lmopt.core.study"
 local distributions = require "lmopt.distributions"
 local errors = require "lmopt.error"
 local json = require "lmopt.json"
@@ -24,10 +25,10 @@ local FLUSH_EVERY = 0.5 -- seconds between two writes of reports while the objec
 ---@field composites table<string, any> what the study's space computes from the parameters; empty without one
 ---@field chosen table<string, table> what lmopt.choices says of the choices that this trial has, by parameter
 local methods, getters = {}, {}
-local FIELDS = { "number", "usage" } -- in _fields, so that no one sets them
 local Trial = { __name = "lmopt.trial" }
+local NONE = {}
 
-Trial.__index = errors.sealed("a trial", FIELDS, methods, getters)
+Trial.__index = quick.index(methods, errors.sealed("a trial", NONE, methods, getters))
 Trial.__newindex = errors.read_only "a trial"
 
 function Trial:__tostring() return ("lmopt.trial (%d)"):format(self.number) end
@@ -38,6 +39,7 @@ local function fail(message, kind, level)
   errors.raise(kind, message)
 end
 M.fail = fail
+M.metatable = Trial
 
 local function check_self(self, what)
   if getmetatable(self) ~= Trial then errors.misuse(("call it with a colon: trial:%s(...)"):format(what), 3) end
@@ -53,14 +55,17 @@ end
 --- Makes the trial `number` of a study; the study keeps it while it runs.
 ---@param study table
 ---@param number integer
-function M.new(study, number)
+---@param external table an empty one
+---@param now number
+function M.new(study, number, external, now)
   return setmetatable({
-    _fields = { number = number, usage = usage.new() },
-    _number = number, -- read often
+    _fields = NONE,
+    _number = number,
+    _plain = not study._lua_sampler and number or nil, -- nil: more than core decides on the parameters
     _study = study,
     _core = study._core,
-    _external = {}, -- name -> value as the objective saw it
-    _flushed = task.now(),
+    _external = external, -- name -> value as the objective saw it
+    _flushed = now,
   }, Trial)
 end
 
@@ -96,6 +101,9 @@ local function check_present(self, what, name)
   end
 end
 
+-- Raises why core gave no value.
+local function suggest_failed(what, name, message, kind) fail(("%s of '%s': %s"):format(what, name, message), kind, 4) end
+
 local function suggest_number(self, what, kind, name, low, high, options)
   check_self(self, what)
   check_name(name, what)
@@ -107,7 +115,7 @@ local function suggest_number(self, what, kind, name, low, high, options)
     value = sample(self, name, { kind = kind, low = low, high = high, step = step, log = log })
   else
     value, message, failure = self._core:suggest(self._number, name, kind, low, high, step, log)
-    if value == nil then fail(("%s of '%s': %s"):format(what, name, message), failure, 4) end
+    if value == nil then suggest_failed(what, name, message, failure) end
   end
   self._external[name] = value
   return value
@@ -133,6 +141,10 @@ function methods:suggest_int(name, low, high, options)
   return suggest_number(self, "suggest_int", "int", name, low, high, options)
 end
 
+-- A known parameter from the range that it had last takes one call of core, which leaves everything else to these.
+methods.suggest_float = quick.suggest(methods.suggest_float, suggest_failed, "suggest_float", false, Trial)
+methods.suggest_int = quick.suggest(methods.suggest_int, suggest_failed, "suggest_int", true, Trial)
+
 local function choose(self, what, name, choices, text)
   check_self(self, what)
   check_name(name, what)
@@ -143,7 +155,7 @@ local function choose(self, what, name, choices, text)
     place = sample(self, name, { kind = "categorical", choices = choices, _json = text })
   else
     place, message, kind = self._core:suggest(self._number, name, "categorical", choices, text)
-    if place == nil then fail(("%s of '%s': %s"):format(what, name, message), kind, 4) end
+    if place == nil then suggest_failed(what, name, message, kind) end
   end
   self._external[name] = choices[place]
   return choices[place]
@@ -380,6 +392,17 @@ function methods:random(purpose)
   purpose = "user:" .. (purpose or "")
   if self._attempt and self._attempt > 0 then purpose = ("attempt %d:%s"):format(self._attempt, purpose) end -- see lmopt.space_trial
   return require("lmopt.core.study").random(self._study.seed, self._number, purpose)
+end
+
+function getters:number() return self._number end
+
+function getters:usage()
+  local used = self._usage
+  if not used then
+    used = usage.new()
+    self._usage = used
+  end
+  return used
 end
 
 function getters:composites() return self._composites or {} end

@@ -16,10 +16,10 @@
 #include "lua/binding.h"
 #include "lua/study.h"
 
-static const char metatable[] = "lmopt.core.study";
+const char lm_study_metatable[] = "lmopt.core.study";
 
 lm_study *lm_study_argument(lua_State *L) {
-  lm_study **box = luaL_checkudata(L, 1, metatable);
+  lm_study **box = luaL_checkudata(L, 1, lm_study_metatable);
   if (!*box) luaL_error(L, "the study is closed");
   return *box;
 }
@@ -96,21 +96,21 @@ static int l_open(lua_State *L) {
   o.read_only = read_flag(L, 1, "read_only");
   lm_study **box = lua_newuserdatauv(L, sizeof *box, 1); /* the user value: functions of its space */
   *box = NULL;
-  luaL_setmetatable(L, metatable);
+  luaL_setmetatable(L, lm_study_metatable);
   lm_error e;
   if (lm_study_open(lm_binding_runtime(L), &o, box, &e) != LMOPT_OK) return lm_study_failed(L, &e);
   return 1;
 }
 
 static int l_gc(lua_State *L) {
-  lm_study **box = luaL_checkudata(L, 1, metatable);
+  lm_study **box = luaL_checkudata(L, 1, lm_study_metatable);
   lm_study_free(*box);
   *box = NULL;
   return 0;
 }
 
 static int l_close(lua_State *L) {
-  lm_study **box = luaL_checkudata(L, 1, metatable);
+  lm_study **box = luaL_checkudata(L, 1, lm_study_metatable);
   if (*box) lm_study_close(*box);
   return 0;
 }
@@ -155,16 +155,24 @@ static int l_sync(lua_State *L) {
   return done(L, lm_study_sync(lm_study_argument(L), &e), &e);
 }
 
-/* ask([total]) -> number */
+/*
+** ask([total]) -> number, a table with room for as many parameters as the trial before it had, the time: what its owner
+** would ask for next
+*/
 static int l_ask(lua_State *L) {
+  enum { MOST_ROOM = 256 };
   lm_study *study = lm_study_argument(L);
   lm_error e;
   size_t number;
   long long total = (long long)luaL_optinteger(L, 2, -1);
   lm_study_enter_space(L, study);
   if (lm_study_ask(study, total, &number, &e) != LMOPT_OK) return lm_study_failed(L, &e);
+  const lm_row *rows = lm_study_trials(study)->rows;
+  size_t room = number ? rows[number - 1].param_count : 0;
   lua_pushinteger(L, (lua_Integer)number);
-  return 1;
+  lua_createtable(L, 0, room < MOST_ROOM ? (int)room : MOST_ROOM);
+  lua_pushnumber(L, lm_clock_monotonic());
+  return 3;
 }
 
 static int l_peek(lua_State *L) {
@@ -429,7 +437,7 @@ int lm_open_study(lua_State *L) {
   lua_pushcfunction(L, l_free_buffer);
   lua_setfield(L, -2, "__gc");
   lua_pop(L, 1);
-  luaL_newmetatable(L, metatable);
+  luaL_newmetatable(L, lm_study_metatable);
   lua_pushcfunction(L, l_gc);
   lua_setfield(L, -2, "__gc");
   lua_createtable(L, 0, 40);
@@ -449,5 +457,6 @@ int lm_open_study(lua_State *L) {
   lua_pushcfunction(L, l_open);
   lua_setfield(L, -2, "open");
   lm_study_add_functions(L);
+  lm_study_add_quick_functions(L);
   return 1;
 }

@@ -8,6 +8,8 @@
 
 /* The study at argument 1; raises when it is none, or closed. */
 lm_study *lm_study_argument(lua_State *L);
+/* The name of the metatable of studies of the core. */
+extern const char lm_study_metatable[];
 /* By lm_state; ends with NULL. */
 extern const char *const lm_study_state_names[];
 /* Pushes an internal value as Lua sees it: a float, an integer, or the 1-based place of a choice. */
@@ -70,6 +72,7 @@ void lm_study_add_call_methods(lua_State *L);
 void lm_study_add_prediction_methods(lua_State *L);
 void lm_study_add_file_methods(lua_State *L);
 void lm_study_add_functions(lua_State *L);
+void lm_study_add_quick_functions(lua_State *L);
 void lm_study_add_random(lua_State *L);
 
 #endif

@@ -163,6 +163,16 @@ lmopt_status lm_study_lookup(lm_study *study, size_t number, const char *name, c
 /* lm_study_lookup, else the study's sampler. */
 lmopt_status lm_study_suggest(lm_study *study, size_t number, const char *name, const lm_distribution *d,
                               double *internal, lm_error *e);
+/* A parameter of a trial that runs here, whose range is the one that the study knows already. */
+typedef struct lm_known {
+  size_t number;
+  lm_column *column;
+  const lm_distribution *distribution;
+} lm_known;
+/* Is lm_study_suggest such a case, and has the study a sampler? `d` need not be checked. It changes nothing that shows. */
+bool lm_study_find_known(lm_study *study, size_t number, const char *name, const lm_distribution *d, lm_known *known);
+/* lm_study_suggest of what was just found. */
+lmopt_status lm_study_suggest_known(lm_study *study, const lm_known *known, double *internal, lm_error *e);
 /*
 ** A structured variable: a subset of the items or an order of them, one
 ** parameter per item. values: internal ones, item by item, as they are stored

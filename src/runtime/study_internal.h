@@ -65,6 +65,7 @@ struct lm_study {
   lm_id last_id;           /* highest trial id read */
   size_t *unfinished;      /* rows that somebody else may finish: waiting, or running elsewhere */
   size_t unfinished_count, unfinished_capacity;
+  size_t next_column; /* a guess which parameter is suggested next: trials ask for theirs in the same order */
 };
 
 /* LMOPT_MISUSE unless the study is open (and, when `write`, may be written). */

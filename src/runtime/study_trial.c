@@ -371,19 +371,39 @@ lmopt_status lm_study_lookup(lm_study *study, size_t number, const char *name, c
   return status == LMOPT_OK ? look_up(study, number, column, interned, found, internal, e) : status;
 }
 
-lmopt_status lm_study_suggest(lm_study *study, size_t number, const char *name, const lm_distribution *d,
-                              double *internal, lm_error *e) {
-  lm_column *column = NULL;
-  const lm_distribution *interned = NULL;
+lmopt_status lm_study_suggest_known(lm_study *study, const lm_known *known, double *internal, lm_error *e) {
+  size_t number = known->number;
   bool found;
-  lmopt_status status = lm_study_resolve_running(study, number, name, d, &column, &interned, e);
-  if (status == LMOPT_OK) status = look_up(study, number, column, interned, &found, internal, e);
+  lmopt_status status = look_up(study, number, known->column, known->distribution, &found, internal, e);
   if (status != LMOPT_OK || found) return status;
   if (!study->sampler) return lm_fail(e, LMOPT_MISUSE, "the study '%s' has no sampler", study->name);
   lm_view view = lm_study_view(study, number);
   view.judge = NULL; /* the space's parameters were drawn when the trial was asked */
-  status = study->sampler->class->sample_independent(study->sampler, &view, column, interned, internal, e);
-  return status == LMOPT_OK ? lm_study_enter_parameter(study, number, column, interned, *internal, e) : status;
+  const lm_sampler_class *class = study->sampler->class;
+  status = class->sample_independent(study->sampler, &view, known->column, known->distribution, internal, e);
+  if (status != LMOPT_OK) return status;
+  return lm_study_enter_parameter(study, number, known->column, known->distribution, *internal, e);
+}
+
+lmopt_status lm_study_suggest(lm_study *study, size_t number, const char *name, const lm_distribution *d,
+                              double *internal, lm_error *e) {
+  lm_known known = {number, NULL, NULL};
+  lmopt_status status = lm_study_resolve_running(study, number, name, d, &known.column, &known.distribution, e);
+  return status == LMOPT_OK ? lm_study_suggest_known(study, &known, internal, e) : status;
+}
+
+bool lm_study_find_known(lm_study *study, size_t number, const char *name, const lm_distribution *d, lm_known *known) {
+  const lm_trials *trials = study->trials;
+  if (!study->open || study->draft || study->read_only || !study->sampler) return false;
+  if (number >= trials->count || !study->infos[number].live) return false;
+  size_t guess = study->next_column < trials->column_count ? study->next_column : 0;
+  if (guess >= trials->column_count) return false;
+  lm_column *column = trials->columns[guess];
+  if (strcmp(column->name, name) != 0) column = lm_trials_column(study->trials, name, false);
+  if (!column || !column->latest || !lm_distribution_equal(column->latest, d)) return false;
+  study->next_column = column->index + 1;
+  *known = (lm_known){number, column, column->latest};
+  return true;
 }
 
 /* The same for a value that was drawn elsewhere, which must be one of the distribution's. */
