@@ -632,8 +632,13 @@ describe("places in a script of the user's", function()
         local x = trial:suggest_float('x', 2, 1)
         return x
       end, { n_trials = 5 })]] },
-    -- A tail call leaves no frame: the function's first line must do.
-    { "script:2: suggest_float of 'x': low (2) is above high (1)", [[
+    -- A tail call leaves no frame: the function's first line must do. (A call of a C function does.)
+    { "script:2: suggest_categorical of 'x': choice 1 is not finite", [[
+      study:optimize(function(trial)
+
+        return trial:suggest_categorical('x', { 1 / 0 })
+      end, { n_trials = 5 })]] },
+    { "script:4: suggest_float of 'x': low (2) is above high (1)", [[
       study:optimize(function(trial)
 
         return trial:suggest_float('x', 2, 1)
