@@ -51,8 +51,9 @@ end
 local function context_of(run, trial)
   local parent = run.context
   local sinks = { trial.usage, run.usage, run.study.usage }
-  for _, sink in ipairs(parent.usage_sinks or {}) do sinks[#sinks + 1] = sink end
-  trial._origin = { number = trial.number }
+  local outer = parent.usage_sinks
+  if outer then table.move(outer, 1, #outer, #sinks + 1, sinks) end
+  trial._origin = { number = trial._number }
   return sequence.context(run.study, trial._origin, parent,
     { trial = trial, journal = journal.new(run.study, trial, run.trial_budget, parent.journal), usage_sinks = sinks,
       objective_place = run.place })
@@ -76,7 +77,7 @@ local function outcome(run, trial, results)
     local failure = results[2]
     return "failed", nil, errors.text(failure.problem), failure.traceback, failure.problem
   end
-  local wrong, values = run.study:_check_values(table.pack(table.unpack(results, 2, results.n)), results.n - 1)
+  local wrong, values = run.study:_check_values(table.move(results, 2, results.n, 1, {}), results.n - 1)
   if wrong then return "failed", nil, ("the objective%s returned %s"):format(run.place and " (" .. run.place .. ")" or "", wrong) end
   return "complete", values
 end
@@ -130,7 +131,7 @@ local function refuse(trial) error(trial._refused, 0) end
 -- as there may be no memory for it here.
 local function run_trial(run, trial, guard)
   local _ <close> = guard
-  local number, entry = trial.number, guard.entry
+  local number, entry = trial._number, guard.entry
   trial._task = core.current()
   entry.begun = true
   local span <close> = tracing.on and tracing.trial(run.study, trial) or nil
@@ -320,9 +321,11 @@ function Run:begin()
   end
   self.started = self.started + 1
   self.in_flight = self.in_flight + 1
-  local entry = self.entries[trial.number] or { number = trial.number }
-  if not self.entries[trial.number] then
-    self.entries[trial.number] = entry
+  local number = trial._number
+  local entry = self.entries[number]
+  if not entry then
+    entry = { number = number }
+    self.entries[number] = entry
     self.queue[#self.queue + 1] = entry
   end
   local guard = setmetatable({ run = self, trial = trial, entry = entry }, Guard)

@@ -288,10 +288,9 @@ function methods:_check_values(values, count)
   return nil, checked
 end
 
--- Ends a trial in the study.
-function methods:_finish(number, state, values, message, traceback)
+-- What is written with the result of a trial, where there is any of it.
+local function attach_all(self, trial, number, message, traceback)
   local handle = self._core
-  local trial = self._running[number] -- nil: not running here, and `tell` says so
   local ok, problem, kind = true, nil, nil
   local function attach(key, text)
     if ok and trial and text then ok, problem, kind = handle:set_attribute(number, false, key, text) end
@@ -304,7 +303,23 @@ function methods:_finish(number, state, values, message, traceback)
   if ok and trial and trial._predictions then
     ok, problem, kind = require("lmopt.predictions").hand_over(self, trial)
   end
-  if ok then ok, problem, kind = handle:tell(number, state, values) end
+  return ok, problem, kind
+end
+
+-- Has a trial that ends without a message anything to attach?
+local function leaves_something(trial)
+  local origin, used = trial._origin, trial._usage
+  return origin and origin.queued or used and used.calls > 0 or trial._predictions
+end
+
+-- Ends a trial in the study.
+function methods:_finish(number, state, values, message, traceback)
+  local trial = self._running[number] -- nil: not running here, and `tell` says so
+  local ok, problem, kind = true, nil, nil
+  if message or traceback or trial and leaves_something(trial) then
+    ok, problem, kind = attach_all(self, trial, number, message, traceback)
+  end
+  if ok then ok, problem, kind = self._core:tell(number, state, values) end
   if not ok then return nil, problem, kind end
   self._running[number] = nil
   return true

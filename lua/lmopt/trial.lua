@@ -28,7 +28,7 @@ local methods, getters = {}, {}
 local Trial = { __name = "lmopt.trial" }
 local NONE = {}
 
-Trial.__index = quick.index(methods, errors.sealed("a trial", NONE, methods, getters))
+Trial.__index = quick.index(methods, errors.sealed("a trial", NONE, methods, getters), { number = "_number", usage = "_usage" })
 Trial.__newindex = errors.read_only "a trial"
 
 function Trial:__tostring() return ("lmopt.trial (%d)"):format(self.number) end

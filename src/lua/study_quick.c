@@ -49,22 +49,41 @@ static lm_study *get_study(lua_State *L, int index, int key, int meta) {
 
 /* --- __index --- */
 
-/* Upvalues: the methods, what finds everything else. */
+/* Upvalues of l_index. */
+enum { I_METHODS = 1, I_OTHERWISE, I_ALIASES, I_FIELDS };
+
 static int l_index(lua_State *L) {
   lua_settop(L, 2);
+  if (!lua_istable(L, 1)) return hand_over(L, lua_upvalueindex(I_OTHERWISE));
   lua_pushvalue(L, 2);
-  if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL) return 1;
+  if (lua_rawget(L, lua_upvalueindex(I_METHODS)) != LUA_TNIL) return 1;
   if (lua_type(L, 2) == LUA_TSTRING && lua_tostring(L, 2)[0] == '_') return 1; /* ours, and not there: nil */
+  lua_pushvalue(L, 2);
+  if (lua_rawget(L, lua_upvalueindex(I_ALIASES)) != LUA_TNIL) {
+    if (lua_rawget(L, 1) != LUA_TNIL) return 1;
+  } else if (get_field(L, 1, I_FIELDS) == LUA_TTABLE) {
+    lua_pushvalue(L, 2);
+    if (lua_rawget(L, -2) != LUA_TNIL) return 1;
+  }
   lua_settop(L, 2);
-  return hand_over(L, lua_upvalueindex(2));
+  return hand_over(L, lua_upvalueindex(I_OTHERWISE));
 }
 
-/* index(methods, otherwise): an __index that looks into `methods`, then asks otherwise(self, key) */
+/*
+** index(methods, otherwise[, aliases]): an __index that looks into `methods`, what `aliases` says is the name of the field,
+** and the field _fields, then asks otherwise(self, key); other fields that begin with an underscore are nil
+*/
 static int l_make_index(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   luaL_checktype(L, 2, LUA_TFUNCTION);
-  lua_settop(L, 2);
-  lua_pushcclosure(L, l_index, 2);
+  lua_settop(L, 3);
+  if (lua_isnil(L, 3)) {
+    lua_newtable(L);
+    lua_replace(L, 3);
+  }
+  luaL_checktype(L, 3, LUA_TTABLE);
+  lua_pushliteral(L, "_fields");
+  lua_pushcclosure(L, l_index, 4);
   return 1;
 }
 
