@@ -156,21 +156,22 @@ static int l_sync(lua_State *L) {
 }
 
 /*
-** ask([total]) -> number, a table with room for as many parameters as the trial before it had, the time: what its owner
-** would ask for next
+** ask([total]) -> number, a table with room for as many parameters as the latest trial has, the time: what its owner would
+** ask for next
 */
 static int l_ask(lua_State *L) {
   enum { MOST_ROOM = 256 };
   lm_study *study = lm_study_argument(L);
+  const lm_trials *trials = lm_study_trials(study);
   lm_error e;
-  size_t number;
+  size_t number, room = trials->count ? trials->rows[trials->count - 1].param_count : 0;
   long long total = (long long)luaL_optinteger(L, 2, -1);
+  lua_settop(L, 1);
+  lua_createtable(L, 0, room < MOST_ROOM ? (int)room : MOST_ROOM); /* before: there may be no memory */
   lm_study_enter_space(L, study);
   if (lm_study_ask(study, total, &number, &e) != LMOPT_OK) return lm_study_failed(L, &e);
-  const lm_row *rows = lm_study_trials(study)->rows;
-  size_t room = number ? rows[number - 1].param_count : 0;
   lua_pushinteger(L, (lua_Integer)number);
-  lua_createtable(L, 0, room < MOST_ROOM ? (int)room : MOST_ROOM);
+  lua_insert(L, -2);
   lua_pushnumber(L, lm_clock_monotonic());
   return 3;
 }

@@ -166,6 +166,106 @@ describe("suggest_float and suggest_int", function()
   end)
 end)
 
+-- A known parameter from its latest range, and a tell of one number, have a way of their own.
+describe("the usual way and the other one", function()
+  -- The same study by both; `plain` chooses the way of the suggestions, `options` that of the results.
+  local function run(sampler, plain)
+    local study = new { seed = 3, sampler = sampler }
+    study:enqueue_trial { x = 0.5, n = 7 }
+    study:enqueue_trial { x = 77, n = 2.5 } -- out of the range: sampled instead
+    for k = 1, 60 do
+      local trial = study:ask()
+      if not plain then trial._plain = nil end
+      local x = trial:suggest_float("x", -1, k < 30 and 1 or 1.5)
+      local q = k % 3 ~= 0 and trial:suggest_float("q", 0, 1, { step = 0.3 }) or 0
+      local n = trial:suggest_int("n", 1.0, 9, { log = k < 0 })
+      local lr = trial:suggest_float("lr", 1e-3, 1, { log = true })
+      local again = trial:suggest_float("x", -1, 2)
+      assert.are.equal(x, again)
+      local z = trial:suggest_float("z", k % 2 == 0 and 0.0 or -0.0, 1)
+      local m = trial:suggest_int("m", 2, 21, { step = 3 })
+      assert.are.same({ "float", "integer", "integer" }, { math.type(x), math.type(n), math.type(m) })
+      assert.are.equal(trial.params.lr, lr)
+      study:tell(trial, x + q + n + lr + z + m, not plain and { state = "complete" } or nil)
+    end
+    local list = {}
+    for i, t in ipairs(study.trials) do
+      list[i] = { t.value, t.state, t.params, tostring(t.distributions.x), tostring(t.distributions.z), t.distributions.m.high }
+    end
+    return list
+  end
+
+  for _, sampler in ipairs { "random", "nsga2", "cmaes", "tpe" } do
+    it("give the same study: " .. sampler, function() assert.are.same(run(sampler, false), run(sampler, true)) end)
+  end
+
+  it("refuse the same things in the same words", function()
+    local function refused(plain)
+      local study, list = new { seed = 1, sampler = "random" }, {}
+      local first = study:ask()
+      for _, name in ipairs { "x", "y" } do first:suggest_float(name, 0, 1) end
+      first:suggest_int("n", 1, 5)
+      study:tell(first, 1)
+      local function try(fn)
+        local trial = study:ask()
+        if not plain then trial._plain = nil end
+        local ok, problem = pcall(fn, trial)
+        assert.is_false(ok)
+        list[#list + 1] = problem
+        pcall(study.tell, study, trial, nil, { state = "failed" })
+      end
+      try(function(t) t:suggest_float("x", 2, 1) end)
+      try(function(t) t:suggest_float("x", 0, 1, { log = true }) end)
+      try(function(t) t:suggest_float("x", 0, 1, { stp = 1 }) end)
+      try(function(t) t:suggest_float("x", 0, 1, { step = 0 }) end)
+      try(function(t) t:suggest_float("x", 0, 1, { step = "1" }) end)
+      try(function(t) t:suggest_float("x", "0", 1) end)
+      try(function(t) t:suggest_float("x", 0) end)
+      try(function(t) t:suggest_float("x", 0, 0 / 0) end)
+      try(function(t) t:suggest_float("", 0, 1) end)
+      try(function(t) t:suggest_float("x\0y", 0, 1) end)
+      try(function(t) t:suggest_float(1, 0, 1) end)
+      try(function(t) t:suggest_int("n", 1.5, 5) end)
+      try(function(t) t:suggest_int("x", 0, 1) end)
+      try(function(t) t.suggest_float("x", 0, 1) end)
+      try(function(t) t.suggest_float({}, "x", 0, 1) end)
+      try(function(t)
+        t:suggest_float("y", 0, 5)
+        t:suggest_float("y", 7, 8)
+      end)
+      try(function(t)
+        study:tell(t, 1)
+        t:suggest_float("x", 0, 1)
+      end)
+      return list
+    end
+    local usual, other = refused(true), refused(false)
+    assert.are.equal(17, #usual)
+    assert.are.same(other, usual)
+  end)
+
+  it("know when a trial is another study's, ended already, or nothing of the kind", function()
+    local study, other = new { seed = 1 }, new { seed = 1 }
+    local trial = study:ask()
+    misuse(function() other:tell(trial, 1) end, "is of another study")
+    misuse(function() study.tell(trial, 1) end, "call it with a colon")
+    misuse(function() study:tell("0", 1) end, "'trial' of tell must be a trial or its number")
+    study:tell(trial, 1)
+    misuse(function() study:tell(trial, 1) end, "finished already")
+    local nan, pruned, two = study:ask(), study:ask(), study:ask()
+    study:tell(nan, 0 / 0)
+    pcall(pruned.prune, pruned)
+    study:tell(pruned, 3)
+    study:tell(two.number, 2)
+    assert.are.equal("complete failed pruned complete", states(study))
+    study:close()
+    misuse(function() study:tell(two, 2) end, "closed")
+    local pair = new { seed = 1, directions = { "minimize", "maximize" } }
+    pair:tell(pair:ask(), 1)
+    assert.are.equal("failed", states(pair))
+  end)
+end)
+
 describe("suggest_categorical", function()
   it("gives strings, numbers, booleans and null as they are", function()
     local choices = { "a", "", "日本 \"q\" \\ \n", 1, 2.5, true, false, lmopt.null, -3, 1e300 }
