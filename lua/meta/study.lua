@@ -56,6 +56,30 @@ local random = {}
 ---@return string? kind
 function core.open(options) end
 
+--- An __index that looks into `methods`, `aliases` (key -> the name of the field) and the field _fields, then asks `otherwise`.
+---@param methods table<string, function>
+---@param otherwise fun(self: table, key: any): any
+---@param aliases? table<string, string>
+---@return function
+function core.index(methods, otherwise, aliases) end
+
+--- The method suggest_float or suggest_int of trials; what is not usual it leaves to `slow`.
+---@param slow function the method in Lua
+---@param failed fun(what: string, name: string, message: string, kind: string) raises why there is no value
+---@param what string its name
+---@param integer boolean
+---@param trial table the metatable of trials
+---@return function
+function core.suggest(slow, failed, what, integer, trial) end
+
+--- The method tell of studies; what is not usual it leaves to `slow`.
+---@param slow function the method in Lua
+---@param failed fun(message: string, kind: string) raises why the trial can't be told
+---@param study table the metatable of studies
+---@param trial table the metatable of trials
+---@return function
+function core.tell(slow, failed, study, trial) end
+
 --- The studies of a file, in the order of their making.
 ---@param storage string
 ---@return { name: string, id: integer, directions: string[], trials: table<lmopt.core.State, integer>, started: string? }[]?
@@ -141,8 +165,8 @@ function study:sync() end
 --- Begins a trial: the waiting one with the lowest number, else a new one.
 ---@param total? integer kind "limit" when so many are finished or running; negative: no limit
 ---@return integer? number
----@return string? message
----@return string? kind
+---@return table|string? room an empty table with room for the trial's parameters; without a number the message
+---@return number|string? now the time, as lmopt.core.task.now gives it; without a number the kind
 function study:ask(total) end
 
 --- The number the next ask is going to give.

@@ -25,6 +25,18 @@ local function sorted_keys(...)
   return names
 end
 
+-- The function in Lua that one of C leaves to do what is not usual: its first upvalue that is one (src/lua/study_quick.c).
+local function lua_part(fn)
+  local i = 1
+  while debug.getinfo(fn, "S").what == "C" do
+    local name, value = debug.getupvalue(fn, i)
+    if not name then return fn end
+    if type(value) == "function" and debug.getinfo(value, "S").what ~= "C" then return value end
+    i = i + 1
+  end
+  return fn
+end
+
 ---The names that a module loads when they are first used: the keys of the table LAZY or PLACES that its __index knows.
 ---@param module table
 ---@return table<string, any>
@@ -147,12 +159,12 @@ local function methods_of_index(index, found)
     return
   end
   if type(index) ~= "function" then return end
-  local inside = upvalues(index)
+  local inside = upvalues(lua_part(index))
   for _, name in ipairs { "methods", "getters", "program" } do
     local value = inside[name]
     if name == "program" and type(value) == "table" then value = value.methods end
     for key, fn in next, type(value) == "table" and value or {} do
-      if type(fn) == "function" then found[key] = name == "getters" and "getter" or fn end
+      if type(fn) == "function" then found[key] = name == "getters" and "getter" or lua_part(fn) end
     end
   end
 end
