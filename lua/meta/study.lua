@@ -68,17 +68,17 @@ function core.index(methods, otherwise, aliases) end
 ---@param failed fun(what: string, name: string, message: string, kind: string) raises why there is no value
 ---@param what string its name
 ---@param integer boolean
----@param trial table the metatable of trials
+---@param trials table the metatable of trials
 ---@return function
-function core.suggest(slow, failed, what, integer, trial) end
+function core.suggest(slow, failed, what, integer, trials) end
 
 --- The method tell of studies; what is not usual it leaves to `slow`.
 ---@param slow function the method in Lua
 ---@param failed fun(message: string, kind: string) raises why the trial can't be told
----@param study table the metatable of studies
----@param trial table the metatable of trials
+---@param studies table the metatable of studies
+---@param trials table the metatable of trials
 ---@return function
-function core.tell(slow, failed, study, trial) end
+function core.tell(slow, failed, studies, trials) end
 
 --- The studies of a file, in the order of their making.
 ---@param storage string
