@@ -28,7 +28,7 @@ enum { LATEST = 256, STARTUP = 10, GP_TRIALS = 250, GP_PARAMETERS = 60, GP_OBJEC
 
 static const double category_share = 0.1;
 
-typedef enum part { PART_QMC, PART_GP, PART_TPE, PART_TPE_GROUP, PART_NSGA2, PARTS } part;
+typedef enum part { PART_GP, PART_TPE, PART_TPE_GROUP, PART_NSGA2, PARTS } part;
 
 /* What is known of a study's space. */
 typedef struct facts {
@@ -96,7 +96,7 @@ static choice choose(const lm_view *view) {
   choice c = {.part = PART_GP, .reason = "few trials, from which a Gaussian process learns most"};
   if (f->conditional) c.reason = "few trials, and a space with conditions, which a Gaussian process models as one";
   if (f->complete < STARTUP && view->number < LATEST)
-    c = (choice){.part = PART_QMC, .reason = "points that fill the space, until there is something to learn from"};
+    c.reason = "random points, until there is something to learn from";
   else if (view->trials->objectives > GP_OBJECTIVES)
     c = choose_without_model(view, f, "more objectives than a Gaussian process improves on in time");
   else if (f->parameters > GP_PARAMETERS)
@@ -124,16 +124,11 @@ static choice choice_for(automatic *s, const lm_view *view) {
 /* --- the parts --- */
 
 static lm_sampler *make_part(const lm_allocator *a, part which) {
-  lm_qmc_options qmc;
   lm_gp_options gp;
   lm_tpe_options tpe;
   lm_genetic_options genetic;
   switch (which) {
-    case PART_QMC: lm_qmc_options_default(&qmc); return lm_sampler_qmc(a, &qmc);
-    case PART_GP:
-      lm_gp_options_default(&gp);
-      gp.n_startup_trials = 1; /* there were others */
-      return lm_sampler_gp(a, &gp);
+    case PART_GP: lm_gp_options_default(&gp); return lm_sampler_gp(a, &gp);
     case PART_NSGA2: lm_genetic_options_default(&genetic); return lm_sampler_nsga2(a, &genetic);
     default:
       lm_tpe_options_default(&tpe);
@@ -228,7 +223,7 @@ static lmopt_status sample_relative(lm_sampler *base, const lm_view *view, lm_as
   if (!inner) return lm_fail_memory(e);
   lm_rng rng = lm_rng_stream(view->seed, view->number, "auto");
   lm_assignment category;
-  bool free_choice = c.part != PART_QMC && c.part != PART_NSGA2 && lm_rng_uniform(&rng) < category_share;
+  bool free_choice = c.part != PART_NSGA2 && lm_rng_uniform(&rng) < category_share;
   if (free_choice && view->attempt == 0 && pick_category(view, &rng, &category))
     return sample_around(s, inner, view, category, out, e);
   return sample_fresh(s, inner, view, out, e);
@@ -238,8 +233,7 @@ static lmopt_status sample_relative(lm_sampler *base, const lm_view *view, lm_as
 static lmopt_status sample_independent(lm_sampler *base, const lm_view *view, lm_column *column,
                                        const lm_distribution *distribution, double *internal, lm_error *e) {
   automatic *s = (automatic *)base;
-  part which = choice_for(s, view).part == PART_QMC ? PART_QMC : PART_TPE;
-  lm_sampler *inner = get_part(s, which);
+  lm_sampler *inner = get_part(s, PART_TPE);
   if (!inner) return lm_fail_memory(e);
   return inner->class->sample_independent(inner, view, column, distribution, internal, e);
 }
@@ -262,7 +256,7 @@ static const lm_sampler_class automatic_class = {"auto", sample_relative, sample
                                                  NULL,   free_automatic,  sample_structure};
 
 bool lm_sampler_explain(lm_sampler *base, const lm_view *view, char *text, size_t size) {
-  static const char *const names[PARTS] = {"qmc", "gp", "tpe", "tpe with group", "nsga2"};
+  static const char *const names[PARTS] = {"gp", "tpe", "tpe with group", "nsga2"};
   if (base->class != &automatic_class) return false;
   choice c = choice_for((automatic *)base, view);
   snprintf(text, size, "%s: %s", names[c.part], c.reason);

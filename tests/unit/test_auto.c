@@ -96,10 +96,10 @@ static void choices(void **state) {
     int trials;
     const char *begin;
   } cases[] = {
-      {{.objectives = 1}, 0, "qmc: "},
-      {{.objectives = 1}, 9, "qmc: "},
+      {{.objectives = 1}, 0, "gp: random points"},
+      {{.objectives = 1}, 9, "gp: random points"},
       {{.objectives = 1}, 10, "gp: few trials, from"},
-      {{.objectives = 1, .lag = 4}, 12, "qmc: "},
+      {{.objectives = 1, .lag = 4}, 12, "gp: random points"},
       {{.objectives = 1, .conditional = true}, 20, "gp: few trials, and a space with conditions"},
       {{.objectives = 1}, 250, "tpe: so many trials"},
       {{.objectives = 1, .conditional = true}, 250, "tpe with group: so many trials"},
