@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "simulated.h"
+#include "sampler_checks.h"
 
 static lm_allocator memory;
 
@@ -19,14 +19,11 @@ static int set_up(void **state) {
   return 0;
 }
 
-static lmopt_status joint(lm_sampler *s, const lm_view *view, lm_assignments *out) {
-  *out = (lm_assignments){0};
-  lmopt_status status = s->class->sample_relative(s, view, out, NULL);
-  if (status) lm_assignments_free(&memory, out);
-  return status;
+static lm_sampler *make_auto(const lm_allocator *a, const void *setting) {
+  (void)setting;
+  return lm_sampler_auto(a);
 }
 
-/* A new sampler proposes what the one with a past does, and later, when more has ended, still the same. */
 static void caches_do_not_show(void **state) {
   (void)state;
   static const sim_options studies[] = {
@@ -35,35 +32,9 @@ static void caches_do_not_show(void **state) {
       {.objectives = 2, .conditional = true, .accidents = true, .lag = 3, .seed = 3},
       {.objectives = 1, .conditional = true, .accidents = true, .growing = true, .lag = 8, .arrival = true, .seed = 4},
   };
-  enum { TRIALS = 40 };
   for (size_t k = 0; k < sizeof studies / sizeof *studies; k++) {
-    sim s;
-    assert_true(sim_init(&s, &memory, &studies[k]));
-    lm_sampler *old = lm_sampler_auto(&memory);
-    for (int i = 0; i < TRIALS; i++) {
-      sim_catch_up(&s);
-      lm_view view = sim_begin(&s);
-      lm_assignments first, second;
-      lm_sampler *fresh = lm_sampler_auto(&memory);
-      assert_int_equal(joint(old, &view, &first), LMOPT_OK);
-      assert_int_equal(joint(fresh, &view, &second), LMOPT_OK);
-      assert_true(sim_same_relative(&first, &second));
-      lm_assignments_free(&memory, &second);
-      lm_sampler_free(fresh);
-      sim_draw draws[SIM_AXES];
-      size_t count;
-      assert_int_equal(sim_suggest(&s, &view, old, &first, draws, &count), LMOPT_OK);
-      for (size_t d = 0; d < count; d++) assert_true(lm_distribution_contains(draws[d].distribution, draws[d].value));
-    }
-    for (size_t row = 0; row < s.trials->count && !studies[k].arrival; row += 3) {
-      lm_view then = sim_view(&s, row);
-      lm_assignments again;
-      assert_int_equal(joint(old, &then, &again), LMOPT_OK);
-      assert_true(sim_same_relative(&again, &s.trials->rows[row].relative));
-      lm_assignments_free(&memory, &again);
-    }
-    lm_sampler_free(old);
-    sim_free(&s);
+    sampler_case c = {"auto", studies[k], make_auto, NULL, NULL};
+    sampler_check_caches(&c, &(sampler_cache_check){.trials = 40, .again = studies[k].arrival ? 0 : 3});
   }
 }
 
@@ -115,49 +86,11 @@ static void choices(void **state) {
   }
 }
 
-/* One call in turn finds no memory: an error, and the next call proposes what it would have. */
 static void no_memory(void **state) {
   (void)state;
-  sim_options o = {.objectives = 1, .conditional = true, .seed = 5};
-  sim s;
-  assert_true(sim_init(&s, &memory, &o));
-  lm_sampler *plain = lm_sampler_auto(&memory);
-  for (int i = 0; i < 14; i++) {
-    sim_catch_up(&s);
-    lm_view view = sim_begin(&s);
-    lm_assignments first;
-    sim_draw draws[SIM_AXES];
-    size_t count;
-    assert_int_equal(joint(plain, &view, &first), LMOPT_OK);
-    assert_int_equal(sim_suggest(&s, &view, plain, &first, draws, &count), LMOPT_OK);
-  }
-  sim_catch_up(&s);
-  lm_view view = sim_begin(&s);
-  lm_assignments expected;
-  assert_int_equal(joint(plain, &view, &expected), LMOPT_OK);
-  bool refused = true;
-  for (size_t at = 1; refused; at += 1 + at / 8) {
-    sim_memory m;
-    sim_memory_init(&m);
-    lm_sampler *sampler = lm_sampler_auto(&m.allocator);
-    m.fail_at = m.calls + at;
-    lm_assignments out = {0};
-    lmopt_status status = sampler->class->sample_relative(sampler, &view, &out, NULL);
-    refused = m.failed;
-    m.fail_at = 0;
-    if (status) {
-      assert_int_equal(status, LMOPT_NO_MEMORY);
-      lm_assignments_free(&m.allocator, &out);
-      assert_int_equal(sampler->class->sample_relative(sampler, &view, &out, NULL), LMOPT_OK);
-    }
-    assert_true(sim_same_relative(&out, &expected));
-    lm_assignments_free(&m.allocator, &out);
-    lm_sampler_free(sampler);
-    assert_int_equal(m.alive, 0);
-  }
-  lm_assignments_free(&memory, &expected);
-  lm_sampler_free(plain);
-  sim_free(&s);
+  sampler_case c = {"auto", {.objectives = 1, .conditional = true, .seed = 5}, make_auto, NULL, NULL};
+  sampler_check_memory(
+      &c, &(sampler_memory_check){.past = 14, .refusals = {.may_do_without = true, .every = 1, .growth = 8}});
 }
 
 int main(void) {

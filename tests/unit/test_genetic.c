@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
+#include "sampler_checks.h"
 #include "search/genetic.h"
-#include "simulated.h"
 
 static lm_allocator plain;
 
@@ -325,10 +325,15 @@ static const setting settings[] = {
 };
 enum { SETTINGS = sizeof settings / sizeof *settings, TRIALS = 150 };
 
-static lm_sampler *make_sampler(const lm_allocator *a, const setting *s) {
+static lm_sampler *make_or_refuse(const lm_allocator *a, const void *made_of) {
+  const setting *s = made_of;
   lm_genetic_options o = options_of(s->kind, s->size);
   o.polynomial_eta = s->eta;
-  lm_sampler *made = s->which == 2 ? lm_sampler_nsga2(a, &o) : lm_sampler_nsga3(a, &o, 0);
+  return s->which == 2 ? lm_sampler_nsga2(a, &o) : lm_sampler_nsga3(a, &o, 0);
+}
+
+static lm_sampler *make_sampler(const lm_allocator *a, const setting *s) {
+  lm_sampler *made = make_or_refuse(a, s);
   assert_non_null(made);
   return made;
 }
@@ -338,39 +343,16 @@ static lmopt_status ask(lm_sampler *s, const lm_view *view, lm_assignments *out)
   return s->class->sample_relative(s, view, out, &e);
 }
 
+static sampler_case case_of(const setting *s, lm_error *e) {
+  return (sampler_case){s->name, s->sim, make_or_refuse, s, e};
+}
+
 static void caches_do_not_show(void **state) {
   (void)state;
   for (size_t k = 0; k < SETTINGS; k++) {
-    sim s;
-    assert_true(sim_init(&s, &plain, &settings[k].sim));
-    lm_sampler *old = make_sampler(&plain, &settings[k]);
-    size_t joint = 0;
-    for (int i = 0; i < TRIALS; i++) {
-      sim_catch_up(&s);
-      lm_view view = sim_begin(&s);
-      lm_sampler *fresh = make_sampler(&plain, &settings[k]);
-      lm_assignments x = {0}, y = {0};
-      assert_int_equal(ask(old, &view, &x), LMOPT_OK);
-      assert_int_equal(ask(fresh, &view, &y), LMOPT_OK);
-      if (!sim_same_relative(&x, &y)) fail_msg("%s: trial %d depends on the cache", settings[k].name, i);
-      joint += x.count;
-      lm_assignments_free(&plain, &y);
-      lm_sampler_free(fresh);
-      for (size_t n = 0; n < x.count; n++)
-        assert_true(lm_distribution_contains(x.items[n].distribution, x.items[n].value));
-      sim_draw draws[SIM_AXES];
-      size_t count;
-      assert_int_equal(sim_suggest(&s, &view, old, &x, draws, &count), LMOPT_OK);
-      if (i > 20) { /* an older view, as a trial in flight has it, does not disturb the next */
-        lm_view older = sim_view(&s, (size_t)i - 20);
-        lm_assignments again = {0};
-        assert_int_equal(ask(old, &older, &again), LMOPT_OK);
-        lm_assignments_free(&plain, &again);
-      }
-    }
-    if (joint < TRIALS) fail_msg("%s: only %zu joint parameters", settings[k].name, joint);
-    lm_sampler_free(old);
-    sim_free(&s);
+    lm_error e = {0};
+    sampler_case c = case_of(&settings[k], &e);
+    sampler_check_caches(&c, &(sampler_cache_check){.trials = TRIALS, .least_joint = TRIALS, .older = 20});
   }
 }
 
@@ -521,48 +503,12 @@ static void many_categories(void **state) {
   free(choices);
 }
 
-/* Each allocation fails once: NO_MEMORY, and the next answer is right. */
 static void failing_memory(void **state) {
   (void)state;
   for (size_t k = 0; k < 4; k++) {
-    sim s;
-    assert_true(sim_init(&s, &plain, &settings[k].sim));
-    lm_sampler *builder = make_sampler(&plain, &settings[k]);
-    lm_view view = {0};
-    for (int i = 0; i < 40; i++) {
-      sim_catch_up(&s);
-      view = sim_begin(&s);
-      lm_assignments drawn = {0};
-      sim_draw draws[SIM_AXES];
-      size_t count;
-      assert_int_equal(ask(builder, &view, &drawn), LMOPT_OK);
-      assert_int_equal(sim_suggest(&s, &view, builder, &drawn, draws, &count), LMOPT_OK);
-    }
-    lm_assignments right = {0};
-    assert_int_equal(ask(builder, &view, &right), LMOPT_OK);
-    for (size_t n = 1;; n++) {
-      sim_memory memory;
-      sim_memory_init(&memory);
-      lm_sampler *sampler = make_sampler(&memory.allocator, &settings[k]);
-      memory.calls = 0;
-      memory.fail_at = n;
-      lm_assignments drawn = {0};
-      lmopt_status status = ask(sampler, &view, &drawn);
-      bool failed = memory.failed;
-      assert_int_equal(status, failed ? LMOPT_NO_MEMORY : LMOPT_OK);
-      memory.fail_at = 0;
-      lm_assignments_free(&memory.allocator, &drawn);
-      assert_int_equal(ask(sampler, &view, &drawn), LMOPT_OK);
-      assert_true(sim_same_relative(&drawn, &right));
-      lm_assignments_free(&memory.allocator, &drawn);
-      lm_sampler_free(sampler);
-      assert_int_equal(memory.alive, 0);
-      if (!failed) break;
-      assert_true(n < 5000);
-    }
-    lm_assignments_free(&plain, &right);
-    lm_sampler_free(builder);
-    sim_free(&s);
+    lm_error e = {0};
+    sampler_case c = case_of(&settings[k], &e);
+    sampler_check_memory(&c, &(sampler_memory_check){.past = 39, .refusals = {.every = 1}});
   }
 }
 

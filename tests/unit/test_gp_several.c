@@ -10,8 +10,8 @@
 #include <cmocka.h>
 
 #include "base/rng.h"
+#include "sampler_checks.h"
 #include "search/pareto.h"
-#include "simulated.h"
 
 static lm_allocator memory;
 
@@ -40,31 +40,16 @@ static const sim_options studies[] = {
 
 enum { STUDIES = sizeof studies / sizeof *studies, TRIALS = 34 };
 
+static lm_sampler *make_quick(const lm_allocator *a, const void *setting) {
+  (void)setting;
+  return make_sampler(a, 64, 3);
+}
+
 static void caches_do_not_show(void **state) {
   (void)state;
   for (size_t k = 0; k < STUDIES; k++) {
-    sim s;
-    assert_true(sim_init(&s, &memory, &studies[k]));
-    lm_sampler *old = make_sampler(&memory, 64, 3);
-    size_t joint = 0;
-    for (int i = 0; i < TRIALS; i++) {
-      sim_catch_up(&s);
-      lm_view view = sim_begin(&s);
-      lm_sampler *fresh = make_sampler(&memory, 64, 3);
-      lm_assignments x = {0}, y = {0};
-      assert_int_equal(old->class->sample_relative(old, &view, &x, NULL), LMOPT_OK);
-      assert_int_equal(fresh->class->sample_relative(fresh, &view, &y, NULL), LMOPT_OK);
-      assert_true(sim_same_relative(&x, &y));
-      joint += x.count;
-      lm_assignments_free(&memory, &y);
-      lm_sampler_free(fresh);
-      sim_draw draws[SIM_AXES];
-      size_t count;
-      assert_int_equal(sim_suggest(&s, &view, old, &x, draws, &count), LMOPT_OK);
-    }
-    assert_true(joint > TRIALS / 2);
-    lm_sampler_free(old);
-    sim_free(&s);
+    sampler_case c = {"gp", studies[k], make_quick, NULL, NULL};
+    sampler_check_caches(&c, &(sampler_cache_check){.trials = TRIALS, .least_joint = TRIALS / 2 + 1});
   }
 }
 
@@ -269,6 +254,11 @@ static void bad_input(void **state) {
   }
 }
 
+static lm_sampler *make_quickest(const lm_allocator *a, const void *setting) {
+  (void)setting;
+  return make_sampler(a, 32, 2);
+}
+
 static void no_memory(void **state) {
   (void)state;
   for (size_t objectives = 1; objectives <= 2; objectives++) {
@@ -281,22 +271,14 @@ static void no_memory(void **state) {
       lm_assignment known = {c, c->distributions[row], c->values[row]};
       assert_int_equal(lm_assignments_add(&memory, &s.trials->rows[row].relative, known, NULL), LMOPT_OK);
     }
-    for (size_t at = 1;; at++) {
-      sim_memory failing;
-      sim_memory_init(&failing);
-      failing.fail_at = at;
-      lm_sampler *sampler = make_sampler(&failing.allocator, 32, 2);
-      lm_assignments out = {0};
-      lmopt_status status = sampler ? sampler->class->sample_relative(sampler, &view, &out, NULL) : LMOPT_NO_MEMORY;
-      if (!failing.failed) assert_int_equal(status, LMOPT_OK);
-      if (status) assert_int_equal(status, LMOPT_NO_MEMORY);
-      if (!status) assert_int_equal(out.count, 2);
-      lm_assignments_free(&failing.allocator, &out);
-      lm_sampler_free(sampler);
-      assert_int_equal(failing.alive, 0);
-      if (!failing.failed) break;
-      assert_true(at < 3000);
-    }
+    sampler_case c = {.name = "gp", .make = make_quickest};
+    lm_sampler *builder = make_quickest(&memory, NULL);
+    lm_assignments out = {0};
+    assert_int_equal(builder->class->sample_relative(builder, &view, &out, NULL), LMOPT_OK);
+    assert_int_equal(out.count, 2);
+    lm_assignments_free(&memory, &out);
+    sampler_check_refusals(&c, s.trials, &view, builder, &(sampler_refusals){.making = true, .every = 8});
+    lm_sampler_free(builder);
     end(&s);
   }
 }

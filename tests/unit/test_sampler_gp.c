@@ -10,9 +10,9 @@
 #include <cmocka.h>
 
 #include "base/rng.h"
+#include "sampler_checks.h"
 #include "search/gp_space.h"
 #include "search/gp_study.h"
-#include "simulated.h"
 
 static lm_allocator memory;
 
@@ -44,7 +44,8 @@ static const setting settings[] = {
 
 enum { SETTINGS = sizeof settings / sizeof *settings, TRIALS = 45 };
 
-static lm_sampler *make_sampler(const lm_allocator *a, const setting *s) {
+static lm_sampler *make_sampler(const lm_allocator *a, const void *made_of) {
+  const setting *s = made_of;
   lm_gp_options o;
   lm_gp_options_default(&o);
   o.acquisition = s->acquisition;
@@ -58,46 +59,13 @@ static lmopt_status ask(lm_sampler *s, const lm_view *view, lm_assignments *out)
   return s->class->sample_relative(s, view, out, NULL);
 }
 
-/* Begins and suggests one trial; its relative parameters stay in the row. */
-static lm_view run_one(sim *s, lm_sampler *sampler) {
-  lm_view view = sim_begin(s);
-  lm_assignments drawn = {0};
-  sim_draw draws[SIM_AXES];
-  size_t count;
-  assert_int_equal(ask(sampler, &view, &drawn), LMOPT_OK);
-  for (size_t i = 0; i < drawn.count; i++)
-    assert_true(lm_distribution_contains(drawn.items[i].distribution, drawn.items[i].value));
-  assert_int_equal(sim_suggest(s, &view, sampler, &drawn, draws, &count), LMOPT_OK);
-  for (size_t i = 0; i < count; i++) assert_true(lm_distribution_contains(draws[i].distribution, draws[i].value));
-  return view;
-}
+static sampler_case case_of(const setting *s) { return (sampler_case){s->name, s->sim, make_sampler, s, NULL}; }
 
-/* What a sampler has computed before never shows. */
 static void caches_do_not_show(void **state) {
   (void)state;
   for (size_t k = 0; k < SETTINGS; k++) {
-    sim s;
-    assert_true(sim_init(&s, &memory, &settings[k].sim));
-    lm_sampler *old = make_sampler(&memory, &settings[k]);
-    size_t joint = 0;
-    for (int i = 0; i < TRIALS; i++) {
-      sim_catch_up(&s);
-      lm_view view = sim_begin(&s);
-      lm_sampler *fresh = make_sampler(&memory, &settings[k]);
-      lm_assignments x = {0}, y = {0};
-      assert_int_equal(ask(old, &view, &x), LMOPT_OK);
-      assert_int_equal(ask(fresh, &view, &y), LMOPT_OK);
-      assert_true(sim_same_relative(&x, &y));
-      joint += x.count;
-      lm_assignments_free(&memory, &y);
-      lm_sampler_free(fresh);
-      sim_draw draws[SIM_AXES];
-      size_t count;
-      assert_int_equal(sim_suggest(&s, &view, old, &x, draws, &count), LMOPT_OK);
-    }
-    if (joint < TRIALS) fail_msg("%s: only %zu joint parameters", settings[k].name, joint);
-    lm_sampler_free(old);
-    sim_free(&s);
+    sampler_case c = case_of(&settings[k]);
+    sampler_check_caches(&c, &(sampler_cache_check){.trials = TRIALS, .least_joint = TRIALS});
   }
 }
 
@@ -111,7 +79,7 @@ static void law_of_suggestion(void **state) {
     lm_sampler *sampler = make_sampler(&memory, &settings[k]);
     for (int i = 0; i < 30; i++) {
       sim_catch_up(&s);
-      run_one(&s, sampler);
+      sampler_run_one(&s, sampler);
     }
     lm_view view = sim_begin(&s);
     lm_sampler *fresh = make_sampler(&memory, &settings[k]);
@@ -388,49 +356,11 @@ static void fixed_and_single(void **state) {
   lm_trials_free(t);
 }
 
-/* Every allocation of an ask fails once: no memory is lost, and the next ask gives the right answer. */
 static void failing_memory(void **state) {
   (void)state;
   for (size_t k = 2; k < SETTINGS; k++) {
-    sim s;
-    assert_true(sim_init(&s, &memory, &settings[k].sim));
-    lm_sampler *builder = make_sampler(&memory, &settings[k]);
-    for (int i = 0; i < 30; i++) {
-      sim_catch_up(&s);
-      run_one(&s, builder);
-    }
-    lm_view view = sim_begin(&s);
-    lm_assignments right = {0};
-    assert_int_equal(ask(builder, &view, &right), LMOPT_OK);
-    assert_true(right.count > 0);
-    sim_memory counted;
-    sim_memory_init(&counted);
-    for (size_t fail_at = 1;; fail_at++) {
-      counted.calls = 0;
-      counted.fail_at = fail_at;
-      counted.failed = false;
-      lm_sampler *sampler = make_sampler(&counted.allocator, &settings[k]);
-      bool failed = !sampler;
-      lm_assignments drawn = {0};
-      if (sampler) {
-        lmopt_status status = ask(sampler, &view, &drawn);
-        failed = counted.failed;
-        assert_int_equal(status, failed ? LMOPT_NO_MEMORY : LMOPT_OK);
-        lm_assignments_free(&counted.allocator, &drawn);
-        counted.fail_at = 0;
-        if (fail_at % 8 == 1 || !failed) {
-          assert_int_equal(ask(sampler, &view, &drawn), LMOPT_OK);
-          assert_true(sim_same_relative(&right, &drawn));
-          lm_assignments_free(&counted.allocator, &drawn);
-        }
-        lm_sampler_free(sampler);
-      }
-      assert_int_equal(counted.alive, 0);
-      if (!failed) break;
-    }
-    lm_assignments_free(&memory, &right);
-    lm_sampler_free(builder);
-    sim_free(&s);
+    sampler_case c = case_of(&settings[k]);
+    sampler_check_memory(&c, &(sampler_memory_check){.past = 30, .refusals = {.making = true, .every = 8}});
   }
 }
 

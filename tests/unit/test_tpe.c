@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "base/rng.h"
-#include "simulated.h"
+#include "sampler_checks.h"
 
 typedef struct setting {
   const char *name;
@@ -37,7 +37,8 @@ static const setting settings[] = {
 
 enum { SETTINGS = sizeof settings / sizeof *settings, TRIALS = 130 };
 
-static lm_sampler *make_sampler(const lm_allocator *a, const setting *s) {
+static lm_sampler *make_sampler(const lm_allocator *a, const void *made_of) {
+  const setting *s = made_of;
   lm_tpe_options o;
   lm_tpe_options_default(&o);
   o.multivariate = s->multivariate;
@@ -50,85 +51,20 @@ static lmopt_status ask(lm_sampler *s, const lm_view *view, lm_assignments *out)
   return s->class->sample_relative(s, view, out, NULL);
 }
 
-/* Begins and suggests one trial; its relative parameters stay in the row. */
-static lm_view run_one(sim *s, lm_sampler *sampler) {
-  lm_view view = sim_begin(s);
-  lm_assignments drawn = {0};
-  sim_draw draws[SIM_AXES];
-  size_t count;
-  assert_int_equal(ask(sampler, &view, &drawn), LMOPT_OK);
-  assert_int_equal(sim_suggest(s, &view, sampler, &drawn, draws, &count), LMOPT_OK);
-  for (size_t i = 0; i < count; i++) assert_true(lm_distribution_contains(draws[i].distribution, draws[i].value));
-  return view;
-}
+static sampler_case case_of(const setting *s) { return (sampler_case){s->name, s->sim, make_sampler, s, NULL}; }
 
-/* What a sampler has computed before never shows: a new one gives the same answers, joint and single. */
 static void caches_do_not_show(void **state) {
   (void)state;
-  lm_allocator a = lm_allocator_default();
   for (size_t k = 0; k < SETTINGS; k++) {
-    sim s;
-    assert_true(sim_init(&s, &a, &settings[k].sim));
-    lm_sampler *old = make_sampler(&a, &settings[k]);
-    size_t joint = 0;
-    for (int i = 0; i < TRIALS; i++) {
-      sim_catch_up(&s);
-      lm_view view = sim_begin(&s);
-      lm_sampler *fresh = make_sampler(&a, &settings[k]);
-      lm_assignments x = {0}, y = {0};
-      assert_int_equal(ask(old, &view, &x), LMOPT_OK);
-      assert_int_equal(ask(fresh, &view, &y), LMOPT_OK);
-      assert_true(sim_same_relative(&x, &y));
-      joint += x.count;
-      lm_assignments_free(&a, &y);
-      for (size_t c = 0; c < s.trials->column_count; c++) {
-        lm_column *column = s.trials->columns[c];
-        double from_old, from_fresh;
-        if (!column->latest) continue;
-        assert_int_equal(old->class->sample_independent(old, &view, column, column->latest, &from_old, NULL), LMOPT_OK);
-        assert_int_equal(fresh->class->sample_independent(fresh, &view, column, column->latest, &from_fresh, NULL),
-                         LMOPT_OK);
-        assert_true(from_old == from_fresh);
-        assert_true(lm_distribution_contains(column->latest, from_old));
-      }
-      lm_sampler_free(fresh);
-      sim_draw draws[SIM_AXES];
-      size_t count;
-      assert_int_equal(sim_suggest(&s, &view, old, &x, draws, &count), LMOPT_OK);
-    }
-    if (joint < TRIALS) fail_msg("%s: only %zu joint parameters", settings[k].name, joint);
-    lm_sampler_free(old);
-    sim_free(&s);
+    sampler_case c = case_of(&settings[k]);
+    sampler_check_caches(&c, &(sampler_cache_check){.trials = TRIALS, .least_joint = TRIALS});
   }
 }
 
-/* Several studies and views in turn through one sampler. */
 static void one_sampler_for_many(void **state) {
   (void)state;
-  lm_allocator a = lm_allocator_default();
-  sim s[2];
-  assert_true(sim_init(&s[0], &a, &settings[2].sim) && sim_init(&s[1], &a, &settings[1].sim));
-  lm_sampler *shared = make_sampler(&a, &settings[0]);
-  for (int i = 0; i < 60; i++) {
-    for (int k = 0; k < 2; k++) {
-      sim_catch_up(&s[k]);
-      lm_view view = run_one(&s[k], shared);
-      /* An older view of the same study, as a trial in flight has it. */
-      if (i < 10) continue;
-      lm_view older = sim_view(&s[k], (size_t)view.number - 5);
-      lm_sampler *fresh = make_sampler(&a, &settings[0]);
-      lm_assignments x = {0}, y = {0};
-      assert_int_equal(ask(shared, &older, &x), LMOPT_OK);
-      assert_int_equal(ask(fresh, &older, &y), LMOPT_OK);
-      assert_true(sim_same_relative(&x, &y));
-      lm_assignments_free(&a, &x);
-      lm_assignments_free(&a, &y);
-      lm_sampler_free(fresh);
-    }
-  }
-  lm_sampler_free(shared);
-  sim_free(&s[0]);
-  sim_free(&s[1]);
+  sampler_case c = case_of(&settings[0]);
+  sampler_check_several_studies(&c, &settings[2].sim, &settings[1].sim);
 }
 
 /* Rows beyond the horizon count by what was drawn at ask alone, rows from `number` on not at all. */
@@ -142,7 +78,7 @@ static void law_of_suggestion(void **state) {
     lm_sampler *sampler = make_sampler(&a, &settings[k]);
     for (int i = 0; i < 60; i++) {
       sim_catch_up(&s);
-      run_one(&s, sampler);
+      sampler_run_one(&s, sampler);
     }
     lm_view view = sim_begin(&s);
     lm_sampler *before_sampler = make_sampler(&a, &settings[k]), *after_sampler = make_sampler(&a, &settings[k]);
@@ -180,7 +116,7 @@ static void seeds(void **state) {
     lm_sampler *sampler = make_sampler(&a, &settings[0]);
     for (int i = 0; i < 30; i++) {
       sim_catch_up(&s);
-      run_one(&s, sampler);
+      sampler_run_one(&s, sampler);
     }
     last[k] = lm_trials_column(s.trials, "x", false)->values[29];
     lm_sampler_free(sampler);
@@ -234,7 +170,7 @@ static void fixed_and_single(void **state) {
   lm_sampler *sampler = make_sampler(&a, &settings[0]);
   for (int i = 0; i < 15; i++) {
     sim_catch_up(&s);
-    lm_view view = run_one(&s, sampler);
+    lm_view view = sampler_run_one(&s, sampler);
     lm_distribution one = {.kind = LM_INTEGER, .low = 3, .high = 3, .step = 1};
     lm_column *c = lm_trials_column(s.trials, "single", true);
     assert_int_equal(lm_trials_set_param(s.trials, (size_t)view.number, c, lm_trials_intern(s.trials, &one), 3, NULL),
@@ -256,60 +192,11 @@ static void fixed_and_single(void **state) {
   sim_free(&s);
 }
 
-/* Every allocation of an ask fails once: no memory is lost, and the next ask gives the right answer. */
 static void failing_memory(void **state) {
   (void)state;
-  lm_allocator plain = lm_allocator_default();
   for (size_t k = 0; k < SETTINGS; k++) {
-    sim s;
-    assert_true(sim_init(&s, &plain, &settings[k].sim));
-    lm_sampler *builder = make_sampler(&plain, &settings[k]);
-    for (int i = 0; i < 40; i++) {
-      sim_catch_up(&s);
-      run_one(&s, builder);
-    }
-    lm_view view = sim_begin(&s), earlier = sim_view(&s, 30);
-    lm_assignments right = {0};
-    double single, right_single;
-    lm_column *column = lm_trials_column(s.trials, "x", false);
-    assert_int_equal(ask(builder, &view, &right), LMOPT_OK);
-    assert_int_equal(builder->class->sample_independent(builder, &view, column, column->latest, &right_single, NULL),
-                     LMOPT_OK);
-    sim_memory memory;
-    sim_memory_init(&memory);
-    const lm_allocator *real = s.trials->allocator;
-    for (size_t n = 1; n < 10000; n++) {
-      memory.calls = memory.fail_at = 0;
-      memory.failed = false;
-      lm_sampler *sampler = make_sampler(&memory.allocator, &settings[k]);
-      lm_assignments drawn = {0};
-      if (n % 2) {
-        assert_int_equal(ask(sampler, &earlier, &drawn), LMOPT_OK); /* half of them with caches */
-        lm_assignments_free(&memory.allocator, &drawn);
-      }
-      s.trials->allocator = &memory.allocator;
-      memory.calls = 0;
-      memory.fail_at = (n + 1) / 2;
-      lmopt_status status = ask(sampler, &view, &drawn);
-      if (!status) status = sampler->class->sample_independent(sampler, &view, column, column->latest, &single, NULL);
-      bool failed = memory.failed;
-      memory.fail_at = 0;
-      assert_int_equal(status, failed ? LMOPT_NO_MEMORY : LMOPT_OK);
-      lm_assignments_free(&memory.allocator, &drawn);
-      assert_int_equal(ask(sampler, &view, &drawn), LMOPT_OK);
-      assert_int_equal(sampler->class->sample_independent(sampler, &view, column, column->latest, &single, NULL),
-                       LMOPT_OK);
-      assert_true(sim_same_relative(&right, &drawn) && single == right_single);
-      lm_assignments_free(&memory.allocator, &drawn);
-      s.trials->allocator = real;
-      lm_sampler_free(sampler);
-      assert_int_equal(memory.alive, 0);
-      if (!failed && n % 2 == 0) break;
-      assert_true(n < 9000);
-    }
-    lm_assignments_free(&plain, &right);
-    lm_sampler_free(builder);
-    sim_free(&s);
+    sampler_case c = case_of(&settings[k]);
+    sampler_check_memory(&c, &(sampler_memory_check){40, 30, true, {.rows = true, .every = 1}});
   }
 }
 
