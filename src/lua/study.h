@@ -40,6 +40,17 @@ enum { LM_MOST_DIRECTIONS = 64 };
 /* A report: a number, or a list with one for each direction. Raises when there is anything else, or too much. */
 size_t lm_study_read_report_values(lua_State *L, int index, double values[LM_MOST_DIRECTIONS]);
 
+/*
+** The option `key` of the table at `index`, which was checked in Lua; `fallback` where it is nil.
+** Raises when it is of another type.
+*/
+long long lm_study_read_integer(lua_State *L, int index, const char *key, long long fallback);
+int lm_study_read_int(lua_State *L, int index, const char *key, int fallback);
+double lm_study_read_number(lua_State *L, int index, const char *key, double fallback);
+bool lm_study_read_flag(lua_State *L, int index, const char *key, bool fallback);
+/* The place of its text in `choices`, which ends with NULL; `fallback` where it is none of them. */
+int lm_study_read_choice(lua_State *L, int index, const char *key, const char *const *choices, int fallback);
+
 /* Argument 1; *s is NULL for a study in memory. False: it is closed, which is not the same. */
 bool lm_study_storage_of(lua_State *L, lm_study **study, lm_storage **s, lm_error *e);
 /* Pushes a text that is ours, and frees it, whether or not Lua has memory. Returns 1. */

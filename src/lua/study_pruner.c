@@ -5,24 +5,6 @@
 #include "lua/study.h"
 #include "search/regret.h"
 
-static long long integer_option(lua_State *L, int index, const char *key, long long fallback) {
-  lua_getfield(L, index, key);
-  long long value = lua_isnil(L, -1) ? fallback : (long long)luaL_checkinteger(L, -1);
-  lua_pop(L, 1);
-  return value;
-}
-
-static int int_option(lua_State *L, int index, const char *key, int fallback) {
-  return (int)integer_option(L, index, key, fallback);
-}
-
-static double number_option(lua_State *L, int index, const char *key, double fallback) {
-  lua_getfield(L, index, key);
-  double value = luaL_optnumber(L, -1, fallback);
-  lua_pop(L, 1);
-  return value;
-}
-
 enum { MOST_OBJECTIVES = 64 };
 
 /* One number for each objective: the option is a number for all, or a list of them; nil in it is the fallback. */
@@ -54,11 +36,11 @@ static lm_pruner *new_percentile(lua_State *L, int index, lm_study *study, const
   (void)study;
   lm_percentile_options o;
   lm_percentile_options_default(&o);
-  o.n_startup_trials = int_option(L, index, "n_startup_trials", o.n_startup_trials);
-  o.n_warmup_steps = int_option(L, index, "n_warmup_steps", o.n_warmup_steps);
-  o.interval_steps = int_option(L, index, "interval_steps", o.interval_steps);
-  o.n_min_trials = int_option(L, index, "n_min_trials", o.n_min_trials);
-  o.percentile = number_option(L, index, "percentile", o.percentile);
+  o.n_startup_trials = lm_study_read_int(L, index, "n_startup_trials", o.n_startup_trials);
+  o.n_warmup_steps = lm_study_read_int(L, index, "n_warmup_steps", o.n_warmup_steps);
+  o.interval_steps = lm_study_read_int(L, index, "interval_steps", o.interval_steps);
+  o.n_min_trials = lm_study_read_int(L, index, "n_min_trials", o.n_min_trials);
+  o.percentile = lm_study_read_number(L, index, "percentile", o.percentile);
   return lm_pruner_percentile(a, &o);
 }
 
@@ -66,20 +48,20 @@ static lm_pruner *new_halving(lua_State *L, int index, lm_study *study, const lm
   (void)study;
   lm_halving_options o;
   lm_halving_options_default(&o);
-  o.min_resource = integer_option(L, index, "min_resource", o.min_resource);
-  o.reduction_factor = int_option(L, index, "reduction_factor", o.reduction_factor);
-  o.min_early_stopping_rate = int_option(L, index, "min_early_stopping_rate", o.min_early_stopping_rate);
-  o.bootstrap_count = int_option(L, index, "bootstrap_count", o.bootstrap_count);
+  o.min_resource = lm_study_read_integer(L, index, "min_resource", o.min_resource);
+  o.reduction_factor = lm_study_read_int(L, index, "reduction_factor", o.reduction_factor);
+  o.min_early_stopping_rate = lm_study_read_int(L, index, "min_early_stopping_rate", o.min_early_stopping_rate);
+  o.bootstrap_count = lm_study_read_int(L, index, "bootstrap_count", o.bootstrap_count);
   return lm_pruner_successive_halving(a, &o);
 }
 
 static lm_pruner *new_hyperband(lua_State *L, int index, lm_study *study, const lm_allocator *a) {
   lm_hyperband_options o;
   lm_hyperband_options_default(&o);
-  o.min_resource = integer_option(L, index, "min_resource", o.min_resource);
-  o.max_resource = integer_option(L, index, "max_resource", o.max_resource);
-  o.reduction_factor = int_option(L, index, "reduction_factor", o.reduction_factor);
-  o.bootstrap_count = int_option(L, index, "bootstrap_count", o.bootstrap_count);
+  o.min_resource = lm_study_read_integer(L, index, "min_resource", o.min_resource);
+  o.max_resource = lm_study_read_integer(L, index, "max_resource", o.max_resource);
+  o.reduction_factor = lm_study_read_int(L, index, "reduction_factor", o.reduction_factor);
+  o.bootstrap_count = lm_study_read_int(L, index, "bootstrap_count", o.bootstrap_count);
   return lm_pruner_hyperband(a, &o, lm_study_name(study));
 }
 
@@ -87,7 +69,7 @@ static lm_pruner *new_patient(lua_State *L, int index, lm_study *study, const lm
   double min_delta[MOST_OBJECTIVES];
   size_t objectives = lm_study_trials(study)->objectives;
   read_numbers(L, index, "min_delta", objectives, 0, min_delta);
-  int patience = int_option(L, index, "patience", 0);
+  int patience = lm_study_read_int(L, index, "patience", 0);
   lm_pruner *wrapped = NULL;
   lua_getfield(L, index, "wrapped");
   if (lua_istable(L, -1)) {
@@ -108,14 +90,15 @@ static lm_pruner *new_threshold(lua_State *L, int index, lm_study *study, const 
   lm_threshold_options o = {lower, upper, lm_study_trials(study)->objectives, 0, 1};
   read_numbers(L, index, "lower", o.objectives, (double)-INFINITY, lower);
   read_numbers(L, index, "upper", o.objectives, (double)INFINITY, upper);
-  o.n_warmup_steps = int_option(L, index, "n_warmup_steps", 0);
-  o.interval_steps = int_option(L, index, "interval_steps", 1);
+  o.n_warmup_steps = lm_study_read_int(L, index, "n_warmup_steps", 0);
+  o.interval_steps = lm_study_read_int(L, index, "interval_steps", 1);
   return lm_pruner_threshold(a, &o);
 }
 
 static lm_pruner *new_wilcoxon(lua_State *L, int index, lm_study *study, const lm_allocator *a) {
   (void)study;
-  return lm_pruner_wilcoxon(a, number_option(L, index, "p_threshold", 0.1), int_option(L, index, "n_startup_steps", 2));
+  return lm_pruner_wilcoxon(a, lm_study_read_number(L, index, "p_threshold", 0.1),
+                            lm_study_read_int(L, index, "n_startup_steps", 2));
 }
 
 /* By the names of lua/lmopt/pruners.lua, in its order. */

@@ -7,27 +7,6 @@
 #include "base/rng.h"
 #include "lua/study.h"
 
-static int int_option(lua_State *L, int index, const char *key, int fallback) {
-  lua_getfield(L, index, key);
-  int value = lua_isnil(L, -1) ? fallback : (int)luaL_checkinteger(L, -1);
-  lua_pop(L, 1);
-  return value;
-}
-
-static bool flag_option(lua_State *L, int index, const char *key, bool fallback) {
-  lua_getfield(L, index, key);
-  bool value = lua_isnil(L, -1) ? fallback : lua_toboolean(L, -1);
-  lua_pop(L, 1);
-  return value;
-}
-
-static double number_option(lua_State *L, int index, const char *key, double fallback) {
-  lua_getfield(L, index, key);
-  double value = luaL_optnumber(L, -1, fallback);
-  lua_pop(L, 1);
-  return value;
-}
-
 /*
 ** What makes a sampler of the options table at `index`; NULL: no memory.
 ** `study` is who it is for.
@@ -48,42 +27,40 @@ static lm_sampler *new_tpe(lua_State *L, int index, lm_study *study, const lm_al
   (void)study;
   lm_tpe_options o;
   lm_tpe_options_default(&o);
-  o.n_startup_trials = int_option(L, index, "n_startup_trials", o.n_startup_trials);
-  o.n_ei_candidates = int_option(L, index, "n_ei_candidates", o.n_ei_candidates);
-  o.prior_weight = number_option(L, index, "prior_weight", o.prior_weight);
+  o.n_startup_trials = lm_study_read_int(L, index, "n_startup_trials", o.n_startup_trials);
+  o.n_ei_candidates = lm_study_read_int(L, index, "n_ei_candidates", o.n_ei_candidates);
+  o.prior_weight = lm_study_read_number(L, index, "prior_weight", o.prior_weight);
   lua_getfield(L, index, "multivariate");
   if (!lua_isnil(L, -1)) o.multivariate = lua_toboolean(L, -1);
   lua_pop(L, 1);
-  o.magic_clip = flag_option(L, index, "consider_magic_clip", o.magic_clip);
-  o.endpoints = flag_option(L, index, "consider_endpoints", o.endpoints);
-  o.group = flag_option(L, index, "group", o.group);
-  o.constant_liar = flag_option(L, index, "constant_liar", o.constant_liar);
+  o.magic_clip = lm_study_read_flag(L, index, "consider_magic_clip", o.magic_clip);
+  o.endpoints = lm_study_read_flag(L, index, "consider_endpoints", o.endpoints);
+  o.group = lm_study_read_flag(L, index, "group", o.group);
+  o.constant_liar = lm_study_read_flag(L, index, "constant_liar", o.constant_liar);
   return lm_sampler_tpe(a, &o);
 }
 
 /* "polynomial_eta" and the like: a number, or the default that depends on the study. */
 static lm_genetic_options read_genetic(lua_State *L, int index) {
-  static const char *const kinds[] = {"uniform", "blxalpha", "spx", "sbx", "vsbx", "undx"}; /* as the enumeration */
+  static const char *const kinds[] = {"uniform", "blxalpha", "spx", "sbx",
+                                      "vsbx",    "undx",     NULL}; /* lm_crossover_kind */
   lm_genetic_options o;
   lm_genetic_options_default(&o);
   lm_crossover *c = &o.crossover;
-  lua_getfield(L, index, "crossover");
-  for (int i = 0; i < (int)(sizeof kinds / sizeof *kinds); i++)
-    if (lua_isstring(L, -1) && strcmp(kinds[i], lua_tostring(L, -1)) == 0) c->kind = (lm_crossover_kind)i;
-  lua_pop(L, 1);
-  o.population_size = int_option(L, index, "population_size", o.population_size);
-  o.crossover_prob = number_option(L, index, "crossover_prob", o.crossover_prob);
-  o.mutation_prob = number_option(L, index, "mutation_prob", o.mutation_prob);
-  o.polynomial_eta = number_option(L, index, "polynomial_eta", o.polynomial_eta);
-  o.dividing_parameter = int_option(L, index, "dividing_parameter", o.dividing_parameter);
-  c->swapping_prob = number_option(L, index, "swapping_prob", c->swapping_prob);
-  c->alpha = number_option(L, index, "alpha", c->alpha);
-  c->epsilon = number_option(L, index, "epsilon", c->epsilon);
-  c->eta = number_option(L, index, "eta", c->eta);
-  c->uniform_crossover_prob = number_option(L, index, "uniform_crossover_prob", c->uniform_crossover_prob);
-  c->use_child_gene_prob = number_option(L, index, "use_child_gene_prob", c->use_child_gene_prob);
-  c->sigma_xi = number_option(L, index, "sigma_xi", c->sigma_xi);
-  c->sigma_eta = number_option(L, index, "sigma_eta", c->sigma_eta);
+  c->kind = (lm_crossover_kind)lm_study_read_choice(L, index, "crossover", kinds, (int)c->kind);
+  o.population_size = lm_study_read_int(L, index, "population_size", o.population_size);
+  o.crossover_prob = lm_study_read_number(L, index, "crossover_prob", o.crossover_prob);
+  o.mutation_prob = lm_study_read_number(L, index, "mutation_prob", o.mutation_prob);
+  o.polynomial_eta = lm_study_read_number(L, index, "polynomial_eta", o.polynomial_eta);
+  o.dividing_parameter = lm_study_read_int(L, index, "dividing_parameter", o.dividing_parameter);
+  c->swapping_prob = lm_study_read_number(L, index, "swapping_prob", c->swapping_prob);
+  c->alpha = lm_study_read_number(L, index, "alpha", c->alpha);
+  c->epsilon = lm_study_read_number(L, index, "epsilon", c->epsilon);
+  c->eta = lm_study_read_number(L, index, "eta", c->eta);
+  c->uniform_crossover_prob = lm_study_read_number(L, index, "uniform_crossover_prob", c->uniform_crossover_prob);
+  c->use_child_gene_prob = lm_study_read_number(L, index, "use_child_gene_prob", c->use_child_gene_prob);
+  c->sigma_xi = lm_study_read_number(L, index, "sigma_xi", c->sigma_xi);
+  c->sigma_eta = lm_study_read_number(L, index, "sigma_eta", c->sigma_eta);
   return o;
 }
 
@@ -98,9 +75,9 @@ static lm_sampler *new_nsga3(lua_State *L, int index, lm_study *study, const lm_
   size_t objectives = lm_study_trials(study)->objectives;
   lua_getfield(L, index, "reference_points");
   if (lua_isnil(L, -1)) return lm_sampler_nsga3(a, &o, objectives);
-  if ((size_t)int_option(L, index, "reference_objectives", 0) != objectives)
+  if ((size_t)lm_study_read_int(L, index, "reference_objectives", 0) != objectives)
     luaL_error(L, "the reference_points of samplers.nsga3 have %d coordinates; the study has %d objectives",
-               int_option(L, index, "reference_objectives", 0), (int)objectives);
+               lm_study_read_int(L, index, "reference_objectives", 0), (int)objectives);
   size_t count = (size_t)lua_rawlen(L, -1);
   double *points = lua_newuserdatauv(L, (count + 1) * sizeof *points, 0);
   for (size_t i = 0; i < count; i++) {
@@ -125,33 +102,21 @@ static lm_sampler *new_qmc(lua_State *L, int index, lm_study *study, const lm_al
   lua_getfield(L, index, "qmc_type");
   o.halton = strcmp(luaL_optstring(L, -1, "sobol"), "halton") == 0;
   lua_pop(L, 1);
-  o.scramble = flag_option(L, index, "scramble", o.scramble);
+  o.scramble = lm_study_read_flag(L, index, "scramble", o.scramble);
   return lm_sampler_qmc(a, &o);
-}
-
-/* The place of the text at `key` in `choices`, which ends with NULL; `fallback` when there is none. */
-static int choice_option(lua_State *L, int index, const char *key, const char *const *choices, int fallback) {
-  lua_getfield(L, index, key);
-  const char *text = lua_tostring(L, -1);
-  int found = fallback;
-  for (int i = 0; text && choices[i]; i++) {
-    if (strcmp(text, choices[i]) == 0) found = i;
-  }
-  lua_pop(L, 1);
-  return found;
 }
 
 static lm_sampler *new_gp(lua_State *L, int index, lm_study *study, const lm_allocator *a) {
   (void)study;
   lm_gp_options o;
   lm_gp_options_default(&o);
-  o.n_startup_trials = int_option(L, index, "n_startup_trials", o.n_startup_trials);
-  o.n_preliminary_samples = int_option(L, index, "n_preliminary_samples", o.n_preliminary_samples);
-  o.n_local_search = int_option(L, index, "n_local_search", o.n_local_search);
+  o.n_startup_trials = lm_study_read_int(L, index, "n_startup_trials", o.n_startup_trials);
+  o.n_preliminary_samples = lm_study_read_int(L, index, "n_preliminary_samples", o.n_preliminary_samples);
+  o.n_local_search = lm_study_read_int(L, index, "n_local_search", o.n_local_search);
   static const char *const acquisitions[] = {"log_ei", "ei", "pi", "ucb", "thompson", NULL}; /* lm_gp_choice */
-  o.acquisition = (lm_gp_choice)choice_option(L, index, "acquisition", acquisitions, (int)o.acquisition);
-  o.deterministic = flag_option(L, index, "deterministic_objective", o.deterministic);
-  o.beta = number_option(L, index, "beta", o.beta);
+  o.acquisition = (lm_gp_choice)lm_study_read_choice(L, index, "acquisition", acquisitions, (int)o.acquisition);
+  o.deterministic = lm_study_read_flag(L, index, "deterministic_objective", o.deterministic);
+  o.beta = lm_study_read_number(L, index, "beta", o.beta);
   return lm_sampler_gp(a, &o);
 }
 
@@ -185,6 +150,14 @@ static size_t read_axes(lua_State *L, int index, lm_study *study, lm_grid_axis *
 
 static lm_sampler *new_by_name(lua_State *L, const char *name, int index, lm_study *study, const lm_allocator *a);
 
+/* The sampler that the one at `index` is made over. What it was read from stays on the stack. */
+static lm_sampler *new_base(lua_State *L, int index, lm_study *study, const lm_allocator *a) {
+  lua_getfield(L, index, "base");
+  lua_getfield(L, -1, "options");
+  lua_getfield(L, -2, "name");
+  return new_by_name(L, lua_tostring(L, -1), lua_absindex(L, -2), study, a);
+}
+
 static lm_sampler *new_partial_fixed(lua_State *L, int index, lm_study *study, const lm_allocator *a) {
   lm_grid_axis *axes;
   size_t count = read_axes(L, index, study, &axes);
@@ -194,10 +167,7 @@ static lm_sampler *new_partial_fixed(lua_State *L, int index, lm_study *study, c
     names[i] = axes[i].name;
     values[i] = 0;
   }
-  lua_getfield(L, index, "base");
-  lua_getfield(L, -1, "options");
-  lua_getfield(L, -2, "name");
-  lm_sampler *base = new_by_name(L, lua_tostring(L, -1), lua_absindex(L, -2), study, a);
+  lm_sampler *base = new_base(L, index, study, a);
   lm_sampler *sampler = base ? lm_sampler_partial_fixed(a, base, names, values, count) : NULL;
   if (!sampler) lm_sampler_free(base); /* still ours then */
   return sampler;
@@ -243,36 +213,27 @@ static lm_sampler *new_cmaes(lua_State *L, int index, lm_study *study, const lm_
   lm_cmaes_options o;
   lm_cmaes_options_default(&o);
   luaL_checkstack(L, 30, NULL);
-  o.n_startup_trials = int_option(L, index, "n_startup_trials", o.n_startup_trials);
-  o.popsize = int_option(L, index, "popsize", o.popsize);
-  o.inc_popsize = int_option(L, index, "inc_popsize", o.inc_popsize);
-  o.sigma0 = number_option(L, index, "sigma0", o.sigma0);
-  o.separable = flag_option(L, index, "use_separable_cma", false);
-  o.margin = flag_option(L, index, "with_margin", false);
-  o.lr_adapt = flag_option(L, index, "lr_adapt", false);
-  o.consider_pruned = flag_option(L, index, "consider_pruned_trials", false);
-  lua_getfield(L, index, "restart_strategy");
-  const char *restart = luaL_optstring(L, -1, "");
-  o.restart = strcmp(restart, "ipop") == 0    ? LM_RESTART_IPOP
-              : strcmp(restart, "bipop") == 0 ? LM_RESTART_BIPOP
-                                              : LM_RESTART_NONE;
+  o.n_startup_trials = lm_study_read_int(L, index, "n_startup_trials", o.n_startup_trials);
+  o.popsize = lm_study_read_int(L, index, "popsize", o.popsize);
+  o.inc_popsize = lm_study_read_int(L, index, "inc_popsize", o.inc_popsize);
+  o.sigma0 = lm_study_read_number(L, index, "sigma0", o.sigma0);
+  o.separable = lm_study_read_flag(L, index, "use_separable_cma", false);
+  o.margin = lm_study_read_flag(L, index, "with_margin", false);
+  o.lr_adapt = lm_study_read_flag(L, index, "lr_adapt", false);
+  o.consider_pruned = lm_study_read_flag(L, index, "consider_pruned_trials", false);
+  static const char *const restarts[] = {"none", "ipop", "bipop", NULL}; /* lm_cmaes_restart */
+  o.restart = (lm_cmaes_restart)lm_study_read_choice(L, index, "restart_strategy", restarts, LM_RESTART_NONE);
   o.x0 = read_points(L, index, "x0", 1);
   o.source = read_points(L, index, "source", lm_study_trials(study)->maximize[0] ? -1 : 1);
-  lua_getfield(L, index, "base");
-  lua_getfield(L, -1, "options");
-  lua_getfield(L, -2, "name");
-  lm_sampler *base = new_by_name(L, lua_tostring(L, -1), lua_absindex(L, -2), study, a);
+  lm_sampler *base = new_base(L, index, study, a);
   lm_sampler *sampler = base ? lm_sampler_cmaes(a, &o, base) : NULL;
   if (!sampler) lm_sampler_free(base); /* still ours then */
   return sampler;
 }
 
 static lm_sampler *new_repeated(lua_State *L, int index, lm_study *study, const lm_allocator *a) {
-  lm_repeated_options o = {int_option(L, index, "repeats", 3), flag_option(L, index, "promising", false)};
-  lua_getfield(L, index, "base");
-  lua_getfield(L, -1, "options");
-  lua_getfield(L, -2, "name");
-  lm_sampler *base = new_by_name(L, lua_tostring(L, -1), lua_absindex(L, -2), study, a);
+  lm_repeated_options o = {lm_study_read_int(L, index, "repeats", 3), lm_study_read_flag(L, index, "promising", false)};
+  lm_sampler *base = new_base(L, index, study, a);
   lm_sampler *sampler = base ? lm_sampler_repeated(a, base, &o) : NULL;
   if (!sampler) lm_sampler_free(base); /* still ours then */
   return sampler;
@@ -281,12 +242,9 @@ static lm_sampler *new_repeated(lua_State *L, int index, lm_study *study, const 
 static lm_sampler *new_restart(lua_State *L, int index, lm_study *study, const lm_allocator *a) {
   lm_restart_options o;
   lm_restart_options_default(&o);
-  o.stagnation = int_option(L, index, "stagnation", o.stagnation);
-  o.keep_best = flag_option(L, index, "keep_best", o.keep_best);
-  lua_getfield(L, index, "base");
-  lua_getfield(L, -1, "options");
-  lua_getfield(L, -2, "name");
-  lm_sampler *base = new_by_name(L, lua_tostring(L, -1), lua_absindex(L, -2), study, a);
+  o.stagnation = lm_study_read_int(L, index, "stagnation", o.stagnation);
+  o.keep_best = lm_study_read_flag(L, index, "keep_best", o.keep_best);
+  lm_sampler *base = new_base(L, index, study, a);
   lm_sampler *sampler = base ? lm_sampler_restart(a, base, &o) : NULL;
   if (!sampler) lm_sampler_free(base); /* still ours then */
   return sampler;
