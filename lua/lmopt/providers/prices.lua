@@ -13,6 +13,8 @@
 -- Sources: model_prices_and_context_window.json of LiteLLM 1.109.1 (github.com/BerriAI/litellm), for every line;
 -- https://developers.openai.com/api/docs/pricing and .../guides/prompt-caching (who is charged for writes),
 -- https://platform.claude.com/docs/en/about-claude/pricing, https://ai.google.dev/gemini-api/docs/pricing
+local names = require "lmopt.providers.names"
+
 local prices = {}
 
 prices.date = "2026-11-21"
@@ -149,12 +151,7 @@ local NOTHING = { input = 0, output = 0 }
 ---@return table|nil
 function prices.find(provider, model)
   if FREE[provider] then return NOTHING end
-  local known = MODELS[provider]
-  if not known then return nil end
-  model = model:gsub("^models/", "")
-  local undated = provider == "openai" and model:match "^(.+)%-%d%d%d%d%-%d%d%-%d%d$"
-    or provider == "anthropic" and model:match "^(.+)%-%d%d%d%d%d%d%d%d$"
-  return known[model] or undated and known[undated] or nil
+  return names.find(MODELS, provider, model)
 end
 
 --- What a call costs.

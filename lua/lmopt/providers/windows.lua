@@ -3,6 +3,8 @@
 --
 -- Source: max_input_tokens, max_output_tokens and supports_reasoning of model_prices_and_context_window.json of LiteLLM
 -- 1.109.1 (github.com/BerriAI/litellm), for every line.
+local names = require "lmopt.providers.names"
+
 local windows = {}
 
 windows.date = "2026-11-21"
@@ -97,12 +99,7 @@ end
 ---@param model string
 ---@return { prompt: integer, reply: integer, reasons: boolean }|nil
 function windows.find(provider, model)
-  local known = MODELS[provider]
-  if not known then return nil end
-  model = model:gsub("^models/", "")
-  local undated = provider == "openai" and model:match "^(.+)%-%d%d%d%d%-%d%d%-%d%d$"
-    or provider == "anthropic" and model:match "^(.+)%-%d%d%d%d%d%d%d%d$"
-  return known[model] or undated and known[undated] or nil
+  return names.find(MODELS, provider, model)
 end
 
 return windows
