@@ -37,6 +37,19 @@ bool golden_open(golden *g, const char *path) {
 
 void golden_close(golden *g) { sqlite3_close(g->db); }
 
+golden golden_optuna;
+
+int golden_open_optuna(void **state) {
+  (void)state;
+  return golden_open(&golden_optuna, "tests/data/optuna-golden.json") ? 0 : -1;
+}
+
+int golden_close_optuna(void **state) {
+  (void)state;
+  golden_close(&golden_optuna);
+  return 0;
+}
+
 static sqlite3_stmt *query(golden *g, const char *sql, const char *path) {
   sqlite3_stmt *s = NULL;
   if (sqlite3_prepare_v2(g->db, sql, -1, &s, NULL) != SQLITE_OK) abort();

@@ -17,6 +17,11 @@ typedef struct golden {
 bool golden_open(golden *g, const char *path);
 void golden_close(golden *g);
 
+/* The figures of Optuna 5.0.0.dev, between these two: they set a group of tests up and tear it down. 0, or -1. */
+extern golden golden_optuna;
+int golden_open_optuna(void **state);
+int golden_close_optuna(void **state);
+
 /* Paths are SQLite's ("$.tpe[3].log_pdf"), built like printf. */
 size_t golden_length(golden *g, const char *format, ...); /* items of an array, keys of an object; 0: absent */
 double golden_number(golden *g, const char *format, ...);

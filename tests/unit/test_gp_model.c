@@ -17,20 +17,12 @@
 
 enum { POINTS = 12, DIMS = 3, QUERIES = 4 };
 
-static golden vectors;
 static lm_allocator memory;
 static const bool categories[DIMS] = {false, false, true};
 
-static int open_vectors(void **state) {
-  (void)state;
+static int set_up(void **state) {
   memory = lm_allocator_default();
-  return golden_open(&vectors, "tests/data/optuna-golden.json") ? 0 : -1;
-}
-
-static int close_vectors(void **state) {
-  (void)state;
-  golden_close(&vectors);
-  return 0;
+  return golden_open_optuna(state);
 }
 
 static void assert_near(double actual, double expected, double tolerance) {
@@ -39,14 +31,14 @@ static void assert_near(double actual, double expected, double tolerance) {
 
 static void read_model(lm_gp_model *m, const lm_allocator *a) {
   double points[POINTS * DIMS], targets[POINTS], weights[DIMS];
-  assert_int_equal(golden_numbers(&vectors, points, POINTS * DIMS, "$.gp[0].X"), POINTS * DIMS);
-  assert_int_equal(golden_numbers(&vectors, targets, POINTS, "$.gp[0].Y"), POINTS);
-  assert_int_equal(golden_numbers(&vectors, weights, DIMS, "$.gp[0].w"), DIMS);
+  assert_int_equal(golden_numbers(&golden_optuna, points, POINTS * DIMS, "$.gp[0].X"), POINTS * DIMS);
+  assert_int_equal(golden_numbers(&golden_optuna, targets, POINTS, "$.gp[0].Y"), POINTS);
+  assert_int_equal(golden_numbers(&golden_optuna, weights, DIMS, "$.gp[0].w"), DIMS);
   assert_int_equal(lm_gp_init(m, a, DIMS, categories), LMOPT_OK);
   assert_int_equal(lm_gp_set(m, points, targets, POINTS), LMOPT_OK);
   memcpy(m->parameters, weights, sizeof weights);
-  LM_GP_SCALE(m) = golden_number(&vectors, "$.gp[0].scale");
-  LM_GP_NOISE(m) = golden_number(&vectors, "$.gp[0].noise");
+  LM_GP_SCALE(m) = golden_number(&golden_optuna, "$.gp[0].scale");
+  LM_GP_NOISE(m) = golden_number(&golden_optuna, "$.gp[0].noise");
 }
 
 static void golden_likelihood_and_posterior(void **state) {
@@ -55,11 +47,11 @@ static void golden_likelihood_and_posterior(void **state) {
   read_model(&m, &memory);
   double value, queries[QUERIES * DIMS], means[QUERIES], variances[QUERIES], many[QUERIES], spread[QUERIES];
   assert_int_equal(lm_gp_log_likelihood(&m, &value), LMOPT_OK);
-  assert_near(value, golden_number(&vectors, "$.gp[0].mll_without_constant"), 1e-11);
-  assert_near(lm_gp_log_prior(&m), golden_number(&vectors, "$.gp[0].log_prior"), 1e-11);
-  golden_numbers(&vectors, queries, QUERIES * DIMS, "$.gp[0].query");
-  golden_numbers(&vectors, means, QUERIES, "$.gp[0].mean");
-  golden_numbers(&vectors, variances, QUERIES, "$.gp[0].var");
+  assert_near(value, golden_number(&golden_optuna, "$.gp[0].mll_without_constant"), 1e-11);
+  assert_near(lm_gp_log_prior(&m), golden_number(&golden_optuna, "$.gp[0].log_prior"), 1e-11);
+  golden_numbers(&golden_optuna, queries, QUERIES * DIMS, "$.gp[0].query");
+  golden_numbers(&golden_optuna, means, QUERIES, "$.gp[0].mean");
+  golden_numbers(&golden_optuna, variances, QUERIES, "$.gp[0].var");
   assert_int_equal(lm_gp_factor(&m), LMOPT_OK);
   assert_int_equal(lm_gp_posterior_many(&m, queries, QUERIES, many, spread), LMOPT_OK);
   for (size_t i = 0; i < QUERIES; i++) {
@@ -79,10 +71,10 @@ static void golden_fit(void **state) {
   lm_gp_model m;
   read_model(&m, &memory);
   double theirs, ours, weights[DIMS];
-  golden_numbers(&vectors, weights, DIMS, "$.gp[0].fit_gtol_1e-2.w");
+  golden_numbers(&golden_optuna, weights, DIMS, "$.gp[0].fit_gtol_1e-2.w");
   memcpy(m.parameters, weights, sizeof weights);
-  LM_GP_SCALE(&m) = golden_number(&vectors, "$.gp[0].fit_gtol_1e-2.scale");
-  LM_GP_NOISE(&m) = golden_number(&vectors, "$.gp[0].fit_gtol_1e-2.noise");
+  LM_GP_SCALE(&m) = golden_number(&golden_optuna, "$.gp[0].fit_gtol_1e-2.scale");
+  LM_GP_NOISE(&m) = golden_number(&golden_optuna, "$.gp[0].fit_gtol_1e-2.noise");
   lm_gp_log_likelihood(&m, &theirs);
   theirs += lm_gp_log_prior(&m);
   lm_gp_fit_options o = {.max_evaluations = 100};
@@ -99,14 +91,14 @@ static void golden_fit(void **state) {
 
 static void golden_log_ei(void **state) {
   (void)state;
-  size_t count = golden_length(&vectors, "$.logei");
+  size_t count = golden_length(&golden_optuna, "$.logei");
   assert_int_equal(count, 4);
   for (int i = 0; i < (int)count; i++) {
-    double mean = golden_number(&vectors, "$.logei[%d].mean", i),
-           variance = golden_number(&vectors, "$.logei[%d].var", i);
-    double best = golden_number(&vectors, "$.logei[%d].f0", i), by_mean, by_variance;
+    double mean = golden_number(&golden_optuna, "$.logei[%d].mean", i),
+           variance = golden_number(&golden_optuna, "$.logei[%d].var", i);
+    double best = golden_number(&golden_optuna, "$.logei[%d].f0", i), by_mean, by_variance;
     double value = lm_gp_log_ei(mean, variance, best, &by_mean, &by_variance);
-    assert_near(value, golden_number(&vectors, "$.logei[%d].logei", i), 1e-9);
+    assert_near(value, golden_number(&golden_optuna, "$.logei[%d].logei", i), 1e-9);
     double h = 1e-6 * sqrt(variance), a, b;
     double slope =
         (lm_gp_log_ei(mean + h, variance, best, &a, &b) - lm_gp_log_ei(mean - h, variance, best, &a, &b)) / (2 * h);
@@ -261,5 +253,5 @@ int main(void) {
       cmocka_unit_test(degenerate),
       cmocka_unit_test(refused_memory),
   };
-  return cmocka_run_group_tests(tests, open_vectors, close_vectors);
+  return cmocka_run_group_tests(tests, set_up, golden_close_optuna);
 }

@@ -19,19 +19,11 @@
 
 enum { MOST_AXES = 4, MOST_OBSERVATIONS = 40, POINTS = 5 };
 
-static golden vectors;
 static lm_allocator memory;
 
-static int open_vectors(void **state) {
-  (void)state;
+static int set_up(void **state) {
   memory = lm_allocator_default();
-  return golden_open(&vectors, "tests/data/optuna-golden.json") ? 0 : -1;
-}
-
-static int close_vectors(void **state) {
-  (void)state;
-  golden_close(&vectors);
-  return 0;
+  return golden_open_optuna(state);
 }
 
 static bool close_to(double a, double b, double tolerance) { return fabs(a - b) <= tolerance * (1 + fabs(b)); }
@@ -49,16 +41,16 @@ typedef struct entry {
 static void read_entry(size_t index, entry *e) {
   memset(e, 0, sizeof *e);
   int i = (int)index;
-  e->axes = golden_length(&vectors, "$.tpe[%d].space", i);
+  e->axes = golden_length(&golden_optuna, "$.tpe[%d].space", i);
   assert_in_range(e->axes, 1, MOST_AXES);
-  assert_int_equal(golden_numbers(&vectors, e->log_pdf, POINTS, "$.tpe[%d].log_pdf", i), POINTS);
+  assert_int_equal(golden_numbers(&golden_optuna, e->log_pdf, POINTS, "$.tpe[%d].log_pdf", i), POINTS);
   for (size_t k = 0; k < e->axes; k++) {
     double column[MOST_OBSERVATIONS], points[POINTS];
-    golden_key(&vectors, k, e->names[k], sizeof e->names[k], "$.tpe[%d].space", i);
-    e->distributions[k] = golden_distribution(&vectors, "$.tpe[%d].space.%s", i, e->names[k]);
-    e->observations = golden_numbers(&vectors, column, MOST_OBSERVATIONS, "$.tpe[%d].obs.%s", i, e->names[k]);
+    golden_key(&golden_optuna, k, e->names[k], sizeof e->names[k], "$.tpe[%d].space", i);
+    e->distributions[k] = golden_distribution(&golden_optuna, "$.tpe[%d].space.%s", i, e->names[k]);
+    e->observations = golden_numbers(&golden_optuna, column, MOST_OBSERVATIONS, "$.tpe[%d].obs.%s", i, e->names[k]);
     assert_in_range(e->observations, 1, MOST_OBSERVATIONS);
-    assert_int_equal(golden_numbers(&vectors, points, POINTS, "$.tpe[%d].x.%s", i, e->names[k]), POINTS);
+    assert_int_equal(golden_numbers(&golden_optuna, points, POINTS, "$.tpe[%d].x.%s", i, e->names[k]), POINTS);
     for (size_t p = 0; p < POINTS; p++) e->points[p * e->axes + k] = points[p];
     for (size_t o = 0; o < e->observations; o++) {
       e->observed[o][k] = column[o];
@@ -80,7 +72,7 @@ static void fill(lm_parzen *p, const entry *e) {
 
 static void check_weights(const lm_parzen *p, const entry *e, size_t index) {
   double weights[MOST_OBSERVATIONS + 1];
-  assert_int_equal(golden_numbers(&vectors, weights, MOST_OBSERVATIONS + 1, "$.tpe[%d].weights", (int)index),
+  assert_int_equal(golden_numbers(&golden_optuna, weights, MOST_OBSERVATIONS + 1, "$.tpe[%d].weights", (int)index),
                    e->observations + 1);
   for (size_t o = 0; o < e->observations; o++) assert_true(close_to(p->weights[o] / p->weight_sum, weights[o], 1e-13));
   assert_true(close_to(p->options.prior_weight / p->weight_sum, weights[e->observations], 1e-13));
@@ -97,8 +89,9 @@ static void check_bandwidths(const lm_parzen *p, const entry *e, size_t index) {
   for (size_t k = 0; k < e->axes; k++) {
     if (e->distributions[k].kind == LM_CATEGORICAL) continue;
     double expected[2 * (MOST_OBSERVATIONS + 1)], own[MOST_OBSERVATIONS + 1];
-    assert_int_equal(golden_numbers(&vectors, expected, 2 * (n + 1), "$.tpe[%d].mu_sigma[%d]", (int)index, (int)k),
-                     2 * (n + 1));
+    assert_int_equal(
+        golden_numbers(&golden_optuna, expected, 2 * (n + 1), "$.tpe[%d].mu_sigma[%d]", (int)index, (int)k),
+        2 * (n + 1));
     for (size_t o = 0; o < n; o++) {
       assert_true(close_to(p->axes[k].centre[o], expected[o], 1e-13));
       own[o] = lm_parzen_sigma(p, k, o);
@@ -120,7 +113,7 @@ static void take_bandwidths(lm_parzen *p, const entry *e, size_t index) {
   for (size_t k = 0; k < e->axes; k++) {
     if (e->distributions[k].kind == LM_CATEGORICAL) continue;
     double expected[2 * (MOST_OBSERVATIONS + 1)];
-    golden_numbers(&vectors, expected, 2 * (n + 1), "$.tpe[%d].mu_sigma[%d]", (int)index, (int)k);
+    golden_numbers(&golden_optuna, expected, 2 * (n + 1), "$.tpe[%d].mu_sigma[%d]", (int)index, (int)k);
     lm_parzen_axis *x = &p->axes[k];
     for (size_t o = 0; o < n; o++) {
       double sigma = expected[n + 1 + o], centre = x->centre[o];
@@ -148,7 +141,7 @@ static double worst_error(lm_parzen *p, const entry *e) {
 */
 static void tpe_entries(void **state) {
   (void)state;
-  size_t count = golden_length(&vectors, "$.tpe"), direct = 0, handed_out = 0;
+  size_t count = golden_length(&golden_optuna, "$.tpe"), direct = 0, handed_out = 0;
   assert_int_equal(count, 42);
   for (size_t i = 0; i < count; i++) {
     entry e;
@@ -173,26 +166,26 @@ static void tpe_entries(void **state) {
 
 static void hypervolumes(void **state) {
   (void)state;
-  size_t count = golden_length(&vectors, "$.hv");
+  size_t count = golden_length(&golden_optuna, "$.hv");
   assert_int_equal(count, 3);
   for (size_t i = 0; i < count; i++) {
     double points[100], reference[8], volume;
-    size_t m = golden_numbers(&vectors, reference, 8, "$.hv[%d].ref", (int)i);
-    size_t n = golden_length(&vectors, "$.hv[%d].points", (int)i);
-    assert_int_equal(golden_numbers(&vectors, points, 100, "$.hv[%d].points", (int)i), n * m);
+    size_t m = golden_numbers(&golden_optuna, reference, 8, "$.hv[%d].ref", (int)i);
+    size_t n = golden_length(&golden_optuna, "$.hv[%d].points", (int)i);
+    assert_int_equal(golden_numbers(&golden_optuna, points, 100, "$.hv[%d].points", (int)i), n * m);
     assert_int_equal(lm_pareto_hypervolume(&memory, points, n, m, reference, &volume), LMOPT_OK);
-    assert_true(close_to(volume, golden_number(&vectors, "$.hv[%d].hv", (int)i), 1e-12));
+    assert_true(close_to(volume, golden_number(&golden_optuna, "$.hv[%d].hv", (int)i), 1e-12));
   }
 }
 
 static void subset(void **state) {
   (void)state;
   double points[100], reference[2], expected[16];
-  size_t n = golden_length(&vectors, "$.hssp[0].points"), chosen[16];
-  assert_int_equal(golden_numbers(&vectors, points, 100, "$.hssp[0].points"), n * 2);
-  assert_int_equal(golden_numbers(&vectors, reference, 2, "$.hssp[0].ref"), 2);
-  size_t wanted = (size_t)golden_number(&vectors, "$.hssp[0].k");
-  assert_int_equal(golden_numbers(&vectors, expected, 16, "$.hssp[0].selected"), wanted);
+  size_t n = golden_length(&golden_optuna, "$.hssp[0].points"), chosen[16];
+  assert_int_equal(golden_numbers(&golden_optuna, points, 100, "$.hssp[0].points"), n * 2);
+  assert_int_equal(golden_numbers(&golden_optuna, reference, 2, "$.hssp[0].ref"), 2);
+  size_t wanted = (size_t)golden_number(&golden_optuna, "$.hssp[0].k");
+  assert_int_equal(golden_numbers(&golden_optuna, expected, 16, "$.hssp[0].selected"), wanted);
   assert_int_equal(lm_pareto_select(&memory, points, n, 2, reference, wanted, chosen), LMOPT_OK);
   for (size_t i = 0; i < wanted; i++) assert_int_equal(chosen[i], (size_t)expected[i]);
 }
@@ -203,5 +196,5 @@ int main(void) {
       cmocka_unit_test(hypervolumes),
       cmocka_unit_test(subset),
   };
-  return cmocka_run_group_tests(tests, open_vectors, close_vectors);
+  return cmocka_run_group_tests(tests, set_up, golden_close_optuna);
 }
