@@ -133,6 +133,44 @@ void sampler_check_several_studies(const sampler_case *c, const sim_options *fir
   sim_free(&s[1]);
 }
 
+/* Ends every row beyond the horizon, with what would change any sampler's mind, and adds one. */
+static void end_beyond_horizon(sim *s, const lm_view *view) {
+  static const double best[3] = {-1e9, 1e9, -1e9}, violated[3] = {5, -1, 7};
+  lm_column *other = lm_trials_column(s->trials, "other", true), *x = lm_trials_column(s->trials, "x", true);
+  for (size_t row = (size_t)(view->horizon + 1); row < (size_t)view->number; row++) {
+    assert_int_equal(lm_trials_set_param(s->trials, row, other, x->latest, 1, NULL), LMOPT_OK);
+    assert_int_equal(lm_trials_set_param(s->trials, row, x, x->latest, 4.5, NULL), LMOPT_OK);
+    assert_int_equal(lm_trials_set_constraints(s->trials, row, violated, 3), LMOPT_OK);
+    lm_trials_finish(s->trials, row, row % 3 == 0 ? LM_FAIL : LM_COMPLETE, best);
+  }
+  assert_int_equal(lm_trials_append(s->trials, LM_COMPLETE, NULL), LMOPT_OK);
+}
+
+void sampler_check_horizon(const sampler_case *c, size_t past) {
+  lm_allocator a = lm_allocator_default();
+  sim s;
+  assert_true(sim_init(&s, &a, &c->sim));
+  lm_sampler *sampler = c->make(&a, c->setting);
+  for (size_t i = 0; i < past; i++) {
+    sim_catch_up(&s);
+    sampler_run_one(&s, sampler);
+  }
+  lm_view view = sim_begin(&s);
+  lm_sampler *then = c->make(&a, c->setting), *now = c->make(&a, c->setting);
+  assert_true(view.horizon + 1 < view.number);
+  lm_sampler *const asked[] = {sampler, then, now, sampler}; /* with a past, new, and those after the change */
+  lm_assignments given[4] = {{0}};
+  for (int i = 0; i < 4; i++) {
+    if (i == 2) end_beyond_horizon(&s, &view);
+    assert_int_equal(ask(asked[i], &view, &given[i], c->error), LMOPT_OK);
+    if (!sim_same_relative(&given[0], &given[i])) fail_msg("%s: sees beyond the horizon (%d)", c->name, i);
+  }
+  assert_true(given[0].count > 0);
+  for (int i = 0; i < 4; i++) lm_assignments_free(&a, &given[i]);
+  for (int i = 0; i < 3; i++) lm_sampler_free(asked[i]);
+  sim_free(&s);
+}
+
 /* --- refused allocations --- */
 
 typedef struct answer {

@@ -33,6 +33,12 @@ void sampler_check_caches(const sampler_case *c, const sampler_cache_check *chec
 /* As in a process with several studies: two of them, and older views of both, in turn through one sampler. */
 void sampler_check_several_studies(const sampler_case *c, const sim_options *first, const sim_options *second);
 
+/*
+** After `past` trials: rows beyond the horizon count by what was drawn at ask alone, neither their values, states and
+** constraints nor further parameters, and rows from the view's number on not at all.
+*/
+void sampler_check_horizon(const sampler_case *c, size_t past);
+
 typedef struct sampler_refusals {
   bool making;            /* refusals begin with the sampler's making, not with the first ask */
   bool rows;              /* the allocations of the trials are refused too */

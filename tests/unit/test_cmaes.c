@@ -74,36 +74,12 @@ static void one_sampler_for_many(void **state) {
   sampler_check_several_studies(&c, &settings[3].sim, &settings[1].sim);
 }
 
-/* Rows beyond the horizon don't count, whatever becomes of them. */
 static void law_of_suggestion(void **state) {
   (void)state;
-  lm_allocator a = lm_allocator_default();
   for (size_t k = 0; k < SETTINGS; k++) {
     if (settings[k].sim.lag < 2 || settings[k].sim.arrival || settings[k].tpe) continue;
-    sim s;
-    assert_true(sim_init(&s, &a, &settings[k].sim));
-    lm_sampler *sampler = make_sampler(&a, &settings[k]);
-    for (int i = 0; i < 60; i++) {
-      sim_catch_up(&s);
-      sampler_run_one(&s, sampler);
-    }
-    lm_view view = sim_begin(&s);
-    lm_assignments before = {0}, after = {0};
-    assert_int_equal(ask(sampler, &view, &before), LMOPT_OK);
-    for (size_t row = (size_t)view.horizon + 1; row < (size_t)view.number; row++) {
-      lm_column *x = lm_trials_column(s.trials, "x", true);
-      lm_trials_set_param(s.trials, row, x, x->latest, 4.5, NULL);
-      double best = -1e9;
-      lm_trials_finish(s.trials, row, row % 3 == 0 ? LM_FAIL : LM_COMPLETE, &best);
-    }
-    lm_sampler *fresh = make_sampler(&a, &settings[k]);
-    assert_int_equal(ask(fresh, &view, &after), LMOPT_OK);
-    assert_true(before.count > 0 && sim_same_relative(&before, &after));
-    lm_assignments_free(&a, &before);
-    lm_assignments_free(&a, &after);
-    lm_sampler_free(fresh);
-    lm_sampler_free(sampler);
-    sim_free(&s);
+    sampler_case c = case_of(&settings[k]);
+    sampler_check_horizon(&c, 60);
   }
 }
 

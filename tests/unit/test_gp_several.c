@@ -53,38 +53,11 @@ static void caches_do_not_show(void **state) {
   }
 }
 
-/* Rows beyond the horizon count by what was drawn at ask alone: neither their values nor their constraints. */
 static void law_of_suggestion(void **state) {
   (void)state;
   for (size_t k = 0; k < 3; k++) {
-    sim s;
-    assert_true(sim_init(&s, &memory, &studies[k]));
-    lm_sampler *sampler = make_sampler(&memory, 64, 3);
-    for (int i = 0; i < 28; i++) {
-      sim_catch_up(&s);
-      lm_view view = sim_begin(&s);
-      lm_assignments drawn = {0};
-      sim_draw draws[SIM_AXES];
-      size_t count;
-      assert_int_equal(sampler->class->sample_relative(sampler, &view, &drawn, NULL), LMOPT_OK);
-      assert_int_equal(sim_suggest(&s, &view, sampler, &drawn, draws, &count), LMOPT_OK);
-    }
-    lm_view view = sim_begin(&s);
-    lm_sampler *fresh = make_sampler(&memory, 64, 3);
-    lm_assignments before = {0}, after = {0};
-    assert_int_equal(sampler->class->sample_relative(sampler, &view, &before, NULL), LMOPT_OK);
-    for (size_t row = (size_t)view.horizon + 1; row < (size_t)view.number; row++) {
-      static const double best[3] = {-1e9, 1e9, -1e9}, violated[3] = {5, -1, 7};
-      assert_int_equal(lm_trials_set_constraints(s.trials, row, violated, 3), LMOPT_OK);
-      lm_trials_finish(s.trials, row, row % 3 == 0 ? LM_FAIL : LM_COMPLETE, best);
-    }
-    assert_int_equal(fresh->class->sample_relative(fresh, &view, &after, NULL), LMOPT_OK);
-    assert_true(before.count > 0 && sim_same_relative(&before, &after));
-    lm_assignments_free(&memory, &before);
-    lm_assignments_free(&memory, &after);
-    lm_sampler_free(fresh);
-    lm_sampler_free(sampler);
-    sim_free(&s);
+    sampler_case c = {"gp", studies[k], make_quick, NULL, NULL};
+    sampler_check_horizon(&c, 28);
   }
 }
 

@@ -69,37 +69,12 @@ static void caches_do_not_show(void **state) {
   }
 }
 
-/* Rows beyond the horizon count by what was drawn at ask alone, rows from `number` on not at all. */
 static void law_of_suggestion(void **state) {
   (void)state;
   for (size_t k = 0; k < SETTINGS; k++) {
     if (settings[k].sim.lag < 2 || settings[k].sim.arrival) continue;
-    sim s;
-    assert_true(sim_init(&s, &memory, &settings[k].sim));
-    lm_sampler *sampler = make_sampler(&memory, &settings[k]);
-    for (int i = 0; i < 30; i++) {
-      sim_catch_up(&s);
-      sampler_run_one(&s, sampler);
-    }
-    lm_view view = sim_begin(&s);
-    lm_sampler *fresh = make_sampler(&memory, &settings[k]);
-    lm_assignments before = {0}, after = {0};
-    assert_int_equal(ask(sampler, &view, &before), LMOPT_OK);
-    for (size_t row = (size_t)view.horizon + 1; row < (size_t)view.number; row++) {
-      lm_column *other = lm_trials_column(s.trials, "other", true), *x = lm_trials_column(s.trials, "x", true);
-      lm_trials_set_param(s.trials, row, other, x->latest, 1, NULL);
-      lm_trials_set_param(s.trials, row, x, x->latest, 4.5, NULL);
-      double best[3] = {-1e9, 1e9, -1e9};
-      lm_trials_finish(s.trials, row, row % 3 == 0 ? LM_FAIL : LM_COMPLETE, best);
-    }
-    lm_trials_append(s.trials, LM_COMPLETE, NULL);
-    assert_int_equal(ask(fresh, &view, &after), LMOPT_OK);
-    assert_true(before.count > 0 && sim_same_relative(&before, &after));
-    lm_assignments_free(&memory, &before);
-    lm_assignments_free(&memory, &after);
-    lm_sampler_free(fresh);
-    lm_sampler_free(sampler);
-    sim_free(&s);
+    sampler_case c = case_of(&settings[k]);
+    sampler_check_horizon(&c, 30);
   }
 }
 

@@ -67,40 +67,12 @@ static void one_sampler_for_many(void **state) {
   sampler_check_several_studies(&c, &settings[2].sim, &settings[1].sim);
 }
 
-/* Rows beyond the horizon count by what was drawn at ask alone, rows from `number` on not at all. */
 static void law_of_suggestion(void **state) {
   (void)state;
-  lm_allocator a = lm_allocator_default();
   for (size_t k = 0; k < SETTINGS; k++) {
     if (settings[k].sim.lag < 2 || settings[k].sim.arrival) continue;
-    sim s;
-    assert_true(sim_init(&s, &a, &settings[k].sim));
-    lm_sampler *sampler = make_sampler(&a, &settings[k]);
-    for (int i = 0; i < 60; i++) {
-      sim_catch_up(&s);
-      sampler_run_one(&s, sampler);
-    }
-    lm_view view = sim_begin(&s);
-    lm_sampler *before_sampler = make_sampler(&a, &settings[k]), *after_sampler = make_sampler(&a, &settings[k]);
-    lm_assignments before = {0}, after = {0};
-    assert_int_equal(ask(before_sampler, &view, &before), LMOPT_OK);
-    /* End them all, with other values, states and parameters, and add more. */
-    for (size_t row = (size_t)view.horizon + 1; row < (size_t)view.number; row++) {
-      lm_column *other = lm_trials_column(s.trials, "other", true), *x = lm_trials_column(s.trials, "x", true);
-      lm_trials_set_param(s.trials, row, other, x->latest, 1, NULL);
-      lm_trials_set_param(s.trials, row, x, x->latest, 4.5, NULL);
-      double best[3] = {-1e9, 1e9, -1e9};
-      lm_trials_finish(s.trials, row, row % 3 == 0 ? LM_FAIL : LM_COMPLETE, best);
-    }
-    lm_trials_append(s.trials, LM_COMPLETE, NULL);
-    assert_int_equal(ask(after_sampler, &view, &after), LMOPT_OK);
-    assert_true(before.count > 0 && sim_same_relative(&before, &after));
-    lm_assignments_free(&a, &before);
-    lm_assignments_free(&a, &after);
-    lm_sampler_free(before_sampler);
-    lm_sampler_free(after_sampler);
-    lm_sampler_free(sampler);
-    sim_free(&s);
+    sampler_case c = case_of(&settings[k]);
+    sampler_check_horizon(&c, 60);
   }
 }
 
