@@ -155,6 +155,7 @@ void sampler_check_horizon(const sampler_case *c, size_t past) {
     sim_catch_up(&s);
     sampler_run_one(&s, sampler);
   }
+  sim_catch_up(&s);
   lm_view view = sim_begin(&s);
   lm_sampler *then = c->make(&a, c->setting), *now = c->make(&a, c->setting);
   assert_true(view.horizon + 1 < view.number);
