@@ -9,7 +9,6 @@
 
 #include <cmocka.h>
 
-#include "base/rng.h"
 #include "sampler_checks.h"
 #include "search/pareto.h"
 
