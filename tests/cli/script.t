@@ -229,12 +229,12 @@ The same where a tail call leaves no line of the script's behind: its function i
 
   $ cat > bad.lua <<'END'
   > return function(trial)
-  >   return trial:suggest_float("x", 3, 2)
+  >   return trial:suggest_categorical("x", {})
   > end
   > END
   $ lmopt run bad.lua --trials 5
   ...
-  lmopt: *bad.lua:1: *low (3) is above*high (2)* (glob)
+  lmopt: *bad.lua:1: *'x'*choices* (glob)
   ...
   [1]
 
