@@ -35,11 +35,16 @@ for _, name in ipairs { "crossovers", "mutations" } do PLACES[name] = { "lmopt.s
 
 local M = {}
 
--- The sampler, unless it is for fewer objectives than the study has.
+-- The sampler, unless it is for another number of objectives than the study has.
 local function check_objectives(sampler, objectives)
   if sampler.one_objective and (objectives or 1) > 1 then
     errors.misuse(("the sampler '%s' is for one objective, and the study has %d; %s"):format(sampler.name, objectives,
       sampler.one_objective), 4)
+  end
+  local coordinates = sampler.options.reference_objectives
+  if coordinates and coordinates ~= (objectives or 1) then
+    errors.misuse(("the 'reference_points' of samplers.%s have %d coordinates, and the study has %d objectives"):format(sampler.name,
+      coordinates, objectives or 1), 4)
   end
   return sampler
 end
