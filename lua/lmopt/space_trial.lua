@@ -171,7 +171,7 @@ function M.enter(study, trial)
       reason ~= nil and ": " .. errors.text(reason) or "")
   else
     trial._composites, trial._chosen = point.computed, spaces.rows_of(space, point.values)
-    trial._absent, trial._plain = {}, nil
+    trial._absent, trial._plain, trial._declared = {}, nil, space
     for _, variable in ipairs(space._variables) do
       if point.values[variable.name] == nil then trial._absent[variable.name] = true end
     end
@@ -184,11 +184,51 @@ function M.enter(study, trial)
   end
 end
 
+local function same_choices(a, b)
+  if #a ~= #b then return false end
+  for i, choice in ipairs(a) do
+    if choice ~= b[i] then return false end
+  end
+  return true
+end
+
+--- What is wrong with suggesting a parameter from this distribution (`low`: or the choices), or nil: a parameter of the space
+--- has one already.
+---@param space lmopt.Space
+---@return string?
+function M.suggest_problem(space, name, kind, low, high, step, log)
+  local variable = space._by_name[name]
+  if not variable then return nil end
+  local d = variable.distribution
+  local same = kind == d.kind
+  if same and kind == "categorical" then
+    same = same_choices(low, d.choices)
+  elseif same then
+    local usual = kind == "int" and 1 or false
+    same = low == d.low and high == d.high and (step or usual) == (d.step or usual) and (log or false) == (d.log or false)
+  end
+  if same then return nil end
+  return ("the space declares it as %s; suggest it as that, or read trial.params"):format(tostring(d))
+end
+
+-- A name that the space does not have, and almost has: parameters beyond the space may be enqueued, misspelt ones are lost.
+local function misspelt(space, params)
+  for _, name in ipairs(sorted.keys(params)) do
+    if type(name) == "string" and not space._by_name[name] then
+      if space._composite_by_name[name] then return ("'%s' is computed, and can't be given"):format(name) end
+      local hint = errors.hint(name, space:names())
+      if hint ~= "" then return ("the space has no '%s'%s"):format(name, hint) end
+    end
+  end
+end
+
 --- What is wrong with parameters that are to be enqueued, or nil. What is not given can still make a point allowed.
 ---@param space lmopt.Space
 ---@param params table<string, any>
 ---@return string?
 function M.enqueue_problem(space, params)
+  local wrong = misspelt(space, params)
+  if wrong then return wrong end
   for _, variable in ipairs(space._variables) do
     local name = variable.name
     local value = params[name]

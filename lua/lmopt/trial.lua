@@ -101,6 +101,13 @@ local function check_present(self, what, name)
   end
 end
 
+-- A parameter of the space was drawn from what that declares: another range here would be one that nobody looks at.
+local function check_declared(self, what, name, kind, low, high, step, log)
+  if not self._declared then return end
+  local problem = require("lmopt.space_trial").suggest_problem(self._declared, name, kind, low, high, step, log)
+  if problem then errors.misuse(("%s of '%s': %s"):format(what, name, problem), 5) end
+end
+
 -- Raises why core gave no value.
 local function suggest_failed(what, name, message, kind) fail(("%s of '%s': %s"):format(what, name, message), kind, 4) end
 
@@ -110,6 +117,7 @@ local function suggest_number(self, what, kind, name, low, high, options)
   check_present(self, what, name)
   local step, log
   low, high, step, log = distributions.check_range(what, kind == "int", low, high, options)
+  check_declared(self, what, name, kind, low, high, step, log)
   local value, message, failure
   if self._study._lua_sampler then
     value = sample(self, name, { kind = kind, low = low, high = high, step = step, log = log })
@@ -150,6 +158,7 @@ local function choose(self, what, name, choices, text)
   check_name(name, what)
   check_present(self, what, name)
   distributions.check_choices(what, choices)
+  check_declared(self, what, name, "categorical", choices)
   local place, message, kind
   if self._study._lua_sampler then
     place = sample(self, name, { kind = "categorical", choices = choices, _json = text })

@@ -192,6 +192,38 @@ describe("a study with a space", function()
     assert.is_true(#study.trials == 12 and study.best_params.more ~= nil)
   end)
 
+  it("says what it declares where the objective suggests something else", function()
+    local space = lmopt.space { x = D.float(0, 1), n = D.int(1, 9, { step = 2 }), l = D.float(0.1, 1, { log = true }), c = { "p", "q" } }
+    for _, sampler in ipairs { "random", lua_sampler() } do
+      local trial = lmopt.create_study({ space = space, seed = 1, sampler = sampler }):ask()
+      assert.are.equal(trial.params.x, trial:suggest_float("x", 0, 1))
+      assert.are.equal(trial.params.n, trial:suggest_int("n", 1, 9, { step = 2 }))
+      assert.are.equal(trial.params.l, trial:suggest_float("l", 0.1, 1, { log = true }))
+      assert.are.equal(trial.params.c, trial:suggest_categorical("c", { "p", "q" }))
+      for name, wrong in pairs {
+        x = function() trial:suggest_float("x", -10, 10) end,
+        n = function() trial:suggest_int("n", 1, 9) end,
+        l = function() trial:suggest_float("l", 0.1, 1) end,
+        c = function() trial:suggest_categorical("c", { "p", "r" }) end,
+      } do
+        support.misuse(wrong, ("of '%s': the space declares it as "):format(name))
+      end
+      support.misuse(function() trial:suggest_int("x", 0, 1) end, "space_study_spec.lua", "the space declares it as float(0.0, 1.0)")
+    end
+  end)
+
+  it("has subsets and orders beside it, with any sampler", function()
+    for _, name in ipairs { "tpe", "cmaes", "auto", "repeated", "restart", "random" } do
+      local space = lmopt.space { a = D.int(1, 4), constraint = function(p) return p.a < 4 end }
+      local study = lmopt.create_study { space = space, seed = 1, sampler = name }
+      study:optimize(function(trial)
+        local chosen, order = trial:suggest_subset("s", { "u", "v", "w" }), trial:suggest_permutation("o", { 1, 2, 3 })
+        return trial.params.a + #chosen + order[1]
+      end, { n_trials = 25 })
+      for _, trial in ipairs(study.trials) do assert.is_true(trial.state == "complete" and trial.params.a < 4, name) end
+    end
+  end)
+
   it("begins trials by hand", function()
     local study = lmopt.create_study { space = space_of(), seed = 1 }
     local trial = study:ask()
@@ -254,6 +286,7 @@ describe("a study with a space", function()
       study:enqueue_trial { unknown = 3 }
       for _, wrong in ipairs {
         { { x = 4, y = 4 }, "the constraint 'line' of the space is broken: the sum is 8" }, { { x = 9 }, "9 of 'x' is not in" },
+        { { X = 1 }, "the space has no 'X' (did you mean 'x'?)" }, { { sum = 1 }, "'sum' is computed" },
       } do
         local ok, message = pcall(study.enqueue_trial, study, wrong[1])
         assert.is_false(ok)
