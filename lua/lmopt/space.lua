@@ -61,6 +61,11 @@ end
 
 local VARIABLE = { "when", "prior", "weights" }
 
+-- What a space has beside parameters.
+local KEYS = { "composites", "constraint", "constraints", "variables" }
+local RESERVED = {}
+for _, key in ipairs(KEYS) do RESERVED[key] = true end
+
 local function is_scalar(value) return value ~= nil and type(value) ~= "table" and type(value) ~= "function" end
 
 -- The distribution (and the choices' rows and weights) that a declaration means.
@@ -81,8 +86,10 @@ local function distribution_of(name, given)
     end
     if #given > 0 then return distributions.categorical(given) end
   end
-  errors.misuse(("'%s' of space must be one of lmopt.distributions, lmopt.choices{...}, a list of choices or a value, not %s"):format(
-    name, type(given) == "table" and "an empty table" or "a " .. type(given)))
+  local hint = (type(given) == "function" or type(given) == "table") and errors.hint(name, KEYS) or ""
+  errors.misuse(("'%s' of space must be one of lmopt.distributions, lmopt.choices{...}, a list of choices or a value, not %s%s"):format(
+    name, type(given) == "table" and (next(given) == nil and "an empty table" or "a table with names") or "a " .. type(given),
+    hint))
 end
 
 local function check_positive(value, what)
@@ -220,8 +227,6 @@ local function functions_of(given, what, key)
   end
   return list
 end
-
-local RESERVED = { variables = true, composites = true, constraint = true, constraints = true }
 
 local function read_variables(space, given)
   local function add(name, value)

@@ -67,7 +67,7 @@ end
 local function call(point, what, name, fn)
   local results = table.pack(pcall(fn, point.params, point.chosen))
   if point.missing then error(MISSING, 0) end
-  if results[1] then return results[2], results[3] end
+  if results[1] then return results[2], results[3], results.n > 1 end
   local problem = results[2]
   if point.reading then error(problem, 0) end -- it is the source's, not the function's
   if errors.is(problem, "space") or problem == "not enough memory" then error(problem, 0) end
@@ -158,7 +158,10 @@ local function attempt(point, part, ...)
 end
 
 local function check(point, constraint)
-  local fine, reason = call(point, "constraint", constraint.name, constraint.check)
+  local fine, reason, answered = call(point, "constraint", constraint.name, constraint.check)
+  if not answered then -- nil is an answer: `return p.depth and p.depth < 7`
+    fault(("the constraint '%s' of the space returned nothing; it returns true or false, and a reason"):format(constraint.name))
+  end
   if fine ~= nil and type(fine) ~= "boolean" then
     fault(("the constraint '%s' of the space returned a %s; it returns true or false, and a reason"):format(constraint.name, type(fine)))
   end

@@ -37,8 +37,10 @@ static double draw_number(lm_rng *rng, const lm_prior *prior, const lm_distribut
     centre = lm_log(centre);
     width = lm_log(width);
   }
-  double z = lm_truncated_quantile(lm_rng_uniform(rng), (low - centre) / width, (high - centre) / width);
+  double from = (low - centre) / width, to = (high - centre) / width;
+  double z = lm_truncated_quantile(lm_rng_uniform(rng), from, to);
   double value = centre + z * width;
+  if (!(from < to)) value = centre < low ? low : centre > high ? high : centre; /* all ends are equally far off */
   if (logarithmic) value = lm_exp(value);
   return lm_distribution_from_range(d, d->log ? lm_log(value) : value);
 }

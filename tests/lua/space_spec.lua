@@ -157,6 +157,15 @@ describe("a space", function()
   end)
 end)
 
+describe("a prior far outside", function()
+  it("draws the near end", function()
+    for _, far in ipairs { { 1e300, 1e-300, 1 }, { -1e300, 1e-300, 0 }, { 1e20, 1, 1 }, { 0.25, 1e-320, 0.25 } } do
+      local space = lmopt.space { x = { D.float(0, 1), prior = { mean = far[1], deviation = far[2] } } }
+      for _, point in ipairs((space:sample(1, 5))) do assert.are.equal(far[3], point.x) end
+    end
+  end)
+end)
+
 describe("a space refuses", function()
   it("cycles, by name", function()
     is_misuse("depends on itself: a %-> b %-> a", lmopt.space, { a = { { 1, 2 }, when = { b = 1 } }, b = { { 1, 2 }, when = { a = 1 } } })
@@ -179,6 +188,9 @@ describe("a space refuses", function()
     is_misuse("call it with a dot", lmopt.space, lmopt)
     is_misuse("'a' of space must be", lmopt.space, { a = {} })
     is_misuse("'a' of space must be", lmopt.space, { a = print })
+    is_misuse("not an empty table$", lmopt.space, { a = {} })
+    is_misuse("not a function %(did you mean 'constraint'%?%)", lmopt.space, { constrain = print })
+    is_misuse("not a table with names %(did you mean 'composites'%?%)", lmopt.space, { composite = { y = print } })
     is_misuse("'a' of space is a subset", lmopt.space, { a = D.subset { "x", "y" } })
     is_misuse("parameters of space have names", lmopt.space, { D.float(0, 1) })
     is_misuse("unknown option 'wen' for 'a' of space", lmopt.space, { a = { D.int(1, 2), wen = 1, when = {} } })
@@ -213,6 +225,8 @@ describe("a space refuses", function()
     local raised = message_of { a = 1, constraint = function() error "oh" end }
     assert.is_truthy(raised:find "the constraint 'constraint' of the space raised: .*oh")
     assert.is_truthy(message_of({ a = 1, constraint = function() return 1 end }):find "returned a number")
+    assert.is_truthy(message_of({ a = 1, constraint = function(p) local _ = p.a > 0 end }):find "'constraint' of the space returned nothing")
+    assert.is_truthy(message_of({ a = 1, constraint = function(p) return p.a > 1 or nil end }):find "1000 were rejected")
     assert.is_truthy(message_of({ a = 1, constraint = function(p) p.a = 2 end }):find "can't be set")
     assert.is_truthy(message_of({ a = 1, composites = { c = function() return nil + 1 end } }):find "the composite 'c' of the space raised")
     assert.is_truthy(message_of({ a = { { 1 }, when = function() return {} .. "" end } }):find "the condition of 'a' of the space raised")
