@@ -183,6 +183,7 @@ static lmopt_status draw_rest(plan *p, const double *drawn, double *scratch, lm_
   if (unknown == 0) return LMOPT_OK;
   lm_sampler *sampler = p->study->sampler;
   lm_view view = lm_study_view(p->study, p->number);
+  view.judge = NULL; /* as for other parameters: the space's were drawn when the trial was asked */
   lmopt_status status = LMOPT_OK;
   if (drawn) {
     memcpy(scratch, drawn, count * sizeof *scratch);
