@@ -308,7 +308,7 @@ function Run:begin()
   if not trial then
     if kind == "limit" then return self:release_dead() end -- what runs elsewhere may have died there
     if kind == "exhausted" then
-      self.reason_done = "exhausted"
+      self.reason_done, self.why = "exhausted", message
       return false
     end
     if kind == "busy" and self.in_flight > 0 then

@@ -239,6 +239,9 @@ static lmopt_status sample_relative(lm_sampler *s, const lm_view *view, lm_assig
   if (!status) status = assign(g, columns, point, out);
   lm_free(s->allocator, visited);
   lm_free(s->allocator, columns);
+  if (status == LMOPT_EXHAUSTED && view->judge && count == 0)
+    return lm_fail(e, status, "the constraints of the space allow none of the %llu points of the grid",
+                   (unsigned long long)g->points);
   if (status == LMOPT_EXHAUSTED) return lm_fail(e, status, "every point of the grid has been tried");
   if (status == LMOPT_LIMIT)
     return lm_fail(e, LMOPT_MISUSE, "the first %d points of the grid are tried or break the space's constraints",

@@ -135,6 +135,17 @@ describe("a study with a space", function()
     end)
   end
 
+  it("says so when none of its points is allowed", function()
+    local space = lmopt.space { a = { 1, 2, 3 }, constraint = function() return false end }
+    for _, sampler in ipairs { "brute_force", lmopt.samplers.grid { search_space = space:grid() } } do
+      local study = lmopt.create_study { space = space, sampler = sampler, seed = 1 }
+      local summary = study:optimize(function() return 1 end, {})
+      assert.are.equal("exhausted", summary.reason)
+      assert.are.equal("the constraints of the space allow none of the 3 points of the grid", summary.message)
+      assert.are.equal(0, #study.trials)
+    end
+  end)
+
   it("gets allowed points alone with several directions", function()
     for _, sampler in ipairs { "tpe", "nsga2", "nsga3", "gp", "random", "auto" } do
       local function once(n_jobs)

@@ -281,7 +281,7 @@ local function conclude(summary, study, counts, finished, given, say, host)
       given.storage and "; run again to go on" or "; without --storage nothing is kept"))
     return LIMIT
   end
-  if reason == "exhausted" then say "every point of the search space has been tried" end
+  if reason == "exhausted" then say(finished > 0 and "every point of the search space has been tried" or summary.message) end
   if reason == "stopped" then say(summary.message and "stopped: " .. summary.message or "stopped by the script") end
   if reason == "done" and given.trials and finished < given.trials and counts.running > 0 then
     say(("%s running elsewhere and counted among the %d; run again to do what is left"):format(
