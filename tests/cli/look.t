@@ -80,7 +80,7 @@ A study with complete, pruned and failed trials.
   lmopt: --objective 2: the study has 1 direction
   try 'lmopt study importance --help'
   [2]
-  $ script -qec "lmopt study importance slope.db" /dev/null | head -2 | grep -c █
+  $ script -qec "lmopt study importance slope.db" /dev/null </dev/null | head -2 | grep -c █
   1
 
 `study export` writes CSV that others read, JSON and JSON lines.
@@ -272,3 +272,20 @@ A study none of whose trials is complete; one of a single trial.
   $ lmopt trial show none.db none 1
   lmopt: study 'none' has no trial 1; it has trial 0 only
   [1]
+
+Values whose distance is more than a float can be have a plot too, and so have values next to each other.
+
+  $ cat > far.lua <<'END'
+  > local values = { 1e308, -1e308, 0 }
+  > return { trials = 3, seed = 1, storage = "far.db", objective = function(t) return values[t.number + 1] + 0 * t:suggest_float("x", 0, 1) end }
+  > END
+  $ lmopt run far.lua > /dev/null 2>&1
+  $ lmopt study show far.db | grep -e '┤━'
+     1e+308 ┤━
+  $ cat > near.lua <<'END'
+  > local values = { 5e-324, 0, 0 }
+  > return { trials = 3, seed = 1, storage = "near.db", objective = function(t) return values[t.number + 1] + 0 * t:suggest_float("x", 0, 1) end }
+  > END
+  $ lmopt run near.lua > /dev/null 2>&1
+  $ lmopt study show near.db | grep -c ┤━
+  1

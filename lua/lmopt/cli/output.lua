@@ -209,7 +209,9 @@ function output.plot(points, maximize, width, height)
   if terminal_width then width = math.min(width, terminal_width - margin - 4) end
   width = math.max(2, math.min(width, last - first + 1))
   local function column(number) return 1 + (number - first) * (width - 1) // math.max(1, last - first) end
-  local function row(value) return 1 + math.floor((high - value) / (high - low) * (height - 1) + 0.5) end
+  local scale = high - low < math.huge and 1 or 0.5 -- the distance may be more than a float can be
+  local span = high * scale - low * scale
+  local function row(value) return 1 + math.floor((high * scale - value * scale) / span * (height - 1) + 0.5) end
   local grid = {}
   for r = 1, height do
     grid[r] = {}
