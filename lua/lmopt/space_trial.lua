@@ -216,7 +216,9 @@ local function misspelt(space, params)
   for _, name in ipairs(sorted.keys(params)) do
     if type(name) == "string" and not space._by_name[name] then
       if space._composite_by_name[name] then return ("'%s' is computed, and can't be given"):format(name) end
-      local hint = errors.hint(name, space:names())
+      local near = errors.nearest(name, space:names())
+      local numbered = near and near:gsub("%d", "") == name:gsub("%d", "") or name:find("[", 1, true) -- "layer_2", "tools[search]"
+      local hint = numbered and "" or errors.hint(name, space:names())
       if hint ~= "" then return ("the space has no '%s'%s"):format(name, hint) end
     end
   end

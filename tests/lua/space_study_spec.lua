@@ -294,7 +294,7 @@ describe("a study with a space", function()
       local study = lmopt.create_study { space = space_of(), seed = 1, sampler = sampler }
       study:enqueue_trial { x = 4 }
       study:enqueue_trial { x = 1, y = -2, kind = "a" }
-      study:enqueue_trial { unknown = 3 }
+      study:enqueue_trial { unknown = 3, x2 = 1, ["y[1]"] = true }
       for _, wrong in ipairs {
         { { x = 4, y = 4 }, "the constraint 'line' of the space is broken: the sum is 8" }, { { x = 9 }, "9 of 'x' is not in" },
         { { X = 1 }, "the space has no 'X' (did you mean 'x'?)" }, { { sum = 1 }, "'sum' is computed" },
