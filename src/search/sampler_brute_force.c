@@ -31,9 +31,23 @@ typedef struct part {
   const lm_distribution *distribution;
 } part;
 
+/* A question of a trial, and what the trial has there. */
+typedef struct answer {
+  question question;
+  double value;
+} answer;
+
+/* A trial: its answers, those that lead to the node where it is first, and the next trial there. */
+typedef struct line {
+  size_t first, count, done, next;
+  bool running;
+} line;
+
 typedef struct node {
-  double value;          /* that leads here from the parent */
-  size_t sibling, child; /* NONE: no other */
+  double value;            /* that leads here from the parent */
+  size_t sibling, child;   /* NONE: no other */
+  size_t line, last_child; /* the first trial that came here; NONE */
+  size_t last_line;
   question next;
   bool finished, running;
   double open, free; /* untried leaves below, with and without those where a trial runs */
@@ -45,17 +59,24 @@ typedef struct tree {
   size_t count, capacity;
   part *parts; /* of the structured variables, one after the other */
   size_t part_count, part_capacity;
+  answer *answers;
+  size_t answer_count, answer_capacity;
+  line *lines;
+  size_t line_count, line_capacity;
 } tree;
 
 static void free_tree(tree *t) {
   lm_free(t->allocator, t->nodes);
   lm_free(t->allocator, t->parts);
+  lm_free(t->allocator, t->answers);
+  lm_free(t->allocator, t->lines);
   *t = (tree){.allocator = t->allocator};
 }
 
 static size_t new_node(tree *t, double value) {
   if (!lm_grow(t->allocator, &t->nodes, &t->capacity, t->count + 1, sizeof *t->nodes)) return NONE;
-  t->nodes[t->count] = (node){.value = value, .sibling = NONE, .child = NONE};
+  t->nodes[t->count] =
+      (node){.value = value, .sibling = NONE, .child = NONE, .last_child = NONE, .line = NONE, .last_line = NONE};
   return t->count++;
 }
 
@@ -104,33 +125,6 @@ static bool same_value(const question *q, double a, double b) {
 static bool has_value(const question *q, double value) {
   if (q->parts) return value >= 0 && value < value_count(q);
   return lm_distribution_contains(q->distribution, value);
-}
-
-/* Follows one value, making its node if need be. Another parameter than the node knows ends the path: NONE - 1. */
-static lmopt_status follow(tree *t, size_t *at, const question *q, double value, bool *fits) {
-  node *here = &t->nodes[*at];
-  *fits = true;
-  if (!here->next.column) {
-    here->next = *q;
-  } else if (here->next.column != q->column || here->next.parts != q->parts) {
-    *fits = false;
-    return LMOPT_OK;
-  }
-  size_t last = NONE;
-  for (size_t c = here->child; c != NONE; last = c, c = t->nodes[c].sibling) {
-    if (!same_value(q, t->nodes[c].value, value)) continue;
-    *at = c;
-    return LMOPT_OK;
-  }
-  size_t made = new_node(t, value);
-  if (made == NONE) return LMOPT_NO_MEMORY;
-  if (last == NONE) {
-    t->nodes[*at].child = made;
-  } else {
-    t->nodes[last].sibling = made;
-  }
-  *at = made;
-  return LMOPT_OK;
 }
 
 /* --- rows as paths --- */
@@ -218,37 +212,137 @@ static lmopt_status ask(tree *t, path *p, size_t at, question *q, double *value)
   return LMOPT_OK;
 }
 
-/* One step of a row; *on false: the row is not about this tree. */
-static lmopt_status add_question(tree *t, const lm_view *view, size_t *at, const question *q, double value, bool *on,
-                                 lm_error *e) {
-  if (is_fixed(view, q->column)) { /* trials at another value of a fixed parameter are not about this tree */
-    *on = lm_assignments_find(view->fixed, q->column)->value == value;
+/* *on false: trials at another value of a fixed parameter, or at a value that can't be, are not about this tree. */
+static lmopt_status add_answer(tree *t, const lm_view *view, answer item, bool *on) {
+  const lm_column *column = item.question.column;
+  if (is_fixed(view, column)) {
+    *on = lm_assignments_find(view->fixed, column)->value == item.value;
     return LMOPT_OK;
   }
-  if (check_walkable(q, e)) return LMOPT_MISUSE;
-  *on = value >= 0 || !q->parts;
+  *on = item.value >= 0 || !item.question.parts;
   if (!*on) return LMOPT_OK;
-  return follow(t, at, q, value, on) ? lm_fail_memory(e) : LMOPT_OK;
+  if (!lm_grow(t->allocator, &t->answers, &t->answer_capacity, t->answer_count + 1, sizeof item))
+    return LMOPT_NO_MEMORY;
+  t->answers[t->answer_count++] = item;
+  return LMOPT_OK;
 }
 
-static lmopt_status add_row(tree *t, const lm_view *view, size_t row, path *p, lm_error *e) {
-  if (row_path(t->allocator, view, row, p)) return lm_fail_memory(e);
-  size_t at = 0;
+static void add_to_node(tree *t, size_t at, size_t number) {
+  node *n = &t->nodes[at];
+  t->lines[number].next = NONE;
+  if (n->line == NONE) {
+    n->line = number;
+  } else {
+    t->lines[n->last_line].next = number;
+  }
+  n->last_line = number;
+}
+
+/* Puts a row at the root, with its answers in the order of their suggestion. */
+static lmopt_status add_row(tree *t, const lm_view *view, size_t row, path *p) {
+  if (row_path(t->allocator, view, row, p)) return LMOPT_NO_MEMORY;
+  line made = {.first = t->answer_count, .next = NONE, .running = lm_view_state(view, row) == LM_RUNNING};
   for (size_t i = 0; i < p->count; i++) {
     const lm_distribution *d = p->items[i].distribution;
     if (!d || (!d->part && lm_distribution_single(d))) continue;
-    question q;
-    double value;
+    answer item;
     bool on = true;
-    if (ask(t, p, i, &q, &value)) return lm_fail_memory(e);
-    if (value_count(&q) == 0) continue;
-    lmopt_status status = add_question(t, view, &at, &q, value, &on, e);
-    if (status || !on) return status; /* or an objective that is not a function of its parameters */
+    if (ask(t, p, i, &item.question, &item.value)) return LMOPT_NO_MEMORY;
+    if (value_count(&item.question) == 0) continue;
+    if (add_answer(t, view, item, &on)) return LMOPT_NO_MEMORY;
+    if (on) continue;
+    t->answer_count = made.first;
+    return LMOPT_OK;
   }
-  if (lm_view_state(view, row) == LM_RUNNING) {
-    t->nodes[at].running = true;
+  made.count = t->answer_count - made.first;
+  if (!lm_grow(t->allocator, &t->lines, &t->line_capacity, t->line_count + 1, sizeof made)) return LMOPT_NO_MEMORY;
+  t->lines[t->line_count++] = made;
+  add_to_node(t, 0, t->line_count - 1);
+  return LMOPT_OK;
+}
+
+/* --- the tree --- */
+
+/* The place of a question among the answers of a trial that are still to be followed, NONE when it was not asked. */
+static size_t find_answer(const tree *t, const line *l, const question *q) {
+  for (size_t i = l->done; i < l->count; i++) {
+    const question *other = &t->answers[l->first + i].question;
+    if (other->column == q->column && other->parts == q->parts) return i;
+  }
+  return NONE;
+}
+
+/* How many trials of a node go on without an answer to `q`; *most ends the count. */
+static size_t count_without(const tree *t, const node *n, const question *q, size_t most) {
+  size_t without = 0;
+  for (size_t i = n->line; i != NONE && without < most; i = t->lines[i].next) {
+    const line *l = &t->lines[i];
+    if (!l->running && l->done < l->count && find_answer(t, l, q) == NONE) without++;
+  }
+  return without;
+}
+
+/*
+** What is asked for at a node. Trials that were added have their parameters in
+** another order than the objective asks, so it is the first question of the
+** latest trial that all the others answer too, or the most of them. The latest
+** also says the range.
+*/
+static void choose_question(tree *t, node *n) {
+  size_t latest = NONE;
+  for (size_t i = n->line; i != NONE; i = t->lines[i].next) {
+    const line *l = &t->lines[i];
+    if (l->done < l->count && (latest == NONE || !l->running || t->lines[latest].running)) latest = i;
+  }
+  if (latest == NONE) return;
+  const line *l = &t->lines[latest];
+  size_t fewest = NONE;
+  for (size_t i = l->done; i < l->count && fewest > 0; i++) {
+    const question *q = &t->answers[l->first + i].question;
+    size_t without = count_without(t, n, q, fewest);
+    if (without >= fewest) continue;
+    fewest = without;
+    n->next = *q;
+  }
+}
+
+/* The child of a value, made if need be; NONE: no memory. */
+static size_t child_of(tree *t, size_t at, double value) {
+  for (size_t c = t->nodes[at].child; c != NONE; c = t->nodes[c].sibling)
+    if (same_value(&t->nodes[at].next, t->nodes[c].value, value)) return c;
+  size_t made = new_node(t, value);
+  if (made == NONE) return NONE;
+  node *n = &t->nodes[at];
+  if (n->child == NONE) {
+    n->child = made;
   } else {
-    t->nodes[at].finished = true;
+    t->nodes[n->last_child].sibling = made;
+  }
+  n->last_child = made;
+  return made;
+}
+
+/* Sends the trials of a node on to its children; those that answer something else are not about this tree. */
+static lmopt_status grow_node(tree *t, size_t at, lm_error *e) {
+  choose_question(t, &t->nodes[at]);
+  question q = t->nodes[at].next;
+  if (q.column && check_walkable(&q, e)) return LMOPT_MISUSE;
+  for (size_t i = t->nodes[at].line, next; i != NONE; i = next) {
+    line *l = &t->lines[i];
+    next = l->next;
+    if (l->done == l->count) {
+      t->nodes[at].running |= l->running;
+      t->nodes[at].finished |= !l->running;
+      continue;
+    }
+    size_t place = find_answer(t, l, &q);
+    if (place == NONE) continue;
+    answer *answers = t->answers + l->first, found = answers[place];
+    for (; place > l->done; place--) answers[place] = answers[place - 1];
+    answers[l->done++] = found;
+    size_t child = child_of(t, at, found.value);
+    if (child == NONE) return lm_fail_memory(e);
+    add_to_node(t, child, i);
   }
   return LMOPT_OK;
 }
@@ -264,9 +358,12 @@ static void count_leaves(tree *t) {
     }
     double untried = value_count(&n->next);
     for (size_t c = n->child; c != NONE; c = t->nodes[c].sibling) {
-      const node *child = &t->nodes[c];
-      bool inside = has_value(&n->next, child->value);
-      if (inside) untried--;
+      node *child = &t->nodes[c];
+      if (has_value(&n->next, child->value)) {
+        untried--;
+      } else { /* of a range that is no longer */
+        child->open = child->free = 0;
+      }
       n->open += child->open;
       n->free += child->free;
     }
@@ -285,8 +382,9 @@ static lmopt_status build(const lm_allocator *a, const lm_view *view, tree *t, l
   path p = {0};
   lmopt_status status = new_node(t, 0) == NONE ? lm_fail_memory(e) : LMOPT_OK;
   for (size_t row = 0, rows = lm_view_count(view); row < rows && !status; row++) {
-    if (lm_view_state(view, row) != LM_WAITING) status = add_row(t, view, row, &p, e);
+    if (lm_view_state(view, row) != LM_WAITING && add_row(t, view, row, &p)) status = lm_fail_memory(e);
   }
+  for (size_t at = 0; at < t->count && !status; at++) status = grow_node(t, at, e); /* which adds nodes */
   lm_free(a, p.items);
   if (status) {
     free_tree(t);

@@ -190,6 +190,51 @@ describe("the brute force sampler", function()
     end)
   end)
 
+  it("tries the rest once after trials that were added, whatever the order of their parameters", function()
+    local D = lmopt.distributions
+    local function objective(trial)
+      local model = trial:suggest_categorical("model", { "a", "b", "c" })
+      if model == "c" then error "no such model" end
+      return trial:suggest_int("depth", 1, 3) * (model == "a" and 1 or 2)
+    end
+    local random = lmopt.create_study { seed = 5, sampler = "random" }
+    random:optimize(objective, { n_trials = 3 })
+    local study = lmopt.create_study { seed = 5, lag = 1, sampler = "brute_force" }
+    for _, trial in ipairs(random.trials) do study:add_trial(trial) end
+    local had = points(study)
+    local summary = study:optimize(objective, { n_trials = 30 })
+    local distinct, count = points(study)
+    assert.are.equal("exhausted", summary.reason)
+    assert.are.equal(7, distinct)
+    assert.are.equal(7, count - (3 - had))
+    local one = lmopt.create_study { seed = 1, lag = 1, sampler = "brute_force" }
+    one:add_trial(lmopt.create_trial { value = 1, params = { model = "a", depth = 2 },
+      distributions = { model = D.categorical { "a", "b", "c" }, depth = D.int(1, 3) } })
+    assert.are.equal("exhausted", one:optimize(objective, { n_trials = 30 }).reason)
+    distinct, count = points(one)
+    assert.are.same({ 7, 7 }, { distinct, count })
+  end)
+
+  it("follows a range that changed", function()
+    local function up_to(high)
+      return function(trial) return trial:suggest_int("d", 1, high) end
+    end
+    local study = lmopt.create_study { seed = 1, lag = 1, sampler = "brute_force" }
+    study:optimize(up_to(3), { n_trials = 2 })
+    assert.are.equal("exhausted", study:optimize(up_to(5), { n_trials = 30 }).reason)
+    local distinct, count = points(study)
+    assert.are.same({ 5, 5 }, { distinct, count })
+    local random = lmopt.create_study { seed = 1, sampler = "random" }
+    random:optimize(up_to(100), { n_trials = 10 })
+    local narrow = lmopt.create_study { seed = 1, lag = 1, sampler = "brute_force" }
+    for _, trial in ipairs(random.trials) do narrow:add_trial(trial) end
+    assert.are.equal("exhausted", narrow:optimize(up_to(5), { n_trials = 30 }).reason)
+    local seen = {}
+    for i = 11, #narrow.trials do seen[narrow.trials[i].params.d] = (seen[narrow.trials[i].params.d] or 0) + 1 end
+    for d = 1, 5 do assert.is_true((seen[d] or 0) <= 2) end
+    assert.is_true(#narrow.trials <= 10 + 6) -- the first of them can't know the range
+  end)
+
   it("refuses a float without a step", function()
     local study = lmopt.create_study { sampler = "brute_force" }
     local trial = study:ask()
