@@ -2,6 +2,7 @@
 --- (src/search/importance_*.c).
 local errors = require "lmopt.error"
 local checks = require "lmopt.samplers.checks"
+local structured = require "lmopt.structured"
 
 local importance = {}
 
@@ -52,9 +53,36 @@ local function check(options)
   return evaluator
 end
 
--- The parameters asked for, or all that complete trials have, in the order of the alphabet.
-local function parameters_of(core, wanted)
-  local known, found = {}, core:parameters()
+-- The parts of structured variables: { name = {kind =, parts = its parameters' names}}, and which names are parts.
+local function structures_of(study, names)
+  local structures, is_part, any = {}, {}, false
+  for _, name in ipairs(names) do any = any or name:sub(-1) == "]" end
+  for _, trial in ipairs(any and study.trials or {}) do
+    for name, d in pairs(trial.state == "complete" and trial.distributions or {}) do
+      if d.kind == "subset" or d.kind == "permutation" then
+        local one = structures[name] or { kind = d.kind, parts = {} }
+        structures[name] = one
+        for _, part in ipairs(structured.parts(name, d)) do
+          if not is_part[part] then one.parts[#one.parts + 1] = part end
+          is_part[part] = true
+        end
+      end
+    end
+  end
+  for _, one in pairs(structures) do table.sort(one.parts) end
+  return structures, is_part
+end
+
+-- The parameters asked for, or all that complete trials have, in the order of the alphabet; structured variables as wholes.
+local function parameters_of(parameters, structures, is_part, wanted)
+  local known, found = {}, {}
+  for _, name in ipairs(parameters) do
+    known[name] = true
+    if not is_part[name] then found[#found + 1] = name end
+  end
+  for name in pairs(structures) do
+    if not known[name] then found[#found + 1] = name end
+  end
   table.sort(found)
   if wanted == nil then return found end
   if type(wanted) ~= "table" then errors.misuse(("'params' of %s must be a list of names, not %s"):format(WHAT, type(wanted)), 3) end
@@ -69,6 +97,29 @@ local function parameters_of(core, wanted)
     twice[name] = true
   end
   return names
+end
+
+-- The names of the parameters behind some names.
+local function with_parts(names, structures)
+  local list, place = {}, {}
+  for _, name in ipairs(names) do
+    for _, part in ipairs(structures[name] and structures[name].parts or { name }) do
+      if not place[part] then
+        list[#list + 1] = part
+        place[part] = #list
+      end
+    end
+  end
+  return list, place
+end
+
+-- The importance of a structured variable is the sum of its parts'. Of the n positions in an order n - 1 are free, which only
+-- the divergences of PED-ANOVA count twice: shares of a variance don't overlap.
+local function joined(structure, evaluator, values, place)
+  local sum = 0
+  for _, part in ipairs(structure.parts) do sum = sum + values[place[part]] end
+  local count = #structure.parts
+  return structure.kind == "permutation" and evaluator == "ped_anova" and sum * (count - 1) / count or sum
 end
 
 -- What `target` says of each complete trial, by number.
@@ -108,11 +159,17 @@ function importance.evaluate(study, given)
     errors.misuse(("%s with the evaluator 'fanova' needs a target where there are several directions: "
       .. "target = function(trial) return trial.values[1] end"):format(WHAT), 3)
   end
-  local names = parameters_of(core, options.params)
-  local values, message, kind = core:importances(evaluator, options, names, options.target and targets_of(study, options.target))
+  local parameters = core:parameters()
+  local structures, is_part = structures_of(study, parameters)
+  local names = parameters_of(parameters, structures, is_part, options.params)
+  local parts, place = with_parts(names, structures)
+  local values, message, kind = core:importances(evaluator, options, parts, options.target and targets_of(study, options.target))
   if not values then errors.raise(kind, message) end
   local list = setmetatable({}, List)
-  for i, name in ipairs(names) do list[i] = { name = name, importance = values[i] } end
+  for i, name in ipairs(names) do
+    local structure = structures[name]
+    list[i] = { name = name, importance = structure and joined(structure, evaluator, values, place) or values[place[name]] }
+  end
   if options.normalize ~= false then normalize(list) end
   table.sort(list, function(a, b)
     if a.importance ~= b.importance then return a.importance > b.importance end

@@ -89,6 +89,16 @@ local function texts(item)
   return type(item) == "string" and item or text, text
 end
 
+--- The names of the parameters that the variable `name` is stored as.
+---@param name string
+---@param d lmopt.Distribution
+---@return string[]
+function M.parts(name, d)
+  local list = {}
+  for i, item in ipairs(d.items) do list[i] = ("%s[%s]"):format(name, (texts(item))) end
+  return list
+end
+
 --- A value as the parameters it is stored as: adds { name, internal, distribution arguments... } to `list`.
 function M.expand(list, name, d, value)
   local places = assert(M.places(d, value))

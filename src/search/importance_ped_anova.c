@@ -111,7 +111,10 @@ static grid grid_of(const lm_distribution *d) {
 
 /* A place between two goes to the lower. */
 static size_t place_of(const grid *g, const lm_distribution *d, double value) {
-  if (g->categorical) return value >= 0 && value < (double)g->size ? (size_t)value : 0;
+  if (g->categorical) {
+    double place = d->kind == LM_CATEGORICAL ? value : floor(value / g->step);
+    return place >= 0 && place < (double)g->size ? (size_t)place : 0;
+  }
   double place = ceil((position(d, value) - g->low) / g->step - 0.5);
   if (!(place > 0)) return 0;
   return place < (double)g->size ? (size_t)place : g->size - 1;
@@ -187,9 +190,34 @@ typedef struct sample {
   bool local;
 } sample;
 
-/* Pearson's divergence of the good rows' density from that of all, where the parameter has distribution `d`. */
-static lmopt_status regime(const sample *s, const lm_column *c, const lm_distribution *d, double *sum) {
+/* How many parts the structured variable of `d` has in a row. */
+static size_t count_parts(const lm_trials *t, const lm_distribution *d, size_t row) {
+  size_t count = 0;
+  for (size_t i = 0; i < t->column_count; i++) {
+    const lm_distribution *other = lm_column_distribution(t->columns[i], row);
+    count += other && lm_part_together(other->part, d->part);
+  }
+  return count;
+}
+
+/*
+** The grid of a distribution as a row has it. The key of an item in an order stands
+** for one of as many positions: a density that spreads between them would find every
+** item that stays in its place important.
+*/
+static grid grid_in_row(const sample *s, const lm_distribution *d, size_t row) {
   grid g = grid_of(d);
+  if (!d->part || d->part->structure != LM_PERMUTATION) return g;
+  g.size = count_parts(s->trials, d, row);
+  g.categorical = true;
+  g.step = 1 / (double)g.size;
+  return g;
+}
+
+/* Pearson's divergence of the good rows' density from that of all, where the parameter has distribution `d`, as the row
+   `first` has. */
+static lmopt_status regime(const sample *s, const lm_column *c, const lm_distribution *d, size_t first, double *sum) {
+  grid g = grid_in_row(s, d, first);
   const lm_allocator *a = s->trials->allocator;
   double *counts = lm_alloc_zeroed(a, 4 * g.size * sizeof *counts);
   if (!counts) return LMOPT_NO_MEMORY;
@@ -232,7 +260,7 @@ static lmopt_status evaluate(const sample *s, const lm_column *c, double *import
       status = LMOPT_NO_MEMORY;
     } else {
       seen[count++] = d;
-      status = regime(s, c, d, importance);
+      status = regime(s, c, d, s->rows[i], importance);
     }
   }
   lm_free(a, (void *)seen);

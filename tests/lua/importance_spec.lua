@@ -35,6 +35,27 @@ describe("study:param_importances", function()
     end
   end)
 
+  it("takes subsets and orders as wholes", function()
+    local study = lmopt.create_study { seed = 1, sampler = "random", direction = "maximize" }
+    study:optimize(function(trial)
+      local tools = trial:suggest_subset("tools", { "a", "b", "c" }, { min = 1 })
+      local order = trial:suggest_permutation("p", { "x", "y" })
+      return 3 * #tools + (order[1] == "x" and 1 or 0)
+    end, { n_trials = 200 })
+    for _, evaluator in ipairs { "ped_anova", "fanova" } do
+      local found = study:param_importances { evaluator = evaluator }
+      assert.are.equal(2, #found)
+      assert.are.equal("tools", found[1].name)
+      assert.is_true(found.tools > (evaluator == "fanova" and 10 or 1) * found.p, evaluator .. ": " .. tostring(found))
+      local one = study:param_importances { evaluator = evaluator, params = { "tools" }, normalize = false }
+      local sum = 0
+      for _, part in ipairs(study:param_importances { evaluator = evaluator, normalize = false,
+        params = { "tools[a]", "tools[b]", "tools[c]" } }) do sum = sum + part.importance end
+      assert.are.equal(1, #one)
+      assert.is_true(math.abs(one.tools - sum) < 1e-12)
+    end
+  end)
+
   it("takes parameters, a target and no normalisation", function()
     local study = slope()
     local found = study:param_importances { params = { "flat", "steep" }, normalize = false }
