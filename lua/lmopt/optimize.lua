@@ -21,7 +21,7 @@ local M = {}
 
 local OPTIONS = { "n_trials", "timeout", "n_jobs", "callbacks", "catch", "progress", "total", "trial_budget", "stop", "space" }
 local SWEEP = 30 -- seconds between two looks whether a neighbour has died
-local FIRST = 3 -- when the first so many trials all fail, the objective is wrong rather than unlucky
+local FIRST = 3 -- when the first so many points all fail, the objective is wrong rather than unlucky
 
 -- Kinds of errors that no other trial would fare better with.
 local FATAL = { auth = true, no_model = true, not_recorded = true, storage = true, memory = true }
@@ -195,13 +195,24 @@ local function forget_finished(run)
   run.queue = kept
 end
 
--- The three that began the study, all failed?
+-- How many trials have the first three points: `repeated` evaluates each several times, whichever sampler wraps it.
+local function first_trials(sampler)
+  local count = FIRST
+  while type(sampler) == "table" and type(sampler.options) == "table" do
+    local options = sampler.options
+    if sampler.name == "repeated" and not options.promising then count = count * (options.repeats or 3) end
+    sampler = options.base
+  end
+  return count
+end
+
+-- Those that began the study, all failed?
 function Run:check_first(entry)
-  if entry.number < FIRST and entry.state == "failed" then
+  if entry.state == "failed" and entry.number < self.first_trials then
     self.first_failed = (self.first_failed or 0) + 1
     self.first_message = self.first_message or entry.message
-    if self.first_failed == FIRST then
-      self:abort("failed", ("the first %d trials all failed: %s"):format(FIRST, self.first_message))
+    if self.first_failed == self.first_trials then
+      self:abort("failed", ("the first %d trials all failed: %s"):format(self.first_trials, self.first_message))
     end
   end
   if entry.state == "failed" and not self.catch then
@@ -448,6 +459,7 @@ local function new_run(study, objective, options)
     lag = info.lag,
     arrival = info.arrival,
     catch = options.catch ~= false,
+    first_trials = first_trials(study._sampler),
     sequence = sequence.open(study, { lag = info.lag, arrival = info.arrival, callbacks = callbacks, rules = check_rules(options.stop) }),
     progress = progress or nil,
     budget_left = next(study._limits) and function() return ledger.left_text(study:_read_accounts()) end or nil,
@@ -510,7 +522,7 @@ end
 ---@param study lmopt.Study
 ---@param objective fun(trial: lmopt.Trial): number, ...
 ---@param options? lmopt.OptimizeOptions
----@return lmopt.OptimizeSummary summary. It raises when the run failed: the first three trials all failed (kind "failed"), the
+---@return lmopt.OptimizeSummary summary. It raises when the run failed: the first three points all failed (kind "failed"), the
 ---  file can't be written, the key is wrong; and when it is interrupted
 function M.optimize(study, objective, options)
   options = check_options(objective, options)

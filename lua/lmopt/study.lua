@@ -500,7 +500,7 @@ function methods:stop(why)
 end
 
 --- Runs the objective until `n_trials` trials have begun here, or the study has `total` finished ones, or the time is over.
--- Raises "failed" when the first three trials all fail, and what no trial can help: a wrong key, a file that can't be written.
+-- Raises "failed" when the first three points all fail, and what no trial can help: a wrong key, a file that can't be written.
 ---@async
 ---@param objective fun(trial: lmopt.Trial): number, ... one number for each direction; a trial that raises ends as failed
 ---@param options? lmopt.OptimizeOptions

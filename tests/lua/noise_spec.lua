@@ -136,6 +136,30 @@ describe("repeated trials", function()
     end
   end)
 
+  it("that fail at the start are one point, not three", function()
+    for _, wrapped in ipairs { false, true } do
+      local sampler = lmopt.samplers.repeated { base = "random", repeats = 3 }
+      if wrapped then sampler = lmopt.samplers.partial_fixed { fixed_params = { y = 1 }, base = sampler } end
+      local began = 0
+      local function run_with(fails)
+        local study = lmopt.create_study { seed = 1, sampler = sampler }
+        began = 0
+        return pcall(study.optimize, study, function(trial)
+          began = began + 1
+          trial:suggest_float("x", 0, 1)
+          if trial.number < fails then error "no" end
+          return 1
+        end, { n_trials = 20 })
+      end
+      assert.is_true((run_with(8)))
+      assert.are.equal(20, began)
+      local good, problem = run_with(9)
+      assert.is_false(good)
+      assert.is_truthy(problem.message:find("the first 9 trials all failed", 1, true))
+      assert.are.equal(9, began)
+    end
+  end)
+
   it("go on from a file", function()
     local options = { base = "tpe", repeats = 3 }
     support.with_file(function(path)

@@ -169,7 +169,11 @@ local function show_single(opened, trials, count, add)
   local maximize = opened.directions[1] == "maximize"
   local plot = output.plot(points, maximize, 64, 10)
   if plot ~= "" then add("\nbest value so far, by trial (· a trial)\n" .. plot) end
-  if count > 0 and #points > 1 then add("\nthe best trials\n" .. trial_table(first(by_value(trials, maximize), count))) end
+  if count > 0 and #points > 1 then
+    local heading = opened.best_estimate and "the trials of the best values (the best trial is chosen by its robust estimate)"
+      or "the best trials"
+    add(("\n%s\n%s"):format(heading, trial_table(first(by_value(trials, maximize), count))))
+  end
   return true
 end
 
