@@ -289,3 +289,22 @@ Values whose distance is more than a float can be have a plot too, and so have v
   $ lmopt run near.lua > /dev/null 2>&1
   $ lmopt study show near.db | grep -c ┤━
   1
+
+With `best = "robust"` the table says that it goes by values. Subsets have their importance as wholes.
+
+  $ cat > noisy.lua <<'SCRIPT'
+  > return { best = "robust", sampler = "random", seed = 1, storage = "noisy.db", name = "noisy", objective = function(trial)
+  >   local tools = trial:suggest_subset("tools", { "a", "b" })
+  >   return trial:suggest_float("x", 0, 1) + #tools + (trial.number * 7 % 5) / 50
+  > end }
+  > SCRIPT
+  $ lmopt run noisy.lua -n 20 > log 2>&1
+  $ lmopt study show noisy.db --trials 2 | grep -A1 -e 'best value 0' -e 'the trials of'
+  best value 0.*, trial * (glob)
+  robust estimate * (glob)
+  --
+  the trials of the best values (the best trial is chosen by its robust estimate)
+    trial  state     value * (glob)
+  $ lmopt study importance noisy.db | awk 'NR > 1 {print $1}' | sort
+  tools
+  x

@@ -234,7 +234,7 @@ The same where a tail call leaves no line of the script's behind: its function i
   > END
   $ lmopt run bad.lua --trials 5
   ...
-  lmopt: *bad.lua:1: *'x'*choices* (glob)
+  lmopt: *bad.lua:1: 'choices' of suggest_categorical is empty* (glob)
   ...
   [1]
 
