@@ -298,7 +298,7 @@ With `best = "robust"` the table says that it goes by values. Subsets have their
   >   return trial:suggest_float("x", 0, 1) + #tools + (trial.number * 7 % 5) / 50
   > end }
   > SCRIPT
-  $ lmopt run noisy.lua -n 20 > log 2>&1
+  $ lmopt run noisy.lua --trials 20 > log 2>&1
   $ lmopt study show noisy.db --trials 2 | grep -A1 -e 'best value 0' -e 'the trials of'
   best value 0.*, trial * (glob)
   robust estimate * (glob)
