@@ -3,6 +3,7 @@
 local errors = require "lmopt.error"
 local json = require "lmopt.json"
 local records = require "lmopt.records"
+local sorted = require "lmopt.sorted"
 local fail = require("lmopt.trial").fail
 
 local M = {}
@@ -89,6 +90,32 @@ function M.add_fields(getters, up_to_date)
     local _, estimate = find(study)
     return estimate
   end
+end
+
+-- By how much a trial violates its constraints, all together; one that is not a number is violated without end.
+local function violation_of(record)
+  local sum = 0.0
+  for _, name in ipairs(sorted.keys(record.constraints)) do
+    local value = record.constraints[name]
+    if value ~= value then return math.huge end
+    sum = sum + math.max(value, 0)
+  end
+  return sum
+end
+
+--- Why a study has no best trial.
+---@param study lmopt.Study
+---@return string why
+function M.why_none(study)
+  local least, number
+  for _, record in ipairs(study.trials) do
+    if record.state == "complete" then
+      local violation = violation_of(record)
+      if not least or violation < least then least, number = violation, record.number end
+    end
+  end
+  if not least then return "no trial is complete" end
+  return ("no complete trial is feasible (set_constraint); the least violation is %.6g, trial %d"):format(least, number)
 end
 
 local FIELDS = { best_trial = true, best_value = true, best_params = true, best_trials = true, best_estimate = true }

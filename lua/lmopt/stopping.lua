@@ -106,7 +106,7 @@ end
 -- --- the rules ---
 
 --- Stops when nothing has got better in n_trials trials: the best value, or with several directions the Pareto front.
--- Complete and pruned trials count.
+-- Complete and pruned trials count, infeasible ones too: where none is feasible, nothing gets better either.
 ---@param options? { n_trials: integer? } default: 30
 ---@return lmopt.StoppingRule
 function M.stagnation(options)
@@ -114,6 +114,7 @@ function M.stagnation(options)
   check_count(made, "stagnation", "n_trials", 30, 1)
   return build("stagnation", made, function(study)
     local front, stale, none = {}, 0, for_each(0, #study.directions)
+    local complete = false -- before a trial is, there is nothing that could get better
     return function(record)
       if record.state == "failed" then return end
       local losses = losses_of(study, record)
@@ -122,7 +123,9 @@ function M.stagnation(options)
         return
       end
       stale = stale + 1
-      if stale >= made.n_trials and #front > 0 then
+      complete = complete or record.state == "complete"
+      if stale >= made.n_trials and complete then
+        if #front == 0 then return ("no trial in %d is complete and feasible, %s"):format(stale, place(record)) end
         return ("%s has not improved in %d trials, %s"):format(best_text(study, front[1]), stale, place(record))
       end
     end

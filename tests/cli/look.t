@@ -246,12 +246,33 @@ Values that JSON has no numbers for, names and texts of every kind.
     [C]: in function 'error'
     odd.lua:8: in * (glob)
 
+A study none of whose trials is feasible says so, and which one comes nearest.
+
+  $ cat > infeasible.lua <<'END'
+  > return { trials = 4, seed = 1, storage = "infeasible.db", objective = function(trial)
+  >   trial:set_constraint("c", trial.number == 2 and 0.5 or 1)
+  >   return trial:suggest_float("x", 0, 1)
+  > end }
+  > END
+  $ lmopt run infeasible.lua --quiet 2>&1
+  lmopt: study 'infeasible': no complete trial is feasible (set_constraint); the least violation is 0.5, trial 2
+  study 'infeasible': 4 trials, 4 complete
+  [1]
+  $ lmopt study show infeasible.db --trials 0
+  study 'infeasible': minimize, tpe, seed 1
+  4 trials: 4 complete
+  
+  no complete trial is feasible (set_constraint); the least violation is 0.5, trial 2
+  $ lmopt study best infeasible.db
+  lmopt: study 'infeasible': no complete trial is feasible (set_constraint); the least violation is 0.5, trial 2
+  [1]
+
 A study none of whose trials is complete; one of a single trial.
 
   $ printf 'return { trials = 1, storage = "none.db", seed = 1, objective = function(trial) trial:report(0.5, 1) trial:prune() end }' > none.lua
   $ lmopt run none.lua
   study 'none', minimize, tpe, seed 1, none.db
-  lmopt: no trial of study 'none' is complete
+  lmopt: study 'none': no trial is complete
   study 'none': 1 trial, 1 pruned
   more: lmopt study show none.db none
   [1]
@@ -265,7 +286,7 @@ A study none of whose trials is complete; one of a single trial.
     trial  state   value  parameters
     0      pruned  0.5
   $ lmopt study best none.db
-  lmopt: no trial of study 'none' is complete
+  lmopt: study 'none': no trial is complete
   [1]
   $ lmopt run none.lua --json 2>/dev/null | python3 -c "$strict; print(o['trials'], 'best' in o)"
   {'complete': 0, 'pruned': 1, 'failed': 0} False

@@ -45,6 +45,14 @@ describe("a stopping rule", function()
     assert.are.equal(6, (run(rule, { false, false, false, false, "fail", "fail" })), "nothing is complete yet")
   end)
 
+  it("stagnation ends a study none of whose trials is feasible", function()
+    local violations = { 3, 2, 1, 2, 3, 4 }
+    local count, summary = run(stopping.stagnation { n_trials = 4 }, { 1, 2, 3, 4, 5, 6 }, {
+      constraint = function(number) return violations[number + 1] end })
+    assert.are.equal(4, count)
+    assert.matches("no trial in 4 is complete and feasible, at trial 3", summary.message, 1, true)
+  end)
+
   it("stagnation follows the Pareto front where there are several directions", function()
     local rule = stopping.stagnation { n_trials = 2 }
     local two = { "minimize", "maximize" }

@@ -1,4 +1,5 @@
 --- `lmopt study ls|show|best|importance|export|rm`: looking into a storage. All but `rm` open it read-only.
+local bests = require "lmopt.best"
 local errors = require "lmopt.error"
 local export = require "lmopt.export"
 local json = require "lmopt.json"
@@ -208,7 +209,7 @@ function study.show.main(values, _, host)
   add(money.account(opened.budget))
   local shown
   if #opened.directions > 1 then shown = show_front(opened, count, add) else shown = show_single(opened, trials, count, add) end
-  if not shown and #trials > 0 then add "\nno trial is complete\n" end
+  if not shown and #trials > 0 then add("\n" .. bests.why_none(opened) .. "\n") end
   if count > 0 and #trials > 0 then
     local from = math.max(1, #trials - count + 1)
     add(from > 1 and "\nthe latest trials\n" or "\nall trials\n")
@@ -236,7 +237,7 @@ function study.best.main(values, _, host)
   local several = #opened.directions > 1
   local found = several and opened.best_trials or { opened.best_trial }
   if not found or #found == 0 then
-    io.stderr:write(("lmopt: no trial of study '%s' is complete\n"):format(opened.name))
+    io.stderr:write(("lmopt: study '%s': %s\n"):format(opened.name, bests.why_none(opened)))
     return FAILED
   end
   if values.json then
