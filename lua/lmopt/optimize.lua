@@ -195,6 +195,22 @@ local function forget_finished(run)
   run.queue = kept
 end
 
+-- What became of the trials of this run, for its summary.
+function Run:count(entry)
+  self.counts[entry.state] = self.counts[entry.state] + 1
+  if entry.state == "failed" and not self.first_failure then
+    self.first_failure = { number = entry.number, message = errors.text(entry.message) }
+  end
+end
+
+-- Failures are caught: who listens to no progress hears of them here.
+function Run:tell_failures()
+  local failed, counts = self.counts.failed, self.counts
+  if failed == 0 or type(self.progress_given) == "function" then return end
+  core.log("warning", ("study '%s': %d of %d trials failed; the first, trial %d: %s"):format(self.study.name, failed,
+    counts.complete + counts.pruned + failed, self.first_failure.number, (self.first_failure.message:gsub("\n.*", ""))))
+end
+
 -- How many trials have the first three points: `repeated` evaluates each several times, whichever sampler wraps it.
 local function first_trials(sampler)
   local count = FIRST
@@ -236,6 +252,7 @@ function Run:drain()
       entry.told, moved = true, true
       self.entries[entry.number] = nil
       if entry.state then
+        self:count(entry)
         self:check_first(entry)
         local problem = self.sequence:told(entry.number, entry.enqueued)
         if problem ~= nil then self:abort("raised", problem) end
@@ -462,6 +479,8 @@ local function new_run(study, objective, options)
     first_trials = first_trials(study._sampler),
     sequence = sequence.open(study, { lag = info.lag, arrival = info.arrival, callbacks = callbacks, rules = check_rules(options.stop) }),
     progress = progress or nil,
+    progress_given = options.progress,
+    counts = { complete = 0, pruned = 0, failed = 0 },
     budget_left = next(study._limits) and function() return ledger.left_text(study:_read_accounts()) end or nil,
     usage = usage.new(),
     queue = {}, -- entries in the order they began
@@ -477,6 +496,7 @@ local function conclude(run)
   if reason == "interrupted" then errors.raise("interrupted", "interrupted; what is finished is kept") end
   -- Raised rather than returned: a script that goes on after it would look for results that are not there.
   if reason == "failed" then error(errors.is(problem) and problem or errors.new("failed", problem), 0) end
+  run:tell_failures()
   return {
     reason = reason or run.reason_done or "done",
     message = problem and (errors.is(problem) and problem.message or errors.text(problem))
@@ -484,6 +504,10 @@ local function conclude(run)
     error = errors.is(problem) and problem or nil,
     usage = run.usage,
     started = run.started,
+    complete = run.counts.complete,
+    pruned = run.counts.pruned,
+    failed = run.counts.failed,
+    first_failure = run.first_failure,
   }
 end
 

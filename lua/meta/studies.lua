@@ -59,6 +59,10 @@
 ---@field message string? in words, where there is more to say
 ---@field usage lmopt.Usage of the model calls in this run
 ---@field started integer trials that began here
+---@field complete integer trials of this run
+---@field pruned integer
+---@field failed integer
+---@field first_failure { number: integer, message: string }? of the trials that failed, the one with the lowest number
 
 ---Limits: hard ones, of what is sent. What may be spent is reserved before.
 ---@class lmopt.BudgetLimits

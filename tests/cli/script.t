@@ -511,3 +511,15 @@ A declared space: its composites are kept, its grid can be named; a space that h
   $ lmopt run space.lua
   lmopt: space.lua:4: 'space' must be made by lmopt.space{...}, not a function
   [1]
+
+A script that optimizes a study of its own hears of the failures too.
+
+  $ cat > own.lua <<'END'
+  > local lmopt = require "lmopt"
+  > lmopt.create_study { name = "own", seed = 1 }:optimize(function(trial)
+  >   if trial.number >= 3 then error("bad luck " .. trial.number, 0) end
+  >   return trial:suggest_float("x", 0, 1)
+  > end, { n_trials = 10 })
+  > END
+  $ lmopt run own.lua
+  lmopt: warning: study 'own': 7 of 10 trials failed; the first, trial 3: bad luck 3

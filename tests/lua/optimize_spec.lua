@@ -758,3 +758,19 @@ describe("a trial whose coroutine ends otherwise", function()
     end
   end)
 end)
+
+describe("failures that are caught", function()
+  it("are counted in the summary, with the first message", function()
+    local study = lmopt.create_study { seed = 1, sampler = "random" }
+    local summary = study:optimize(function(trial)
+      if trial.number == 4 then trial:prune() end
+      if trial.number >= 3 then error("bad luck " .. trial.number, 0) end
+      return trial:suggest_float("x", 0, 1)
+    end, { n_trials = 10, n_jobs = 2 })
+    assert.are.same({ 3, 1, 6 }, { summary.complete, summary.pruned, summary.failed })
+    assert.are.same({ number = 3, message = "bad luck 3" }, summary.first_failure)
+    local again = study:optimize(function() return 1 end, { n_trials = 1 })
+    assert.are.same({ 1, 0, 0 }, { again.complete, again.pruned, again.failed }, "of one run")
+    assert.is_nil(again.first_failure)
+  end)
+end)
