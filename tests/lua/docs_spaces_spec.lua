@@ -11,7 +11,7 @@ describe("docs/spaces.md", function()
     local environment = setmetatable({ print = function(...) printed[#printed + 1] = table.pack(...) end }, { __index = _G })
     assert(load(assert(text:match "```lua\n(%-%- training%.lua\n.-)```"), "@docs/spaces.md", "t", environment))()
     assert.are.equal(false, printed[1][1])
-    assert.are.same({ "the constraint 'constraint' is broken: it needs 64 GB" }, printed[1][2])
+    assert.are.equal("the constraint 'constraint' is broken: it needs 64 GB", printed[1][2])
     assert.are.equal(true, printed[2][2])
   end)
 
