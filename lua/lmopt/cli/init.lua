@@ -8,7 +8,7 @@ local STATUS = { done = 0, failed = 1, usage = 2, limit = 3, interrupted = 130 }
 -- Loaded when they are used: `lmopt version` needs none of them.
 local commands = {
   run = { module = "lmopt.cli.run", summary = "run a script: optimise the objective it returns" },
-  study = { module = "lmopt.cli.study", summary = "look into a storage: ls, show, best, export, rm" },
+  study = { module = "lmopt.cli.study", summary = "look into a storage: ls, show, best, importance, export, rm" },
   trial = { module = "lmopt.cli.trial", summary = "one trial: show, replay" },
   export = { module = "lmopt.cli.export", summary = "a saved program as messages: JSON, text or Lua" },
   cache = { module = "lmopt.cli.cache", summary = "the replies that are kept: stats, clear, path" },

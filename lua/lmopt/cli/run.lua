@@ -39,8 +39,8 @@ Runs a script. When it returns an objective (a function, or a table with
     { name = "study", value = "NAME", help = "its name there (the script's)" },
     { name = "direction", value = "D", type = "list", choices = { "minimize", "maximize" },
       help = "minimize or maximize; several with commas" },
-    { name = "sampler", value = "NAME", help = "tpe, random, brute_force, ..." },
-    { name = "pruner", value = "NAME", help = "none, median, successive_halving, hyperband, wilcoxon" },
+    { name = "sampler", value = "NAME", help = "auto, random, tpe (default), gp, cmaes, nsga2, nsga3, qmc,\nbrute_force, repeated, restart; grid too where the script has a space" },
+    { name = "pruner", value = "NAME", help = "none, median (default), successive_halving, hyperband,\nwilcoxon; those with options in the script's table" },
     { name = "seed", value = "N", type = "integer", minimum = 0, maximum = (1 << 53) - 1,
       help = "of every random choice; drawn and shown when not given" },
     { name = "budget", value = "USD", help = "what the study's model calls may cost, over all its runs;\n"
@@ -287,8 +287,8 @@ local function conclude(summary, study, counts, finished, given, say, host)
     say(("%s running elsewhere and counted among the %d; run again to do what is left"):format(
       counts.running == 1 and "1 trial is" or counts.running .. " trials are", given.trials))
   end
-  if counts.complete == 0 then
-    io.stderr:write(("lmopt: no trial of study '%s' is complete\n"):format(study.name))
+  if counts.complete == 0 or (#study.directions > 1 and #study.best_trials == 0 or #study.directions == 1 and not study.best_trial) then
+    io.stderr:write(("lmopt: study '%s': %s\n"):format(study.name, require("lmopt.best").why_none(study)))
     return FAILED
   end
   return DONE
