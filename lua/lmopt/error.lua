@@ -73,6 +73,19 @@ function errors.text(value)
   return ok and type(text) == "string" and text or "(error object is a " .. type(value) .. " value)"
 end
 
+---A value that was given, as a message shows it: texts in quotes, tables and functions by their kind, NaN without a sign.
+---@param value any
+---@return string
+function errors.shown(value)
+  local kind = type(value)
+  if kind == "string" then return "'" .. value .. "'" end
+  if kind == "number" then return value ~= value and "nan" or tostring(value) end
+  if kind == "nil" or kind == "boolean" then return tostring(value) end
+  local meta = getmetatable(value)
+  if type(meta) == "table" and meta.__tostring then return tostring(value) end
+  return "a " .. kind
+end
+
 -- What is raised goes on in here where a traceback goes with it, until somebody takes it out.
 local carrier = {}
 

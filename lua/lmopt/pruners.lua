@@ -31,7 +31,7 @@ local function check_counts(made, name, minimum, keys, most)
   for _, key in ipairs(keys) do
     local value = made[key]
     if value ~= nil and (math.type(value) ~= "integer" or value < 0) then
-      errors.misuse(("'%s' of pruners.%s must be an integer of at least %d, not %s"):format(key, name, minimum, tostring(value)), 3)
+      errors.misuse(("'%s' of pruners.%s must be an integer of at least %d, not %s"):format(key, name, minimum, errors.shown(value)), 3)
     elseif value ~= nil and value < minimum then
       errors.misuse(("'%s' of pruners.%s must be at least %d"):format(key, name, minimum), 3)
     elseif value ~= nil and value > (most or MANY) then
@@ -44,7 +44,7 @@ end
 local function check_resource(made, name, key)
   if made[key] == "auto" then made[key] = nil end
   if made[key] ~= nil and math.type(made[key]) ~= "integer" then
-    errors.misuse(("'%s' of pruners.%s must be an integer of at least 1 or 'auto', not %s"):format(key, name, tostring(made[key])), 3)
+    errors.misuse(("'%s' of pruners.%s must be an integer of at least 1 or 'auto', not %s"):format(key, name, errors.shown(made[key])), 3)
   end
   check_counts(made, name, 1, { key }, 1 << 53)
 end
@@ -55,7 +55,7 @@ local function check_bounds(made, name, key, valid, wanted)
   for _, number in ipairs(type(value) == "table" and value or { value }) do
     if type(number) ~= "number" or number ~= number or not valid(number) then
       errors.misuse(("'%s' of pruners.%s must be %s, or a list of them, one for each direction; not %s"):format(key, name, wanted,
-        type(number) == "table" and "a table" or tostring(number)), 3)
+        errors.shown(number)), 3)
     end
   end
   if type(value) == "table" then
@@ -88,7 +88,7 @@ function M.percentile(options)
   local made = copy("percentile", options, { "percentile", table.unpack(PERCENTILE) })
   local value = made.percentile
   if type(value) ~= "number" or not (value >= 0 and value <= 100) then
-    errors.misuse(("'percentile' of pruners.percentile must be a number from 0 to 100, not %s"):format(tostring(value)), 2)
+    errors.misuse(("'percentile' of pruners.percentile must be a number from 0 to 100, not %s"):format(errors.shown(value)), 2)
   end
   check_counts(made, "percentile", 0, { "n_startup_trials", "n_warmup_steps" })
   check_counts(made, "percentile", 1, { "interval_steps", "n_min_trials" })
@@ -177,7 +177,7 @@ function M.wilcoxon(options)
   local made = copy("wilcoxon", options, { "p_threshold", "n_startup_steps" })
   local p = made.p_threshold
   if p ~= nil and not (type(p) == "number" and p >= 0 and p <= 1) then
-    errors.misuse(("'p_threshold' of pruners.wilcoxon must be a number from 0 to 1, not %s"):format(tostring(p)), 2)
+    errors.misuse(("'p_threshold' of pruners.wilcoxon must be a number from 0 to 1, not %s"):format(errors.shown(p)), 2)
   end
   check_counts(made, "wilcoxon", 0, { "n_startup_steps" })
   return build("wilcoxon", made)
@@ -221,7 +221,8 @@ function M.resolve(given, what, directions)
     return given
   end
   if type(given) == "table" and type(given.prune) == "function" then return given end
-  errors.misuse(("'pruner' of %s must be a name, one of lmopt.pruners, or a table with prune, not %s"):format(what, type(given)), 3)
+  errors.misuse(("'%s' of %s must be a name, one of lmopt.pruners, or a table with prune, not %s"):format(
+    what == "pruners.patient" and "wrapped" or "pruner", what, errors.shown(given)), 3)
 end
 
 --- Is it one of lmopt's own?

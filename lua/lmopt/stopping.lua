@@ -32,7 +32,7 @@ end
 local function check_count(made, name, key, default, minimum)
   if made[key] == nil then made[key] = default end
   if math.type(made[key]) ~= "integer" or made[key] < minimum then
-    errors.misuse(("'%s' of stopping.%s must be an integer of at least %d, not %s"):format(key, name, minimum, tostring(made[key])), 3)
+    errors.misuse(("'%s' of stopping.%s must be an integer of at least %d, not %s"):format(key, name, minimum, errors.shown(made[key])), 3)
   end
 end
 
@@ -151,6 +151,7 @@ local function watch_value(study, made)
     if not gain then return end
     local wanted = made.relative and made.min_gain * math.abs(bests[#bests - made.n_trials]) or made.min_gain
     if gain > 0 and gain >= wanted then return end
+    if gain == 0 then return ("%s has not improved in %d trials, %s"):format(best_text(study, { best }), made.n_trials, place(record)) end
     return ("%s has improved by %.3g in %d trials, less than %.3g, %s"):format(best_text(study, { best }), gain, made.n_trials, wanted,
       place(record))
   end
@@ -178,12 +179,12 @@ function M.patience(options)
   local made = copy("patience", options, { "n_trials", "min_gain", "relative" })
   check_count(made, "patience", "n_trials", 20, 1)
   if made.relative ~= nil and type(made.relative) ~= "boolean" then
-    errors.misuse(("'relative' of stopping.patience must be true or false, not %s"):format(tostring(made.relative)), 2)
+    errors.misuse(("'relative' of stopping.patience must be true or false, not %s"):format(errors.shown(made.relative)), 2)
   end
   local list = type(made.min_gain) == "table" and made.min_gain or { made.min_gain }
   for i = 1, math.max(#list, 1) do
     if not is_number(list[i]) or list[i] < 0 then
-      errors.misuse(("'min_gain' of stopping.patience must be a number of at least 0, not %s"):format(tostring(list[i])), 2)
+      errors.misuse(("'min_gain' of stopping.patience must be a number of at least 0, not %s"):format(errors.shown(list[i])), 2)
     end
   end
   local rule = build("patience", made, function(study)
@@ -210,7 +211,7 @@ function M.target(options)
   made.values = made.values or { made.value }
   if type(made.values) ~= "table" or #made.values == 0 then errors.misuse("'values' of stopping.target must be a list of numbers", 2) end
   for _, value in ipairs(made.values) do
-    if not is_number(value) then errors.misuse(("a value of stopping.target must be a number, not %s"):format(tostring(value)), 2) end
+    if not is_number(value) then errors.misuse(("a value of stopping.target must be a number, not %s"):format(errors.shown(value)), 2) end
   end
   local rule = build("target", made, function(study)
     return function(record)
@@ -251,7 +252,7 @@ function M.regret_bound(options)
   check_count(made, "regret_bound", "min_trials", 20, 2)
   check_count(made, "regret_bound", "interval", 1, 1)
   if made.error ~= nil and not (is_number(made.error) and made.error >= 0) then
-    errors.misuse(("'error' of stopping.regret_bound must be a number of at least 0, not %s"):format(tostring(made.error)), 2)
+    errors.misuse(("'error' of stopping.regret_bound must be a number of at least 0, not %s"):format(errors.shown(made.error)), 2)
   end
   local rule = build("regret_bound", made, function(study)
     local complete, best = 0, nil

@@ -15,7 +15,7 @@ local function check_bound(options, name, what, level)
   if value == nil then return nil end
   local whole = math.type(value) and math.tointeger(value)
   if not whole or whole < 0 or whole >= MOST then
-    errors.misuse(("'%s' of %s must be an integer of at least 0, not %s"):format(name, what, tostring(value)), level + 1)
+    errors.misuse(("'%s' of %s must be an integer of at least 0, not %s"):format(name, what, errors.shown(value)), level + 1)
   end
   return whole
 end

@@ -21,6 +21,13 @@ local CREATE = {
 local LOAD = { "name", "storage", "sampler", "pruner", "read_only", "space", "best" }
 local DIRECTIONS = { "minimize", "maximize" }
 
+-- Optuna's names for the same.
+local function check_alias(options, what)
+  if type(options) == "table" and options.study_name ~= nil then
+    errors.misuse(("unknown option 'study_name' for %s (did you mean 'name'?)"):format(what), 3)
+  end
+end
+
 local function check_directions(options, what)
   if options.direction ~= nil and options.directions ~= nil then
     errors.misuse(("give 'direction' or 'directions' to %s, not both"):format(what), 3)
@@ -34,7 +41,7 @@ local function check_directions(options, what)
     if direction ~= "minimize" and direction ~= "maximize" then
       local hint = type(direction) == "string" and errors.hint(direction, DIRECTIONS) or ""
       errors.misuse(("'direction' of %s must be 'minimize' or 'maximize', not %s%s"):format(what,
-        type(direction) == "string" and "'" .. direction .. "'" or tostring(direction), hint), 3)
+        errors.shown(direction), hint), 3)
     end
     maximize[i] = direction == "maximize"
   end
@@ -56,7 +63,7 @@ local function check_integer(options, name, what, minimum)
   local whole = math.type(value) and math.tointeger(value)
   if not whole or whole < minimum or whole >= 2 ^ 53 then
     errors.misuse(("'%s' of %s must be an integer of at least %d and below 2^53, not %s"):format(name, what, minimum,
-      tostring(value)), 3)
+      errors.shown(value)), 3)
   end
   return whole
 end
@@ -68,13 +75,13 @@ local function check_order(options, what)
   if order == nil then return nil end
   if ORDERS[order] then return ORDERS[order] end
   errors.misuse(("'order' of %s must be 'number' or 'arrival', not %s%s"):format(what,
-    type(order) == "string" and "'" .. order .. "'" or tostring(order), errors.hint(order, { "number", "arrival" })), 3)
+    errors.shown(order), errors.hint(order, { "number", "arrival" })), 3)
 end
 
 local function check_flag(options, name, what)
   local value = options[name]
   if value ~= nil and type(value) ~= "boolean" then
-    errors.misuse(("'%s' of %s must be true or false, not %s"):format(name, what, tostring(value)), 3)
+    errors.misuse(("'%s' of %s must be true or false, not %s"):format(name, what, errors.shown(value)), 3)
   end
   return value or false
 end
@@ -121,6 +128,7 @@ end
 ---@return lmopt.Study
 function M.create(options)
   local what = "create_study"
+  check_alias(options, what)
   options = check_space(errors.check_options(options, CREATE, what, 3), what)
   local maximize = check_directions(options, what)
   local seed = check_integer(options, "seed", what, 0)
@@ -159,6 +167,7 @@ end
 ---@return lmopt.Study
 function M.load(options)
   local what = "load_study"
+  check_alias(options, what)
   options = check_space(errors.check_options(options, LOAD, what, 3), what)
   local storage = check_text(options, "storage", what)
   if not storage then errors.misuse("load_study needs 'storage': a study in memory is gone with its program", 2) end

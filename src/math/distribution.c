@@ -38,9 +38,10 @@ static lmopt_status check_numbers(const lm_distribution *d, lm_error *e) {
   if (d->low > d->high || !isfinite(d->high - d->low)) return complain_of_both(d, e);
   if (!isfinite(d->step) || d->step < 0) return complain(e, "step", d->step, "is not a positive number");
   if (d->kind == LM_INTEGER) {
-    if (d->low != floor(d->low) || fabs(d->low) > INTEGER_LIMIT) return complain(e, "low", d->low, "is not an integer");
-    if (d->high != floor(d->high) || fabs(d->high) > INTEGER_LIMIT)
-      return complain(e, "high", d->high, "is not an integer");
+    if (d->low != floor(d->low)) return complain(e, "low", d->low, "is not an integer");
+    if (d->high != floor(d->high)) return complain(e, "high", d->high, "is not an integer");
+    if (fabs(d->low) > INTEGER_LIMIT) return complain(e, "low", d->low, "is beyond what integers can be, 2^53");
+    if (fabs(d->high) > INTEGER_LIMIT) return complain(e, "high", d->high, "is beyond what integers can be, 2^53");
     if (d->step < 1 || d->step != floor(d->step)) return complain(e, "step", d->step, "is not a positive integer");
     if (d->log && d->low < 1) return complain(e, "low", d->low, "must be at least 1 with log");
     if (d->log && d->step != 1) return complain(e, "step", d->step, "can't be used with log");

@@ -184,7 +184,7 @@ describe("repeated trials", function()
 
   it("check their options", function()
     for _, case in ipairs {
-      { { repeats = 1 }, "at least 2" }, { { base = "grid" }, "options" }, { { base = "brute_force" }, "once" }, { { times = 3 }, "times" },
+      { { repeats = 1 }, "at least 2" }, { { base = "grid" }, "once" }, { { base = "brute_force" }, "once" }, { { times = 3 }, "times" },
     } do
       local good, message = pcall(lmopt.samplers.repeated, case[1])
       assert.is_false(good)

@@ -435,3 +435,30 @@ describe("a sampler written in Lua", function()
     misuse(function() lmopt.create_study { sampler = { sample_indepedent = print } } end, "sample_independent")
   end)
 end)
+
+describe("what is wrong with the options of a sampler", function()
+  local function message(f, ...) return select(2, pcall(f, ...)) end
+  local samplers, pruners = lmopt.samplers, lmopt.pruners
+
+  it("is shown as it was given", function()
+    assert.matches("at least 0, not '5'", message(samplers.tpe, { n_startup_trials = "5" }), 1, true)
+    assert.matches("not nan", message(samplers.cmaes, { sigma0 = 0 / 0 }), 1, true)
+    assert.not_matches("0x", message(samplers.cmaes, { x0 = { 1, 2 } }), 1, true)
+    assert.matches("'base' of samplers.restart", message(samplers.restart, { base = print }), 1, true)
+    assert.matches("'wrapped' of pruners.patient", message(pruners.patient, { patience = 1, wrapped = 3 }), 1, true)
+    assert.matches("can't be 'grid'", message(samplers.restart, { base = "grid" }), 1, true)
+    assert.matches("beyond what integers can be", message(lmopt.distributions.int, math.mininteger, 3), 1, true)
+    assert.matches("did you mean 'name'", message(lmopt.create_study, { study_name = "x" }), 1, true)
+  end)
+
+  it("names the base that is for one objective", function()
+    local directions = { "minimize", "minimize" }
+    for _, sampler in ipairs {
+      samplers.restart { base = "cmaes" }, samplers.repeated { base = "cmaes" },
+      samplers.partial_fixed { fixed_params = { x = 1 }, base = samplers.repeated { base = "cmaes" } },
+    } do
+      assert.matches("the sampler 'cmaes' is for one objective", message(lmopt.create_study,
+        { directions = directions, sampler = sampler }), 1, true)
+    end
+  end)
+end)

@@ -45,6 +45,13 @@ describe("a stopping rule", function()
     assert.are.equal(6, (run(rule, { false, false, false, false, "fail", "fail" })), "nothing is complete yet")
   end)
 
+  it("patience says that nothing has improved, whatever the best value is", function()
+    for _, best in ipairs { 0, -math.huge } do
+      local _, summary = run(stopping.patience { n_trials = 2, min_gain = 0.1, relative = true }, { best, best, best, best })
+      assert.matches("has not improved in 2 trials, at trial 2", summary.message, 1, true)
+    end
+  end)
+
   it("stagnation ends a study none of whose trials is feasible", function()
     local violations = { 3, 2, 1, 2, 3, 4 }
     local count, summary = run(stopping.stagnation { n_trials = 4 }, { 1, 2, 3, 4, 5, 6 }, {

@@ -26,7 +26,7 @@ function checks.check_count(made, name, what, minimum)
   local value = made[name]
   if value == nil then return end
   if math.type(value) ~= "integer" or value < minimum then
-    errors.misuse(("'%s' of %s must be an integer of at least %d, not %s"):format(name, what, minimum, tostring(value)), 3)
+    errors.misuse(("'%s' of %s must be an integer of at least %d, not %s"):format(name, what, minimum, errors.shown(value)), 3)
   end
 end
 
@@ -36,10 +36,10 @@ function checks.check_number(made, name, what, low, high)
   if value == nil then return end
   local good = type(value) == "number" and value == value and math.abs(value) < math.huge
   if high and not (good and value >= low and value <= high) then
-    errors.misuse(("'%s' of %s must be a number from %g to %g, not %s"):format(name, what, low, high, tostring(value)), 3)
+    errors.misuse(("'%s' of %s must be a number from %g to %g, not %s"):format(name, what, low, high, errors.shown(value)), 3)
   elseif not high and not (good and value > low) then
     local kind = low == 0 and "a positive number" or ("a number above %g"):format(low)
-    errors.misuse(("'%s' of %s must be %s, not %s"):format(name, what, kind, tostring(value)), 3)
+    errors.misuse(("'%s' of %s must be %s, not %s"):format(name, what, kind, errors.shown(value)), 3)
   end
 end
 
@@ -47,7 +47,7 @@ end
 function checks.check_flags(made, names, what)
   for _, name in ipairs(names) do
     if made[name] ~= nil and type(made[name]) ~= "boolean" then
-      errors.misuse(("'%s' of %s must be true or false, not %s"):format(name, what, tostring(made[name])), 3)
+      errors.misuse(("'%s' of %s must be true or false, not %s"):format(name, what, errors.shown(made[name])), 3)
     end
   end
 end
@@ -59,7 +59,7 @@ function checks.check_choice(made, name, what, choices)
   for _, choice in ipairs(choices) do
     if value == choice then return end
   end
-  errors.misuse(("'%s' of %s must be one of %s, not %s%s"):format(name, what, table.concat(choices, ", "), tostring(value),
+  errors.misuse(("'%s' of %s must be one of %s, not %s%s"):format(name, what, table.concat(choices, ", "), errors.shown(value),
     type(value) == "string" and errors.hint(value, choices) or ""), 3)
 end
 
@@ -92,6 +92,25 @@ function checks.axis(name, values, what)
     list[i] = value
   end
   return { name = name, count = #values, json = json.encode(list) }
+end
+
+--- The sampler that another one is made around; `refused`: names of those that it can't be.
+function checks.base(given, what, refused)
+  local name = type(given) == "string" and given or checks.is_built(given) and given.name
+  if refused and refused[name] then
+    errors.misuse(("the base of %s can't be '%s', which tries every point once"):format(what, name), 3)
+  end
+  local base = given
+  if given == nil or type(given) == "string" then base = require "lmopt.samplers".resolve(given or "tpe", what) end
+  if not checks.is_built(base) then
+    errors.misuse(("the 'base' of %s must be one of lmopt's own samplers or the name of one, not %s"):format(what, errors.shown(base)), 3)
+  end
+  return base
+end
+
+--- What is made around a sampler for one objective is for one objective; `one_objective_name` is whose fault that is.
+function checks.inherit_objectives(built, base)
+  built.one_objective, built.one_objective_name = base.one_objective, base.one_objective_name or base.name
 end
 
 function checks.sorted_names(map)

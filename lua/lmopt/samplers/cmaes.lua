@@ -17,7 +17,8 @@ local function point(x0, what)
   local values = {}
   for i, name in ipairs(names) do values[i] = type(name) == "string" and is_finite(x0[name]) and x0[name] or nil end
   if #names == 0 or #values < #names then
-    errors.misuse(("'x0' of %s must be { name = number, ... }, not %s"):format(what, tostring(x0)), 3)
+    errors.misuse(("'x0' of %s must be { name = number, ... }, by the names of parameters%s"):format(what,
+      type(x0) ~= "table" and ", not " .. errors.shown(x0) or ""), 3)
   end
   return { names = names, values = values, losses = { 0 } }
 end

@@ -33,7 +33,7 @@ function genetic.check(made, what)
   if made.population_size ~= nil and (math.type(made.population_size) ~= "integer" or made.population_size < parents
       or made.population_size > 1000000) then
     errors.misuse(("'population_size' of %s must be an integer from %d to 1000000, not %s"):format(what, parents,
-      tostring(made.population_size)), 3)
+      errors.shown(made.population_size)), 3)
   end
   made.crossover = crossover.name
   for key, value in pairs(crossover.options) do made[key] = value end

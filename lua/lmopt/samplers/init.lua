@@ -38,8 +38,8 @@ local M = {}
 -- The sampler, unless it is for another number of objectives than the study has.
 local function check_objectives(sampler, objectives)
   if sampler.one_objective and (objectives or 1) > 1 then
-    errors.misuse(("the sampler '%s' is for one objective, and the study has %d; %s"):format(sampler.name, objectives,
-      sampler.one_objective), 4)
+    errors.misuse(("the sampler '%s' is for one objective, and the study has %d; %s"):format(sampler.one_objective_name or
+      sampler.name, objectives, sampler.one_objective), 4)
   end
   local coordinates = sampler.options.reference_objectives
   if coordinates and coordinates ~= (objectives or 1) then

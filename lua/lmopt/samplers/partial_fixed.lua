@@ -11,14 +11,13 @@ function partial_fixed.new(options)
   local what = "samplers.partial_fixed"
   local made = checks.copy(options, { "fixed_params", "base" }, what)
   if type(made.fixed_params) ~= "table" then errors.misuse("samplers.partial_fixed needs fixed_params = { name = value, ... }", 2) end
-  local base = require "lmopt.samplers".resolve(made.base or "tpe", what)
-  if not checks.is_built(base) then errors.misuse("the base of samplers.partial_fixed must be one of lmopt's own samplers", 2) end
+  local base = checks.base(made.base, what)
   local axes = {}
   for _, name in ipairs(checks.sorted_names(made.fixed_params)) do
     axes[#axes + 1] = checks.axis(name, { made.fixed_params[name] }, what)
   end
   local built = checks.build("partial_fixed", { axes = axes, base = base })
-  built.one_objective = base.one_objective
+  checks.inherit_objectives(built, base)
   return built
 end
 

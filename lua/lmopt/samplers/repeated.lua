@@ -1,5 +1,4 @@
 -- Options are checked here; the sampler is src/search/sampler_repeated.c.
-local errors = require "lmopt.error"
 local checks = require "lmopt.samplers.checks"
 
 local repeated = {}
@@ -15,13 +14,9 @@ function repeated.new(options)
   local made = checks.copy(options, { "base", "repeats", "promising" }, what)
   checks.check_count(made, "repeats", what, 2)
   checks.check_flags(made, { "promising" }, what)
-  made.base = require "lmopt.samplers".resolve(made.base or "tpe", what)
-  if not checks.is_built(made.base) then errors.misuse("the base of samplers.repeated must be one of lmopt's own samplers", 2) end
-  if ENUMERATE[made.base.name] then
-    errors.misuse(("the base of samplers.repeated can't be '%s', which tries every point once"):format(made.base.name), 2)
-  end
+  made.base = checks.base(made.base, what, ENUMERATE)
   local built = checks.build("repeated", made)
-  built.one_objective = made.base.one_objective
+  checks.inherit_objectives(built, made.base)
   return built
 end
 

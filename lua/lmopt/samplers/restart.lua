@@ -1,5 +1,4 @@
 -- Options are checked here; the sampler is src/search/sampler_restart.c.
-local errors = require "lmopt.error"
 local checks = require "lmopt.samplers.checks"
 
 local restart = {}
@@ -14,12 +13,10 @@ function restart.new(options)
   local made = checks.copy(options, { "base", "stagnation", "keep_best" }, what)
   checks.check_count(made, "stagnation", what, 1)
   checks.check_flags(made, { "keep_best" }, what)
-  made.base = require "lmopt.samplers".resolve(made.base or "tpe", what)
-  if not checks.is_built(made.base) then errors.misuse("the base of samplers.restart must be one of lmopt's own samplers", 2) end
-  if ENUMERATE[made.base.name] then
-    errors.misuse(("the base of samplers.restart can't be '%s', which tries every point once"):format(made.base.name), 2)
-  end
-  return checks.build("restart", made)
+  made.base = checks.base(made.base, what, ENUMERATE)
+  local built = checks.build("restart", made)
+  checks.inherit_objectives(built, made.base)
+  return built
 end
 
 return restart
