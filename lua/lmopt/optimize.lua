@@ -21,6 +21,7 @@ local M = {}
 
 local OPTIONS = { "n_trials", "timeout", "n_jobs", "callbacks", "catch", "progress", "total", "trial_budget", "stop", "space" }
 local SWEEP = 30 -- seconds between two looks whether a neighbour has died
+local ADVISED = 10 -- after so many trials of a run it is known what the sampler's options are about
 local FIRST = 3 -- when the first so many points all fail, the objective is wrong rather than unlucky
 
 -- Kinds of errors that no other trial would fare better with.
@@ -198,8 +199,20 @@ end
 -- What became of the trials of this run, for its summary.
 function Run:count(entry)
   self.counts[entry.state] = self.counts[entry.state] + 1
+  self.ended = self.ended + 1
+  if self.ended == ADVISED then self:advise() end
   if entry.state == "failed" and not self.first_failure then
     self.first_failure = { number = entry.number, message = errors.text(entry.message) }
+  end
+end
+
+-- What the sampler's options miss, once: early enough to be of use, late enough for a space with branches.
+function Run:advise()
+  if self.advised then return end
+  self.advised = true
+  if not require("lmopt.samplers").is_built(self.study._sampler) then return end
+  for _, text in ipairs(require("lmopt.samplers.advice").of(self.study)) do
+    core.log("warning", ("study '%s': %s"):format(self.study.name, text))
   end
 end
 
@@ -480,6 +493,7 @@ local function new_run(study, objective, options)
     sequence = sequence.open(study, { lag = info.lag, arrival = info.arrival, callbacks = callbacks, rules = check_rules(options.stop) }),
     progress = progress or nil,
     progress_given = options.progress,
+    ended = 0,
     counts = { complete = 0, pruned = 0, failed = 0 },
     budget_left = next(study._limits) and function() return ledger.left_text(study:_read_accounts()) end or nil,
     usage = usage.new(),
@@ -496,6 +510,7 @@ local function conclude(run)
   if reason == "interrupted" then errors.raise("interrupted", "interrupted; what is finished is kept") end
   -- Raised rather than returned: a script that goes on after it would look for results that are not there.
   if reason == "failed" then error(errors.is(problem) and problem or errors.new("failed", problem), 0) end
+  run:advise()
   run:tell_failures()
   return {
     reason = reason or run.reason_done or "done",

@@ -523,3 +523,27 @@ A script that optimizes a study of its own hears of the failures too.
   > END
   $ lmopt run own.lua
   lmopt: warning: study 'own': 7 of 10 trials failed; the first, trial 3: bad luck 3
+
+Options of a sampler that turn out to miss the space are said, once there are trials to know it by.
+
+  $ cat > missed.lua <<'END'
+  > local lmopt = require "lmopt"
+  > local samplers = lmopt.samplers
+  > local function run(sampler, objective)
+  >   lmopt.create_study { name = "s", seed = 1, sampler = sampler }:optimize(objective, { n_trials = 3 })
+  > end
+  > local function number(trial) return trial:suggest_float("lr", 0, 1) end
+  > run(samplers.partial_fixed { fixed_params = { lrr = 0.1 } }, number)
+  > run(samplers.cmaes { x0 = { lR = 0.2, lr = 500 } }, number)
+  > run(samplers.restart { base = "cmaes" }, function(trial) return #trial:suggest_categorical("kind", { "a", "bb" }) end)
+  > local other = lmopt.create_study { seed = 1 }
+  > other:optimize(function(trial) return trial:suggest_float("q", 0, 1) end, { n_trials = 2 })
+  > run(samplers.cmaes { source_trials = other.trials }, number)
+  > run(samplers.cmaes { x0 = { lr = 0.2 } }, number)
+  > END
+  $ lmopt run missed.lua
+  lmopt: warning: study 's': 'fixed_params' of samplers.partial_fixed names 'lrr', which none of the trials has (did you mean 'lr'?)
+  lmopt: warning: study 's': 'x0' of samplers.cmaes names 'lR', which none of the trials has (did you mean 'lr'?)
+  lmopt: warning: study 's': 'x0' of samplers.cmaes is out of range: lr = 500, and it is from 0 to 1
+  lmopt: warning: study 's': samplers.cmaes has no numbers to work on: all parameters come from its independent_sampler, 'tpe'
+  lmopt: warning: study 's': 'source_trials' of samplers.cmaes have no parameter in common with this study
