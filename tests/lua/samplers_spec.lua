@@ -438,7 +438,7 @@ end)
 
 describe("what is wrong with the options of a sampler", function()
   local function message(f, ...) return select(2, pcall(f, ...)) end
-  local samplers, pruners = lmopt.samplers, lmopt.pruners
+  local pruners = lmopt.pruners
 
   it("is shown as it was given", function()
     assert.matches("at least 0, not '5'", message(samplers.tpe, { n_startup_trials = "5" }), 1, true)

@@ -39,8 +39,12 @@ Runs a script. When it returns an objective (a function, or a table with
     { name = "study", value = "NAME", help = "its name there (the script's)" },
     { name = "direction", value = "D", type = "list", choices = { "minimize", "maximize" },
       help = "minimize or maximize; several with commas" },
-    { name = "sampler", value = "NAME", help = "auto, random, tpe (default), gp, cmaes, nsga2, nsga3, qmc,\nbrute_force, repeated, restart; grid too where the script has a space" },
-    { name = "pruner", value = "NAME", help = "none, median (default), successive_halving, hyperband,\nwilcoxon; those with options in the script's table" },
+    { name = "sampler", value = "NAME",
+      help = "auto, random, tpe (default), gp, cmaes, nsga2, nsga3, qmc,\n"
+      .. "brute_force, repeated, restart; grid too where the script has a space" },
+    { name = "pruner", value = "NAME",
+      help = "none, median (default), successive_halving, hyperband,\n"
+      .. "wilcoxon; those with options in the script's table" },
     { name = "seed", value = "N", type = "integer", minimum = 0, maximum = (1 << 53) - 1,
       help = "of every random choice; drawn and shown when not given" },
     { name = "budget", value = "USD", help = "what the study's model calls may cost, over all its runs;\n"
