@@ -41,7 +41,7 @@ Runs a script. When it returns an objective (a function, or a table with
       help = "minimize or maximize; several with commas" },
     { name = "sampler", value = "NAME",
       help = "auto, random, tpe (default), gp, cmaes, nsga2, nsga3, qmc,\n"
-      .. "brute_force, repeated, restart; grid too where the script has a space" },
+      .. "brute_force, repeated, restart; grid where there is a space" },
     { name = "pruner", value = "NAME",
       help = "none, median (default), successive_halving, hyperband,\n"
       .. "wilcoxon; those with options in the script's table" },
