@@ -42,8 +42,11 @@ describe("the genetic samplers", function()
     misuse(function() mutations.polynomial { eta = "x" } end, "'eta' of mutations.polynomial")
     misuse(function() lmopt.create_study { sampler = "crossovers" } end, "unknown sampler 'crossovers'")
     local directions, sampler = { "minimize", "minimize" }, samplers.nsga3 { reference_points = { { 1, 1, 1 } } }
-    misuse(function() lmopt.create_study { directions = directions, sampler = sampler } end,
-      "'reference_points' of samplers.nsga3 have 3 coordinates, and the study has 2 objectives")
+    local wrong = "'reference_points' of samplers.nsga3 have 3 coordinates, and the study has 2 objectives"
+    misuse(function() lmopt.create_study { directions = directions, sampler = sampler } end, wrong)
+    sampler = samplers.repeated { base = sampler }
+    misuse(function() lmopt.create_study { directions = directions, sampler = sampler } end, wrong)
+    lmopt.create_study { directions = { "minimize", "minimize", "minimize" }, sampler = sampler }
   end)
 
   it("find more of the front than random ones do, with any crossover", function()

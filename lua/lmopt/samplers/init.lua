@@ -41,10 +41,12 @@ local function check_objectives(sampler, objectives)
     errors.misuse(("the sampler '%s' is for one objective, and the study has %d; %s"):format(sampler.one_objective_name or
       sampler.name, objectives, sampler.one_objective), 4)
   end
-  local coordinates = sampler.options.reference_objectives
-  if coordinates and coordinates ~= (objectives or 1) then
-    errors.misuse(("the 'reference_points' of samplers.%s have %d coordinates, and the study has %d objectives"):format(sampler.name,
-      coordinates, objectives or 1), 4)
+  local inner = sampler
+  while checks.is_built(inner.options.base) do inner = inner.options.base end
+  local coordinates = inner.options.reference_objectives
+  if coordinates and objectives and coordinates ~= objectives then
+    errors.misuse(("the 'reference_points' of samplers.%s have %d coordinates, and the study has %d objective%s"):format(inner.name,
+      coordinates, objectives, objectives == 1 and "" or "s"), 4)
   end
   return sampler
 end
