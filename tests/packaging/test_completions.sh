@@ -54,9 +54,9 @@ check "commands that begin so" offers "study" st
 check "subcommands" offers "export" study e
 check "help's commands" offers "cache export help run study trial version" help ""
 check "help's subcommands" offers "show" help study s
-check "samplers" offers "brute_force random tpe" run script.lua --sampler ""
-check "samplers after =" offers "random" run script.lua --sampler = r
-check "pruners" offers "median none" run --pruner ""
+check "samplers" offers "auto brute_force cmaes gp nsga2 nsga3 qmc random repeated restart tpe" run script.lua --sampler ""
+check "samplers after =" offers "random repeated restart" run script.lua --sampler = r
+check "pruners" offers "hyperband median none successive_halving wilcoxon" run --pruner ""
 check "directions" offers "maximize minimize" run --direction m
 check "several directions" offers "minimize,maximize" run --direction minimize,ma
 check "scripts and folders" offers "folder script.lua" run ""
@@ -97,7 +97,7 @@ if command -v fish >/dev/null 2>&1; then
   }
   check "fish: commands" fish_offers "cache export help run study trial version" "lmopt "
   check "fish: subcommands" fish_offers "best export importance ls rm show" "lmopt study "
-  check "fish: samplers" fish_offers "brute_force random tpe" "lmopt run script.lua --sampler "
+  check "fish: samplers" fish_offers "auto brute_force cmaes gp nsga2 nsga3 qmc random repeated restart tpe" "lmopt run script.lua --sampler "
   check "fish: studies" fish_offers "first one second" "lmopt study show study.db "
 else
   skip "fish" "there is no fish"
