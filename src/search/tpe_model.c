@@ -221,8 +221,8 @@ static lmopt_status follow(lm_tpe_model *m, lm_estimator *x, const lm_view *view
     if (place(m, x, view, m->finished.items[x->seen_finished], internal)) return LMOPT_NO_MEMORY;
   }
   size_t good = m->split.good_count;
-  bool same =
-      x->built && good == x->good_rows.count && memcmp(m->split.good, x->good_rows.items, good * sizeof(size_t)) == 0;
+  bool same = x->built && good == x->good_rows.count &&
+              (good == 0 || memcmp(m->split.good, x->good_rows.items, good * sizeof(size_t)) == 0);
   if (!same) {
     for (size_t i = 0; i < x->good_rows.count; i++) {
       if (place(m, x, view, x->good_rows.items[i], internal)) return LMOPT_NO_MEMORY;

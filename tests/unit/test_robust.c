@@ -14,6 +14,8 @@
 #include "search/robust.h"
 #include "simulated.h"
 
+static lm_allocator memory; /* outlives every study that is made with it */
+
 typedef struct noisy {
   lm_allocator allocator;
   lm_trials *trials;
@@ -41,7 +43,7 @@ static void run(noisy *n, lm_sampler *s, size_t count, long long lag) {
   lm_distribution d = {.kind = LM_FLOAT, .low = 0, .high = 1};
   bool maximize = n->maximize;
   double values[1000];
-  n->trials = lm_trials_new(&n->allocator, 1, &maximize);
+  n->trials = lm_trials_new(&memory, 1, &maximize);
   for (size_t k = 0; k < count; k++) {
     if (k >= (size_t)lag) lm_trials_finish(n->trials, k - (size_t)lag, LM_COMPLETE, &values[k - (size_t)lag]);
     assert_int_equal(lm_trials_append(n->trials, LM_RUNNING, NULL), LMOPT_OK);
@@ -69,7 +71,8 @@ static void run(noisy *n, lm_sampler *s, size_t count, long long lag) {
 }
 
 static noisy make(size_t dimension, double noise, uint64_t seed) {
-  return (noisy){lm_allocator_default(), NULL, dimension, noise, seed, false};
+  memory = lm_allocator_default();
+  return (noisy){memory, NULL, dimension, noise, seed, false};
 }
 
 static lm_view whole(const noisy *n) {
@@ -215,12 +218,12 @@ static void failing_memory(void **state) {
   lm_robust right, best;
   assert_int_equal(lm_robust_best(&n.allocator, &view, &right), LMOPT_OK);
   for (size_t at = 1;; at++) {
-    sim_memory memory;
-    sim_memory_init(&memory);
-    memory.fail_at = at;
-    lmopt_status status = lm_robust_best(&memory.allocator, &view, &best);
-    assert_int_equal(memory.alive, 0);
-    if (!memory.failed) {
+    sim_memory counted;
+    sim_memory_init(&counted);
+    counted.fail_at = at;
+    lmopt_status status = lm_robust_best(&counted.allocator, &view, &best);
+    assert_int_equal(counted.alive, 0);
+    if (!counted.failed) {
       assert_int_equal(status, LMOPT_OK);
       assert_true(best.row == right.row && best.mean == right.mean);
       break;
