@@ -190,10 +190,21 @@ static lmopt_status explain(lm_http_call *call, CURLcode code) {
   }
 }
 
+/*
+** On a connection that was used before and broke without a reply libcurl connects anew. Where that fails, it
+** says so of the call, which was sent all the same and may have to be paid.
+*/
+static bool was_sent(const lm_http_call *call) {
+  long sent = 0;
+  call->transport->curl.easy_getinfo(call->easy, CURLINFO_REQUEST_SIZE, &sent);
+  return call->asked && sent > call->sent_before;
+}
+
 void lm_transport_conclude(lm_http_call *call, CURLcode code) {
   if (call->body_start > 0) drop_consumed(call);
   bool well = code == CURLE_OK && call->reply.body.status == LMOPT_OK;
   call->reply.status = well ? LMOPT_OK : explain(call, code);
+  if (call->reply.reason && !call->quiet && was_sent(call)) call->reply.reason = NULL;
   call->reply.code = lm_transport_code(call);
   call->reply.in_pieces = call->received && call->begun;
   /* Whole microseconds: it is written with every reply that is kept, and the digits below are noise. */
