@@ -88,8 +88,10 @@ def write_file(folder, keep_running=False):
     if not keep_running:
         open(path + ".go", "w").close()
     process = start([LMOPT, "run", "write.lua", "--", path], folder)
-    line = process.stdout.readline()
-    assert line == b"ready\n", line + process.stdout.read()
+    said = []
+    while b"ready\n" not in said[-1:]:  # warnings of trials that fail come before it
+        said.append(process.stdout.readline())
+        assert said[-1], b"".join(said)
     if not keep_running:
         rest = process.stdout.read()
         assert process.wait(PATIENCE) == 0, rest
