@@ -59,6 +59,7 @@ local LAZY = {
   choices = { "lmopt.space", "choices" },
   spaces = { "lmopt.spaces" },
   stopping = { "lmopt.stopping" },
+  optimizers = { "lmopt.optimizers" },
   embedder = { "lmopt.embedder", "new" },
   signature = { "lmopt.signature", "new" },
   example = { "lmopt.example" },
