@@ -1,6 +1,5 @@
 #include "base/rng.h"
 
-#include <math.h>
 #include <string.h>
 
 uint64_t lm_mix(uint64_t x) {
@@ -47,16 +46,6 @@ uint64_t lm_rng_bits(lm_rng *rng) {
 }
 
 double lm_rng_uniform(lm_rng *rng) { return (double)(lm_rng_bits(rng) >> 11) * 0x1.0p-53; }
-
-double lm_rng_normal(lm_rng *rng) {
-  /* Marsaglia's polar method; the second value is thrown away so that a stream has no hidden state. */
-  for (;;) {
-    double u = 2 * lm_rng_uniform(rng) - 1;
-    double v = 2 * lm_rng_uniform(rng) - 1;
-    double s = u * u + v * v;
-    if (s > 0 && s < 1) return u * sqrt(-2 * log(s) / s);
-  }
-}
 
 uint64_t lm_rng_below(lm_rng *rng, uint64_t n) {
   uint64_t threshold = (0 - n) % n; /* values below it would make small results likelier */

@@ -21,7 +21,6 @@ lm_rng lm_rng_stream(uint64_t seed, int64_t number, const char *purpose);
 
 uint64_t lm_rng_bits(lm_rng *rng);              /* 64 uniform bits */
 double lm_rng_uniform(lm_rng *rng);             /* uniform in [0, 1), 53 bits */
-double lm_rng_normal(lm_rng *rng);              /* standard normal */
 uint64_t lm_rng_below(lm_rng *rng, uint64_t n); /* uniform in 0..n-1 without bias; n > 0 */
 
 /* SplitMix64's finalizer: a bijection that mixes well. */

@@ -6,6 +6,7 @@
 
 #include "base/rng.h"
 #include "lua/study.h"
+#include "math/normal.h"
 
 /*
 ** What makes a sampler of the options table at `index`; NULL: no memory.
@@ -355,7 +356,7 @@ static int l_integer(lua_State *L) {
 static int l_normal(lua_State *L) {
   lm_rng *rng = luaL_checkudata(L, 1, random_metatable);
   lua_Number mean = luaL_optnumber(L, 2, 0), deviation = luaL_optnumber(L, 3, 1);
-  lua_pushnumber(L, mean + deviation * lm_rng_normal(rng));
+  lua_pushnumber(L, mean + deviation * lm_normal_draw(rng));
   return 1;
 }
 

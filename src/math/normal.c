@@ -192,3 +192,29 @@ double lm_truncated_quantile(double u, double a, double b) {
   if (x < a) return a;
   return x > b ? b : x;
 }
+
+/* Marsaglia's polar method gives two at a time. */
+static void draw_two(lm_rng *rng, double out[2]) {
+  for (;;) {
+    double u = 2 * lm_rng_uniform(rng) - 1, v = 2 * lm_rng_uniform(rng) - 1, s = u * u + v * v;
+    if (!(s > 0 && s < 1)) continue;
+    double radius = sqrt(-2 * lm_log(s) / s);
+    out[0] = u * radius;
+    out[1] = v * radius;
+    return;
+  }
+}
+
+double lm_normal_draw(lm_rng *rng) {
+  double two[2];
+  draw_two(rng, two);
+  return two[0];
+}
+
+void lm_normal_draw_many(lm_rng *rng, double *out, size_t count) {
+  double two[2];
+  for (size_t i = 0; i < count; i++) {
+    if (i % 2 == 0) draw_two(rng, two);
+    out[i] = two[i % 2];
+  }
+}

@@ -9,6 +9,8 @@
 #ifndef LM_NORMAL_H
 #define LM_NORMAL_H
 
+#include "base/rng.h"
+
 double lm_erfc(double x);
 double lm_erfcx(double x); /* exp(x^2) * erfc(x); x >= 0 */
 
@@ -25,6 +27,13 @@ double lm_normal_log_quantile(double log_p);
 
 /* The inverse cdf at u in [0, 1] of the standard normal truncated to [a, b]; the result is in [a, b]. */
 double lm_truncated_quantile(double u, double a, double b);
+
+/*
+** Standard normal numbers, the same bits on every machine. One alone takes all
+** that it draws, so that a stream has no hidden state.
+*/
+double lm_normal_draw(lm_rng *rng);
+void lm_normal_draw_many(lm_rng *rng, double *out, size_t count);
 
 /* log(exp(a) + exp(b)) without overflow. */
 double lm_log_add(double a, double b);

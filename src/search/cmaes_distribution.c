@@ -5,6 +5,7 @@
 
 #include "math/eigen.h"
 #include "math/elementary.h"
+#include "math/normal.h"
 #include "search/cmaes_internal.h"
 #include "search/draw.h"
 
@@ -286,7 +287,7 @@ static bool is_inside(size_t d, const double *x) {
 void lm_cmaes_sample(const lm_cmaes *c, lm_rng *rng, double *point, double *raw) {
   size_t d = c->dimension;
   for (int tries = 0; tries < TRIES; tries++) {
-    lm_draw_normals(rng, c->work, d);
+    lm_normal_draw_many(rng, c->work, d);
     lm_cmaes_unwhiten(c, true, c->work, raw);
     for (size_t i = 0; i < d; i++) raw[i] = c->mean[i] + c->sigma * raw[i];
     if (is_inside(d, raw)) break;

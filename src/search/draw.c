@@ -3,8 +3,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "math/elementary.h"
-
 double lm_draw_at(const lm_distribution *d, double u) {
   if (d->kind == LM_CATEGORICAL) {
     size_t index = (size_t)(u * (double)d->count);
@@ -27,16 +25,6 @@ static uint64_t attempt_seed(const lm_view *view) {
 
 lm_rng lm_view_stream(const lm_view *view, const char *purpose) {
   return lm_rng_stream(attempt_seed(view), view->number, purpose);
-}
-
-void lm_draw_normals(lm_rng *rng, double *out, size_t count) {
-  for (size_t i = 0; i < count;) { /* Marsaglia's polar method gives two at a time */
-    double u = 2 * lm_rng_uniform(rng) - 1, v = 2 * lm_rng_uniform(rng) - 1, s = u * u + v * v;
-    if (!(s > 0 && s < 1)) continue;
-    double radius = sqrt(-2 * lm_log(s) / s);
-    out[i++] = u * radius;
-    if (i < count) out[i++] = v * radius;
-  }
 }
 
 lm_rng lm_draw_stream(const lm_view *view, const lm_column *column) {

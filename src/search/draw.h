@@ -21,9 +21,6 @@ double lm_draw_at(const lm_distribution *d, double u);
 */
 lm_rng lm_view_stream(const lm_view *view, const char *purpose);
 
-/* `count` standard normal numbers, the same on every machine. */
-void lm_draw_normals(lm_rng *rng, double *out, size_t count);
-
 /* The stream of one independent parameter of trial view->number. */
 lm_rng lm_draw_stream(const lm_view *view, const lm_column *column);
 

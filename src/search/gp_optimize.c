@@ -5,6 +5,7 @@
 
 #include "math/elementary.h"
 #include "math/minimize.h"
+#include "math/normal.h"
 #include "math/quasi.h"
 #include "search/gp_structured.h"
 
@@ -79,7 +80,7 @@ static void draw_around(const optimizer *o, const double *incumbent, lm_rng *rng
   double share = o->count > 20 ? 20 / (double)o->count : 1;
   for (size_t j = 0; j < o->count; j++) {
     const lm_gp_axis *axis = &o->space->axes[j];
-    double u = lm_rng_uniform(rng), normal = lm_rng_normal(rng), at = incumbent[j];
+    double u = lm_rng_uniform(rng), normal = lm_normal_draw(rng), at = incumbent[j];
     point[j] = at;
     if (axis->fixed) continue;
     if (axis->category) {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "math/normal.h"
 #include "search/gp_hypervolume.h"
 #include "search/gp_optimize.h"
 #include "search/pareto.h"
@@ -351,7 +352,7 @@ static lmopt_status search_feasible(proposal *p, const lm_gp_acquisition *base, 
 
 static double *draw_normals(proposal *p, size_t count) {
   double *normals = lm_alloc(p->allocator, (count + 1) * sizeof *normals);
-  for (size_t i = 0; i < count && normals; i++) normals[i] = lm_rng_normal(p->q->rng);
+  if (normals) lm_normal_draw_many(p->q->rng, normals, count);
   return normals;
 }
 

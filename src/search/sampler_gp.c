@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "math/dense.h"
+#include "math/normal.h"
 #include "search/draw.h"
 #include "search/gp_hypervolume.h"
 #include "search/gp_optimize.h"
@@ -97,7 +98,7 @@ static lmopt_status maximize(task *t) {
   static const lm_gp_criterion criteria[] = {LM_GP_LOG_EI, LM_GP_EI, LM_GP_PI, LM_GP_UCB};
   const lm_gp_options *o = &t->sampler->options;
   double normals[FANTASIES * MOST_RUNNING];
-  for (size_t i = 0; i < FANTASIES * t->running_count; i++) normals[i] = lm_rng_normal(&t->rng);
+  lm_normal_draw_many(&t->rng, normals, FANTASIES * t->running_count);
   double best = best_target(t);
   lm_gp_improvement improvement;
   lmopt_status status = lm_gp_improvement_init(&improvement, &t->model, criteria[o->acquisition], best, o->beta,
@@ -129,7 +130,7 @@ static lmopt_status draw_candidates(task *t, double *points, double *inputs) {
     double *point = points + i * s->count, radius = lm_rng_uniform(&t->rng);
     for (size_t j = 0; j < s->count && i % 2; j++) {
       const lm_gp_axis *axis = &s->axes[j];
-      double at = t->incumbent[j] + 0.3 * radius * radius * lm_rng_normal(&t->rng);
+      double at = t->incumbent[j] + 0.3 * radius * radius * lm_normal_draw(&t->rng);
       if (axis->fixed || (axis->category && lm_rng_uniform(&t->rng) < 0.5 * radius)) continue;
       point[j] = axis->category ? t->incumbent[j] : lm_gp_axis_snap(axis, at < 0 ? 0 : at > 1 ? 1 : at);
     }
@@ -163,7 +164,7 @@ static lmopt_status draw_function(task *t, const double *inputs, double *means, 
     factored = lm_dense_cholesky(covariance, n, n);
   }
   for (size_t i = 0; i < n && factored; i++) {
-    double normal = lm_rng_normal(&t->rng);
+    double normal = lm_normal_draw(&t->rng);
     for (size_t k = i; k < n; k++) means[k] += covariance[i * n + k] * normal;
   }
   return LMOPT_OK;

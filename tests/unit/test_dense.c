@@ -11,6 +11,7 @@
 #include "base/rng.h"
 #include "math/dense.h"
 #include "math/minimize.h"
+#include "math/normal.h"
 
 enum { MOST = 70, STRIDE = 73 };
 
@@ -18,7 +19,7 @@ enum { MOST = 70, STRIDE = 73 };
 static void fill(double *a, size_t n, uint64_t seed) {
   static double b[MOST * MOST];
   lm_rng rng = lm_rng_stream(seed, 0, "matrix");
-  for (size_t i = 0; i < n * n; i++) b[i] = lm_rng_normal(&rng);
+  for (size_t i = 0; i < n * n; i++) b[i] = lm_normal_draw(&rng);
   for (size_t i = 0; i < n; i++) {
     for (size_t j = 0; j < n; j++) {
       double sum = i == j ? 0.1 : 0;
@@ -110,7 +111,7 @@ static void same_bits_everywhere(void **state) {
   lm_dense_solve_upper(a, MOST, STRIDE, out);
   double sums[2] = {lm_dense_dot(out, row, MOST), lm_dense_sum(out, MOST)};
   uint64_t hash = lm_hash(out, sizeof out) ^ lm_hash(sums, sizeof sums);
-  if (hash != UINT64_C(0x51f18ae473262eae)) fail_msg("the bits have the hash 0x%llx", (unsigned long long)hash);
+  if (hash != UINT64_C(0xb41d49e160f87ed8)) fail_msg("the bits have the hash 0x%llx", (unsigned long long)hash);
 }
 
 /* --- minimization --- */

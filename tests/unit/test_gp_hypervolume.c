@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "math/normal.h"
 #include "math/quasi.h"
 #include "search/gp_hypervolume.h"
 #include "simulated.h"
@@ -143,7 +144,7 @@ static lmopt_status begin(fixture *f, const lm_allocator *a, size_t m, size_t ru
   lm_rng rng = lm_rng_stream(4, (int64_t)m, "models");
   for (size_t i = 0; i < sizeof points / sizeof *points; i++) points[i] = lm_rng_uniform(&rng);
   for (size_t i = 0; i < sizeof f->running / sizeof *f->running; i++) f->running[i] = lm_rng_uniform(&rng);
-  for (size_t i = 0; i < sizeof f->normals / sizeof *f->normals; i++) f->normals[i] = lm_rng_normal(&rng);
+  for (size_t i = 0; i < sizeof f->normals / sizeof *f->normals; i++) f->normals[i] = lm_normal_draw(&rng);
   lmopt_status status = LMOPT_OK;
   for (size_t k = 0; k < m && !status; k++) {
     for (size_t i = 0; i < POINTS; i++) {

@@ -11,6 +11,7 @@
 
 #include "base/rng.h"
 #include "golden.h"
+#include "math/normal.h"
 #include "search/gp_acquisition.h"
 #include "search/gp_model.h"
 #include "simulated.h"
@@ -129,7 +130,7 @@ static void fill_random(lm_gp_model *m, size_t dims, size_t count, uint64_t seed
   for (size_t i = 0; i < count; i++) {
     for (size_t j = 0; j < dims; j++)
       points[i * dims + j] = kinds[j] ? (double)lm_rng_below(&rng, 3) : lm_rng_uniform(&rng);
-    targets[i] = lm_rng_normal(&rng);
+    targets[i] = lm_normal_draw(&rng);
   }
   assert_int_equal(lm_gp_init(m, &memory, dims, kinds), LMOPT_OK);
   assert_int_equal(lm_gp_set(m, points, targets, count), LMOPT_OK);

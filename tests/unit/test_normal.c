@@ -109,9 +109,29 @@ static void truncated(void **state) {
   assert_true(lm_log_add(-INFINITY, 2) == 2 && lm_log_add(-INFINITY, -INFINITY) == -INFINITY);
 }
 
+/* The same bits on every machine, from a stream that holds nothing back. */
+static void draws(void **state) {
+  (void)state;
+  lm_rng rng = lm_rng_stream(5, 3, "draws"), same = rng, other = rng;
+  static const double expected[] = {0x1.7c2179f85cb45p-2, -0x1.ca9601e9bb2e7p+0, -0x1.229cd63d414f5p-1,
+                                    0x1.df32d6c1d4addp-4, 0x1.f0ddfb2418622p-2};
+  double many[7], sum = 0;
+  lm_normal_draw_many(&rng, many, 7);
+  for (size_t i = 0; i < 7; i++) {
+    if (i < sizeof expected / sizeof *expected) assert_true(many[i] == expected[i]);
+    if (i % 2 == 0) assert_true(lm_normal_draw(&same) == many[i]);
+    sum += many[i];
+  }
+  assert_true(isfinite(sum));
+  lm_normal_draw_many(&other, many, 0);
+  assert_true(lm_normal_draw(&other) == expected[0]);
+  assert_true(lm_rng_bits(&rng) == lm_rng_bits(&same));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(elementary),     cmocka_unit_test(elementary_ends),
                                      cmocka_unit_test(error_function), cmocka_unit_test(references),
-                                     cmocka_unit_test(quantiles),      cmocka_unit_test(truncated)};
+                                     cmocka_unit_test(quantiles),      cmocka_unit_test(truncated),
+                                     cmocka_unit_test(draws)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/rng.h"
+#include "math/normal.h"
 #include "search/pareto.h"
 #include "search/robust.h"
 #include "simulated.h"
@@ -65,7 +66,7 @@ static void run(noisy *n, lm_sampler *s, size_t count, long long lag) {
     }
     n->trials->rows[k].relative = drawn;
     lm_rng rng = lm_rng_stream(n->seed, (int64_t)k, "noise");
-    values[k] = (truth(x, n->dimension) + n->noise * lm_rng_normal(&rng)) * (n->maximize ? -1 : 1);
+    values[k] = (truth(x, n->dimension) + n->noise * lm_normal_draw(&rng)) * (n->maximize ? -1 : 1);
   }
   for (size_t k = count - (size_t)lag; k < count; k++) lm_trials_finish(n->trials, k, LM_COMPLETE, &values[k]);
 }

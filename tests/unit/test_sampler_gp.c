@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/rng.h"
+#include "math/normal.h"
 #include "sampler_checks.h"
 #include "search/gp_space.h"
 #include "search/gp_study.h"
@@ -274,7 +275,7 @@ static void bad_input(void **state) {
 /* 3 x 4 points, worthless noise: each is tried once before one is tried twice. */
 static double noise(lm_trials *t, size_t row) {
   lm_rng rng = lm_rng_stream(4, (int64_t)row, "noise");
-  return misfit(t, row) + lm_rng_normal(&rng);
+  return misfit(t, row) + lm_normal_draw(&rng);
 }
 
 static double distinct_first(lm_trials *t, size_t row) {
