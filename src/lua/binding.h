@@ -32,6 +32,7 @@ int lm_open_cache(lua_State *L);
 int lm_open_http(lua_State *L);
 int lm_open_json(lua_State *L);
 int lm_open_study(lua_State *L);
+int lm_open_plans(lua_State *L);
 int lm_open_policy(lua_State *L);
 int lm_open_statistics(lua_State *L);
 int lm_open_system(lua_State *L);

@@ -222,6 +222,7 @@ static void add_modules(lua_State *L) {
       {"lmopt.core.http", lm_open_http},
       {"lmopt.core.json", lm_open_json},
       {"lmopt.core.study", lm_open_study},
+      {"lmopt.core.plans", lm_open_plans},
       {"lmopt.core.policy", lm_open_policy},
       {"lmopt.core.system", lm_open_system},
       {"lmopt.core.statistics", lm_open_statistics},
