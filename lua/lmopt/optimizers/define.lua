@@ -16,7 +16,10 @@ local M = {}
 ---@field propose fun(run: lmopt.OptimizerRun, trial: lmopt.Trial): lmopt.Candidate the candidate of a trial; it may ask models
 ---@field trials integer|fun(run: lmopt.OptimizerRun): integer how many candidates there are to score
 ---@field begin? fun(run: lmopt.OptimizerRun) what is to be made ready first, and checked
----@field independent? boolean no candidate depends on the scores of others: they may all be scored at once
+---@field independent? boolean|fun(options: table): boolean no candidate depends on the scores of others: they may all be scored at once
+---@field check? fun(options: table, what: string) raises what is wrong with its options, defaults filled in, when it is made
+---@field unscored? boolean where the user gives no metric or no valset, nothing is scored, and a trial's value is the number of
+---  demonstrations of its candidate
 
 -- Options of every optimizer.
 local COMMON = {
@@ -46,16 +49,19 @@ function M.define(definition)
   local what = "optimizers." .. definition.name
   return function(options)
     local made = read_options(definition, options, what)
+    if definition.check then definition.check(made, what) end
     return setmetatable({ name = definition.name, definition = definition, options = made }, Optimizer)
   end
 end
 
 local function open_study(self, options)
   local definition = self.definition
+  local independent = definition.independent
+  if type(independent) == "function" then independent = independent(options) end
   return studies.create {
     name = options.name or options.storage and definition.name or nil, storage = options.storage, direction = "maximize",
     seed = options.seed, sampler = "random", pruner = options.pruner, load_if_exists = true, budget = options.budget,
-    lag = options.lag or definition.independent and 1000 or 1,
+    lag = options.lag or independent and 1000 or 1,
   }
 end
 
@@ -73,6 +79,7 @@ function Optimizer:compile(program, data)
   local run = runs.new {
     program = program, trainset = data.trainset, valset = data.valset or data.trainset, testset = data.testset, options = options,
     study = open_study(self, options), metric = options.metric,
+    scored = not definition.unscored or options.metric ~= nil and data.valset ~= nil,
     evaluation = { concurrency = options.concurrency, max_errors = options.max_errors },
   }
   if definition.begin then definition.begin(run) end

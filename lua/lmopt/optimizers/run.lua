@@ -1,5 +1,6 @@
 --- One run of an optimizer: what its `propose` may ask, and how a candidate is scored.
 local candidates = require "lmopt.optimizers.candidate"
+local demonstrations = require "lmopt.optimizers.demonstrations"
 local errors = require "lmopt.error"
 local evaluate = require "lmopt.evaluate"
 local example = require "lmopt.example"
@@ -17,6 +18,7 @@ local M = {}
 ---@field study lmopt.Study
 ---@field seed integer of the study
 ---@field metric function as it was given
+---@field scored boolean false: nothing is scored, and a trial's value is the number of demonstrations of its candidate
 local Run = {}
 Run.__index = Run
 
@@ -122,6 +124,7 @@ end
 ---@return number score
 function Run:evaluate_trial(trial, candidate)
   trial:set_user_attr("candidate", candidate)
+  if not self.scored then return demonstrations.count(candidate) end
   local result = self:score(candidate, self.valset, "validation")
   local sheet = {}
   for i, score in ipairs(result.scores) do sheet[tostring(i)] = score end
