@@ -1,38 +1,39 @@
 --- `labeled_few_shot`: training examples as demonstrations, as they are. After T. B. Brown et al., "Language Models are
 -- Few-Shot Learners", NeurIPS 2020 (https://arxiv.org/abs/2005.14165).
+local attempts = require "lmopt.modules.attempts"
 local define = require("lmopt.optimizers.define").define
+local demonstrations = require "lmopt.optimizers.demonstrations"
+local errors = require "lmopt.error"
 
--- `count` different places of a list of `size`, in the order in which they were drawn.
-local function draw(random, size, count)
-  local places = {}
-  for i = 1, size do places[i] = i end
-  for i = 1, math.min(count, size) do
-    local other = random:integer(i, size)
-    places[i], places[other] = places[other], places[i]
-  end
-  return table.move(places, 1, math.min(count, size), 1, {})
-end
-
--- What of an example a predictor shows: the fields of its signature.
-local function demo_of(predictor, one)
-  local demo = {}
-  for name in pairs(predictor.signature.fields) do demo[name] = one[name] end
-  return demo
-end
+---@class lmopt.LabeledFewShotOptions: lmopt.OptimizerOptions
+---@field k? integer how many examples each predictor is shown; default: 16
+---@field sample? boolean each predictor is shown its own, drawn at random (the default), or the first k
 
 return define {
   name = "labeled_few_shot",
   options = { k = 16, sample = true },
   trials = 2, -- the program as it is, and with demonstrations
   independent = true,
+  unscored = true,
+  check = function(options, what)
+    attempts.check_count(options.k, "k", what, 1)
+    errors.check_type(options.sample, "sample", what, "boolean")
+  end,
+  begin = function(run)
+    run.pools = demonstrations.pools(run)
+    demonstrations.check(run, run.pools, "optimizers.labeled_few_shot")
+  end,
   propose = function(run, trial)
-    local candidate, trainset, k = {}, run.trainset, run.options.k
+    local lists, k = {}, run.options.k
     for _, entry in ipairs(run.predictors) do
-      local random, demos = trial:random(entry.name), {}
-      local places = run.options.sample and draw(random, #trainset, k) or nil
-      for i = 1, math.min(k, #trainset) do demos[i] = demo_of(entry.predictor, trainset[places and places[i] or i]) end
-      candidate[entry.name .. ".demos"] = demos
+      local pool, demos = run.pools[entry.name], {}
+      if run.options.sample then
+        demos = demonstrations.labelled(trial:random(entry.name), pool, k, {})
+      else
+        for i = 1, math.min(k, #pool) do demos[i] = pool[i].demo end
+      end
+      lists[entry.name] = demos
     end
-    return candidate
+    return demonstrations.candidate(lists)
   end,
 }
