@@ -52,7 +52,7 @@ local function variant(trial)
   return sort:with { instructions = trial:suggest_instruction("self", INSTRUCTIONS), demos = demos }
 end
 
-local study = lmopt.create_study { name = "sort", direction = "maximize", seed = SEED }
+local study = lmopt.create_study { name = "sort", direction = "maximize", seed = SEED, sampler = "tpe" }
 study:optimize(function(trial) return score(variant(trial), tuning) end, { n_trials = TRIALS })
 
 local tuned = variant(lmopt.fixed_trial(study.best_params))

@@ -393,7 +393,8 @@ typedef struct lmopt_study_config {
                               Default: that of the study that exists, else 1 */
   lmopt_order order;       /* default: that of the study that exists, else LMOPT_ORDER_NUMBER */
   const char *sampler;     /* "auto", "brute_force", "cmaes" (one direction), "gp", "nsga2", "nsga3" (with directions),
-                              "qmc", "random" or "tpe"; default: "tpe". Not stored */
+                              "qmc", "random" or "tpe"; default: "auto", without "gp" when
+                              the runtime's never_block is set. Not stored */
   const char *pruner; /* "hyperband", "median", "none", "successive_halving" or "wilcoxon"; default: "median" for one
                               direction. Not stored */
   long long trials;   /* how many the study gets in all, those that are there included; default: no limit */

@@ -7,7 +7,7 @@
 ---@field direction? "minimize"|"maximize" default: "minimize"
 ---@field directions? ("minimize"|"maximize")[] one for each value of the objective, instead of `direction`
 ---@field seed? integer at least 0; default: one is drawn, stored and shown
----@field sampler? string|lmopt.Sampler default: "tpe"
+---@field sampler? string|lmopt.Sampler default: "auto"
 ---@field pruner? string|lmopt.Pruner default: "median" for one direction, "none" for several
 ---@field load_if_exists? boolean go on with the study of that name, if it is there; default: false
 ---@field lag? integer trial k knows the results of trials up to k - lag; default: 1 when the first `n_jobs` is 1, else `2 * n_jobs`
@@ -19,7 +19,7 @@
 ---@class lmopt.LoadStudyOptions
 ---@field name? string default: the only one in the storage
 ---@field storage string
----@field sampler? string|lmopt.Sampler default: "tpe"
+---@field sampler? string|lmopt.Sampler default: "auto"
 ---@field pruner? string|lmopt.Pruner as for create_study
 ---@field read_only? boolean change no byte of the file; default: false
 ---@field best? "value"|"robust" as for create_study, for this handle; default: what is kept with the study
@@ -122,6 +122,9 @@
 
 ---@class lmopt.Importances the largest first; by name too: `importances.x`
 ---@field [integer] { name: string, importance: number }
+
+---@class lmopt.AutoOptions
+---@field quick? boolean never the Gaussian process: an ask takes less than a millisecond; default: what the host said with `never_block`, else false
 
 ---@class lmopt.TpeOptions
 ---@field n_startup_trials? integer trials at random before the model; default: 10

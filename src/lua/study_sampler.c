@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/rng.h"
+#include "lua/binding.h"
 #include "lua/study.h"
 #include "math/normal.h"
 
@@ -92,8 +93,10 @@ static lm_sampler *new_nsga3(lua_State *L, int index, lm_study *study, const lm_
 }
 
 static lm_sampler *new_auto(lua_State *L, int index, lm_study *study, const lm_allocator *a) {
-  (void)L, (void)index, (void)study;
-  return lm_sampler_auto(a);
+  (void)study;
+  lm_auto_options o = {.quick = lm_runtime_never_block(lm_binding_runtime(L))};
+  o.quick = lm_study_read_flag(L, index, "quick", o.quick);
+  return lm_sampler_auto(a, &o);
 }
 
 static lm_sampler *new_qmc(lua_State *L, int index, lm_study *study, const lm_allocator *a) {

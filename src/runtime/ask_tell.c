@@ -105,7 +105,7 @@ lmopt_status lmopt_study_open(lmopt_runtime *rt, const lmopt_study_config *confi
     chosen.name = made_up;
   }
   lmopt_study *study = lm_alloc_zeroed(a, sizeof *study);
-  lm_sampler *sampler = lm_ask_tell_sampler(a, &chosen);
+  lm_sampler *sampler = lm_ask_tell_sampler(rt, &chosen);
   lm_pruner *pruner = lm_ask_tell_pruner(a, &chosen);
   lm_study *inner = NULL;
   lm_fail_memory(&e);

@@ -29,7 +29,7 @@ lmopt_status lm_ask_tell_check_methods(const lmopt_study_config *c, lm_error *e)
 /* The same once it is known how many objectives the study has. */
 lmopt_status lm_ask_tell_check_objectives(const lmopt_study_config *c, size_t objectives, lm_error *e);
 /* Checked names, and the study's, as it is made or was found. NULL: no memory. */
-lm_sampler *lm_ask_tell_sampler(const lm_allocator *a, const lmopt_study_config *c);
+lm_sampler *lm_ask_tell_sampler(lmopt_runtime *rt, const lmopt_study_config *c);
 lm_pruner *lm_ask_tell_pruner(const lm_allocator *a, const lmopt_study_config *c);
 
 #endif

@@ -75,17 +75,29 @@ static bool all_finished_before(const lm_study *study, size_t number) {
   return true;
 }
 
-/* What `auto` gave a trial, where that is news: an attribute of the study, and a line for the host's log. */
+/* Does a text of note_choice begin with this sampler? */
+static bool names_sampler(const char *json, const char *name) {
+  size_t length = strlen(name);
+  return json && strncmp(json + 1, name, length) == 0 && json[1 + length] == ':';
+}
+
+/*
+** What `auto` gave a trial, where that is news: an attribute of the study and,
+** when it is another sampler that learns, a line for the host's log. That a
+** study begins at random is no news once it has a choice: the brackets of a
+** pruner begin one after the other.
+*/
 static lmopt_status note_choice(lm_study *study, const lm_view *view, lm_error *e) {
-  char text[200], json[sizeof text + 2];
-  if (!lm_sampler_explain(study->sampler, view, text, sizeof text)) return LMOPT_OK;
-  snprintf(json, sizeof json, "\"%s\"", text);
+  lm_explanation chosen;
+  char json[200], line[300];
+  if (!lm_sampler_explain(study->sampler, view, &chosen)) return LMOPT_OK;
   const char *before = lm_pairs_get(&study->system, "lmopt:sampler");
-  if (before && strcmp(before, json) == 0) return LMOPT_OK;
+  snprintf(json, sizeof json, "\"%s: %s\"", chosen.name, chosen.reason);
+  if (before && (chosen.early || strcmp(before, json) == 0)) return LMOPT_OK;
+  bool news = !chosen.early && !names_sampler(before, chosen.name);
   lmopt_status status = lm_study_set_attribute(study, false, "lmopt:sampler", json, e);
-  char line[sizeof text + 100];
-  snprintf(line, sizeof line, "trial %lld: auto chose %s", view->number, text);
-  if (status == LMOPT_OK) lm_runtime_log(study->runtime, LMOPT_LOG_INFO, line);
+  snprintf(line, sizeof line, "trial %lld: auto chose %s: %s", view->number, chosen.name, chosen.reason);
+  if (status == LMOPT_OK && news) lm_runtime_log(study->runtime, LMOPT_LOG_INFO, line);
   return status;
 }
 

@@ -197,9 +197,20 @@ lm_sampler *lm_sampler_grid(const lm_allocator *a, const lm_grid_axis *axes, siz
 lm_sampler *lm_sampler_brute_force(const lm_allocator *a);
 
 /* Chooses among the others. */
-lm_sampler *lm_sampler_auto(const lm_allocator *a);
-/* Which of them a trial is given, and why: a line of ASCII without quotes. False: the sampler is not `auto`. */
-bool lm_sampler_explain(lm_sampler *s, const lm_view *view, char *text, size_t size);
+typedef struct lm_auto_options {
+  bool quick; /* no Gaussian process: an ask takes less than a millisecond but for the first */
+} lm_auto_options;
+
+lm_sampler *lm_sampler_auto(const lm_allocator *a, const lm_auto_options *o);
+
+/* What `auto` gives a trial: ASCII without quotes, constants. */
+typedef struct lm_explanation {
+  const char *name, *reason; /* of the sampler */
+  bool early;                /* it draws at random until there is something to learn from */
+} lm_explanation;
+
+/* False: the sampler is not `auto`. */
+bool lm_sampler_explain(lm_sampler *s, const lm_view *view, lm_explanation *out);
 
 /* Fixes internal values by name; everything else comes from `base`, which it owns from then on. */
 lm_sampler *lm_sampler_partial_fixed(const lm_allocator *a, lm_sampler *base, const char *const *names,
@@ -210,6 +221,8 @@ lm_sampler *lm_sampler_partial_fixed(const lm_allocator *a, lm_sampler *base, co
 ** on: each view is given to one that had its scope before, where there is one.
 */
 lm_sampler *lm_sampler_scoped(const lm_allocator *a, lm_sampler *const *copies, size_t count);
+/* The one of its copies that answers for the view; any other sampler is itself. */
+lm_sampler *lm_sampler_for(lm_sampler *s, const lm_view *view);
 
 /* Defaults: 30, false. */
 typedef struct lm_restart_options {

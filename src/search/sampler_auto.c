@@ -19,20 +19,19 @@
 ** The choice is a function of the view: of the trial's number, and of the
 ** latest finished trials in it.
 */
-#include <stdio.h>
-
 #include "search/draw.h"
 #include "search/sampler.h"
 
 enum { LATEST = 256, STARTUP = 10, GP_TRIALS = 250, GP_PARAMETERS = 60, GP_OBJECTIVES = 3, FRONT_TRIALS = 1000 };
 
-static const double category_share = 0.1;
+static const double category_share = 0.1, pruned_share = 0.1;
 
 typedef enum part { PART_GP, PART_TPE, PART_TPE_GROUP, PART_NSGA2, PARTS } part;
 
 /* What is known of a study's space. */
 typedef struct facts {
-  size_t complete;   /* of the latest trials */
+  size_t rows;       /* complete and pruned ones, of the latest trials */
+  size_t complete;   /* of these */
   size_t parameters; /* that some of them have */
   bool conditional;  /* and some have not */
 } facts;
@@ -52,28 +51,30 @@ static size_t first_row(const lm_view *view) {
 static facts facts_of(const lm_view *view) {
   facts f = {0};
   const lm_trials *t = view->trials;
-  size_t first = first_row(view), end = lm_view_count(view), rows = 0;
+  size_t first = first_row(view), end = lm_view_count(view);
   for (size_t row = first; row < end; row++) {
     if (!counts(view, row)) continue;
-    rows++;
+    f.rows++;
     f.complete += t->rows[row].state == LM_COMPLETE;
   }
   for (size_t i = 0; i < t->column_count; i++) {
     size_t seen = 0;
     for (size_t row = first; row < end; row++) seen += counts(view, row) && lm_column_distribution(t->columns[i], row);
     f.parameters += seen > 0;
-    f.conditional = f.conditional || (seen > 0 && seen < rows);
+    f.conditional = f.conditional || (seen > 0 && seen < f.rows);
   }
   return f;
 }
 
 typedef struct choice {
   part part;
+  bool starting; /* there is nothing to learn from yet, whichever part it is */
   const char *reason;
 } choice;
 
 typedef struct automatic {
   lm_sampler base;
+  lm_auto_options options;
   lm_sampler *parts[PARTS];
   /* The choice for one trial, as long as nothing has finished since. */
   choice latest;
@@ -90,20 +91,30 @@ static choice choose_without_model(const lm_view *view, const facts *f, const ch
   return c;
 }
 
-static choice choose(const lm_view *view) {
+/*
+** TPE learns from pruned trials. A Gaussian process does not: it would propose
+** again and again what is pruned again and again.
+*/
+static bool are_pruned(const facts *f) { return f->rows - f->complete > pruned_share * (double)f->rows; }
+
+static choice choose(const automatic *s, const lm_view *view) {
   facts known = facts_of(view);
   const facts *f = &known;
-  choice c = {.part = PART_GP, .reason = "few trials, from which a Gaussian process learns most"};
-  if (f->conditional) c.reason = "few trials, and a space with conditions, which a Gaussian process models as one";
-  if (f->complete < STARTUP && view->number < LATEST)
-    c.reason = "random points, until there is something to learn from";
-  else if (view->trials->objectives > GP_OBJECTIVES)
-    c = choose_without_model(view, f, "more objectives than a Gaussian process improves on in time");
-  else if (f->parameters > GP_PARAMETERS)
-    c = choose_without_model(view, f, "more parameters than a Gaussian process takes");
-  else if (view->number >= GP_TRIALS)
-    c = choose_without_model(view, f, "so many trials that a Gaussian process would take its time");
-  return c;
+  bool quick = s->options.quick, pruned = are_pruned(f);
+  /* A view can hold fewer than all trials: past some number it is no longer early. */
+  if ((quick || pruned ? f->rows : f->complete) < STARTUP && view->number < LATEST)
+    return (choice){quick || pruned ? PART_TPE : PART_GP, true, "until there is something to learn from"};
+  if (quick) return choose_without_model(view, f, "asks are to be quick, which those of a Gaussian process are not");
+  if (pruned) return choose_without_model(view, f, "trials are pruned, from which a Gaussian process learns nothing");
+  if (view->trials->objectives > GP_OBJECTIVES)
+    return choose_without_model(view, f, "more objectives than a Gaussian process improves on in time");
+  if (f->parameters > GP_PARAMETERS)
+    return choose_without_model(view, f, "more parameters than a Gaussian process takes");
+  if (view->number >= GP_TRIALS)
+    return choose_without_model(view, f, "so many trials that a Gaussian process would take its time");
+  return (choice){PART_GP, false,
+                  f->conditional ? "few trials, and a space with conditions, which a Gaussian process models as one"
+                                 : "few trials, from which a Gaussian process learns most"};
 }
 
 static choice choice_for(automatic *s, const lm_view *view) {
@@ -111,7 +122,7 @@ static choice choice_for(automatic *s, const lm_view *view) {
   if (s->latest.reason && s->birth == t->birth && s->number == view->number && s->horizon == view->horizon &&
       s->scope == view->scope.id && s->generation == t->generation && s->edits == t->edits)
     return s->latest;
-  s->latest = choose(view);
+  s->latest = choose(s, view);
   s->birth = t->birth;
   s->number = view->number;
   s->horizon = view->horizon;
@@ -255,16 +266,19 @@ static void free_automatic(lm_sampler *base) {
 static const lm_sampler_class automatic_class = {"auto", sample_relative, sample_independent,
                                                  NULL,   free_automatic,  sample_structure};
 
-bool lm_sampler_explain(lm_sampler *base, const lm_view *view, char *text, size_t size) {
+bool lm_sampler_explain(lm_sampler *base, const lm_view *view, lm_explanation *out) {
   static const char *const names[PARTS] = {"gp", "tpe", "tpe with group", "nsga2"};
+  base = lm_sampler_for(base, view);
   if (base->class != &automatic_class) return false;
   choice c = choice_for((automatic *)base, view);
-  snprintf(text, size, "%s: %s", names[c.part], c.reason);
+  *out = (lm_explanation){c.starting ? "random" : names[c.part], c.reason, c.starting};
   return true;
 }
 
-lm_sampler *lm_sampler_auto(const lm_allocator *a) {
+lm_sampler *lm_sampler_auto(const lm_allocator *a, const lm_auto_options *o) {
   automatic *s = lm_alloc_zeroed(a, sizeof *s);
-  if (s) s->base = (lm_sampler){&automatic_class, a};
-  return s ? &s->base : NULL;
+  if (!s) return NULL;
+  s->base = (lm_sampler){&automatic_class, a};
+  s->options = *o;
+  return &s->base;
 }

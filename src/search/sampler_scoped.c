@@ -73,3 +73,7 @@ lm_sampler *lm_sampler_scoped(const lm_allocator *a, lm_sampler *const *copies, 
   for (size_t i = 0; i < count; i++) s->slots[i].sampler = copies[i];
   return &s->base;
 }
+
+lm_sampler *lm_sampler_for(lm_sampler *s, const lm_view *view) {
+  return s->class == &scoped_class ? choose(s, view) : s;
+}

@@ -259,7 +259,7 @@ A study none of whose trials is feasible says so, and which one comes nearest.
   study 'infeasible': 4 trials, 4 complete
   [1]
   $ lmopt study show infeasible.db --trials 0
-  study 'infeasible': minimize, tpe, seed 1
+  study 'infeasible': minimize, auto, seed 1
   4 trials: 4 complete
   
   no complete trial is feasible (set_constraint); the least violation is 0.5, trial 2
@@ -271,13 +271,13 @@ A study none of whose trials is complete; one of a single trial.
 
   $ printf 'return { trials = 1, storage = "none.db", seed = 1, objective = function(trial) trial:report(0.5, 1) trial:prune() end }' > none.lua
   $ lmopt run none.lua
-  study 'none', minimize, tpe, seed 1, none.db
+  study 'none', minimize, auto, seed 1, none.db
   lmopt: study 'none': no trial is complete
   study 'none': 1 trial, 1 pruned
   more: lmopt study show none.db none
   [1]
   $ lmopt study show none.db
-  study 'none': minimize, tpe, seed 1
+  study 'none': minimize, auto, seed 1
   1 trial: 1 pruned
   
   no trial is complete

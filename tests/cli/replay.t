@@ -46,7 +46,7 @@ A server, and a script that asks it.
 --record writes every call.
 
   $ lmopt run ask.lua --jobs 1 --storage ask.db --record ask.jsonl > recorded.txt 2>err.txt; cat err.txt
-  study 'ask', minimize, tpe, seed 1, ask.db
+  study 'ask', minimize, auto, seed 1, ask.db
   trial 3 failed: ask.lua:13: this is trial 3
   more: lmopt study show ask.db ask
   $ tail -1 recorded.txt
@@ -79,7 +79,7 @@ A call that was not recorded ends the run with the nearest one.
 
   $ sed 's/kind .. " "/kind .. "! "/' ask.lua > changed.lua
   $ lmopt run changed.lua --study ask --jobs 1 --replay ask.jsonl
-  study 'ask', minimize, tpe, seed 1, in memory
+  study 'ask', minimize, auto, seed 1, in memory
   lmopt: this call of openai/tiny of trial 0 is not in the recording 'ask.jsonl'; the nearest request is that of line *, trial * of study 'ask': messages[1].content is '*! *' here and '* *' there (glob)
   [1]
 
@@ -88,7 +88,7 @@ A last line that was cut off is left out, said, and cut off by the next that rec
   $ head -c -20 ask.jsonl > torn.jsonl
   $ lmopt run ask.lua --jobs 1 --replay torn.jsonl 2>&1 >/dev/null | head -2
   lmopt: warning: the last line of torn.jsonl was cut off while it was written; it is left out
-  study 'ask', minimize, tpe, seed 1, in memory
+  study 'ask', minimize, auto, seed 1, in memory
   $ echo 'print(#require("lmopt").configured().record)' > nothing.lua
   $ lmopt run nothing.lua --quiet --record torn.jsonl
   lmopt: warning: the last line of torn.jsonl was cut off while it was written; it is left out

@@ -45,7 +45,7 @@ When only the metric has changed the refusal says that it can be applied.
 
   $ CALLS=1 lmopt run qa.lua --rescore
   qa.lua has changed; study 'qa@2' has the trials of 'qa', scored anew
-  study 'qa@2', maximize, tpe, seed 3, qa.db
+  study 'qa@2', maximize, auto, seed 3, qa.db
   study 'qa@2' has its 4 trials already; --trials N for more
   4 trials of study 'qa' scored anew, 16 predictions
     trial   old   new  parameters

@@ -8,7 +8,8 @@ A bare function: minimized, 100 trials, and both are said.
   > END
   $ lmopt run bowl.lua --seed 1
   bowl.lua returns a function: minimize, 100 trials (--direction, --trials; or return a table)
-  study 'bowl', minimize, *, seed 1, in memory (glob)
+  study 'bowl', minimize, auto, seed 1, in memory
+  lmopt: trial 10: auto chose gp: few trials, from which a Gaussian process learns most
   study 'bowl': 100 trials, 100 complete
   best value *, trial * (glob)
     x  * (glob)
@@ -356,7 +357,8 @@ A rule that ends the study: why is said, the status is 0, and running it again b
   >   objective = function(trial) return trial:suggest_float("x", 0, 1) end }
   > END
   $ lmopt run rules.lua --storage rules.db
-  study 'rules', minimize, *, seed 1, rules.db (glob)
+  study 'rules', minimize, auto, seed 1, rules.db
+  lmopt: trial 10: auto chose gp: * (glob)
   stopped: the best value, *, has not improved in 12 trials, at trial * (glob)
   study 'rules': * trials, * complete (glob)
   ...
@@ -400,7 +402,7 @@ One line for each way to fail, and how many more there were.
   > end }
   > END
   $ lmopt run ways.lua
-  study 'ways', minimize, tpe, seed 1, in memory
+  study 'ways', minimize, auto, seed 1, in memory
   trial 1 failed: ways.lua:3: odd
   trial 5 failed: (error object is a table value)
   ... and 3 more like trial 1
@@ -417,7 +419,7 @@ Messages that are all different are told five times.
   > end }
   > END
   $ lmopt run ways.lua 2>&1 >/dev/null
-  study 'ways', minimize, tpe, seed 1, in memory
+  study 'ways', minimize, auto, seed 1, in memory
   trial 4 failed: at 4
   trial 5 failed: at 5
   trial 6 failed: at 6
@@ -448,7 +450,7 @@ The configured model is the one of the calls that name none.
   > return { trials = 1, seed = 1, objective = function(trial) return trial:suggest_float("x", 0, 1) end }
   > END
   $ lmopt run named.lua --lm offline 2>&1 >/dev/null
-  study 'named', minimize, tpe, seed 1, the offline model, where the script names none, in memory
+  study 'named', minimize, auto, seed 1, the offline model, where the script names none, in memory
 
 A misspelt function of the module, and a misspelt option in the script's own call.
 

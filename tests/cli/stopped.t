@@ -41,7 +41,7 @@ A model that answers three calls, and then refuses.
 A key that is refused in the middle of a run: what is complete is shown, then the error.
 
   $ lmopt run ask.lua -- one
-  study 'ask', maximize, tpe, seed 1, in memory
+  study 'ask', maximize, auto, seed 1, in memory
   lmopt: stopped after 3 finished trials; without --storage nothing is kept
   study 'ask': 3 trials, 3 complete
   best value *, trial * (glob)

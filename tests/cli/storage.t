@@ -165,15 +165,15 @@ What the script's table contradicts has the script's line.
 A study that was begun with one job stays at one trial at a time, and says so.
 
   $ lmopt run bowl.lua --storage one.db --trials 10 --jobs 8 2>&1 | sed -n 2,3p
-  study 'bowl', minimize, tpe, seed 1, one.db
+  study 'bowl', minimize, auto, seed 1, one.db
   lag 1 (the study was begun with 1 job): 1 at a time, not 8; for more, begin another study (--study NAME) with --jobs 8, or with lag = 16 in the script's table
   $ lmopt run bowl.lua --storage two.db --trials 4 --jobs 2 --seed 1 2>&1 | sed -n 2p
-  study 'bowl', minimize, tpe, seed 1, 2 at a time, two.db
+  study 'bowl', minimize, auto, seed 1, 2 at a time, two.db
   $ lmopt run bowl.lua --storage two.db --trials 5 --jobs 3 --seed 1 2>&1 | sed -n 2,3p | cut -c1-64
-  study 'bowl', minimize, tpe, seed 1, 3 at a time, two.db
+  study 'bowl', minimize, auto, seed 1, 3 at a time, two.db
   study 'bowl': 5 trials, 5 complete
   $ lmopt run bowl.lua --storage two.db --trials 6 --jobs 9 --seed 1 2>&1 | sed -n 2,3p | cut -c1-64
-  study 'bowl', minimize, tpe, seed 1, 4 at a time, two.db
+  study 'bowl', minimize, auto, seed 1, 4 at a time, two.db
   lag 4 (as the study was begun): 4 at a time, not 9; for more, be
 
 What another program runs is counted, and said.

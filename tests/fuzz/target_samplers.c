@@ -174,8 +174,8 @@ static lm_sampler *make_restart(const lm_allocator *a, unsigned startup, size_t 
 }
 
 static lm_sampler *make_auto(const lm_allocator *a, unsigned startup, size_t objectives) {
-  (void)startup, (void)objectives;
-  return lm_sampler_auto(a);
+  (void)objectives;
+  return lm_sampler_auto(a, &(lm_auto_options){.quick = startup % 2 == 1});
 }
 
 static const maker makers[] = {

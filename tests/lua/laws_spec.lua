@@ -389,7 +389,7 @@ describe("the law of interruption", function()
         rounds = rounds + 1
         if not study or path then
           study = lmopt.create_study { name = "law", seed = 11, lag = LAG, storage = path, load_if_exists = true,
-            pruner = lmopt.pruners.median { n_startup_trials = 3 } }
+            sampler = "tpe", pruner = lmopt.pruners.median { n_startup_trials = 3 } }
         end
         local summary = study:optimize(function(trial)
           return objectives.floats(trial, function() lmopt.sleep(stream:uniform(0, 0.01)) end)

@@ -18,7 +18,7 @@ describe("lmopt.samplers.auto", function()
     local study = lmopt.create_study { seed = 1, sampler = "auto" }
     assert.is_nil(study.sampler_choice)
     study:optimize(two_kinds, { n_trials = 5 })
-    assert.are.equal("gp: random points, until there is something to learn from", study.sampler_choice)
+    assert.are.equal("random: until there is something to learn from", study.sampler_choice)
     study:optimize(two_kinds, { n_trials = 10 })
     assert.are.equal("gp: few trials, from which a Gaussian process learns most", study.sampler_choice)
     assert.are.equal(study.sampler_choice, study.system_attrs["lmopt:sampler"])

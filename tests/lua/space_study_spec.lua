@@ -171,7 +171,8 @@ describe("a study with a space", function()
       repeat
         rounds = rounds + 1
         if path or not study then
-          study = lmopt.create_study { name = "s", seed = 5, lag = LAG, space = space_of(), storage = path, load_if_exists = true }
+          study = lmopt.create_study { name = "s", seed = 5, lag = LAG, space = space_of(), storage = path, load_if_exists = true,
+            sampler = "tpe" }
         end
         local summary = study:optimize(function(trial)
           lmopt.sleep(stream:uniform(0, 0.01))

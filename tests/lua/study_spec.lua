@@ -16,7 +16,7 @@ describe("create_study", function()
     assert.is_true(#study.name > 0)
     assert.is_nil(study.path)
     assert.is_nil(study.lag)
-    assert.are.equal("tpe", study.sampler_name)
+    assert.are.equal("auto", study.sampler_name)
     assert.are.same({}, study.trials)
   end)
 

@@ -20,8 +20,8 @@ static int set_up(void **state) {
 }
 
 static lm_sampler *make_auto(const lm_allocator *a, const void *setting) {
-  (void)setting;
-  return lm_sampler_auto(a);
+  static const lm_auto_options slow = {.quick = false};
+  return lm_sampler_auto(a, setting ? setting : &slow);
 }
 
 static void caches_do_not_show(void **state) {
@@ -38,11 +38,13 @@ static void caches_do_not_show(void **state) {
   }
 }
 
+static const lm_auto_options hurried = {.quick = true};
+
 /* The choice for the next trial after `trials` ones, by another sampler. */
-static void choice_after(const sim_options *o, int trials, char *text, size_t size) {
+static void choice_after(const sim_options *o, int trials, bool quick, char *text, size_t size) {
   sim s;
   assert_true(sim_init(&s, &memory, o));
-  lm_sampler *draws_all = lm_sampler_random(&memory), *sampler = lm_sampler_auto(&memory);
+  lm_sampler *draws_all = lm_sampler_random(&memory), *sampler = make_auto(&memory, quick ? &hurried : NULL);
   for (int i = 0; i < trials; i++) {
     sim_catch_up(&s);
     lm_view view = sim_begin(&s);
@@ -53,8 +55,11 @@ static void choice_after(const sim_options *o, int trials, char *text, size_t si
   }
   sim_catch_up(&s);
   lm_view view = sim_begin(&s);
-  assert_true(lm_sampler_explain(sampler, &view, text, size));
-  assert_false(lm_sampler_explain(draws_all, &view, text, size));
+  lm_explanation chosen;
+  assert_true(lm_sampler_explain(sampler, &view, &chosen));
+  snprintf(text, size, "%s: %s", chosen.name, chosen.reason);
+  assert_int_equal(chosen.early, strcmp(chosen.name, "random") == 0);
+  assert_false(lm_sampler_explain(draws_all, &view, &chosen));
   lm_sampler_free(sampler);
   lm_sampler_free(draws_all);
   sim_free(&s);
@@ -66,22 +71,27 @@ static void choices(void **state) {
     sim_options options;
     int trials;
     const char *begin;
+    bool quick;
   } cases[] = {
-      {{.objectives = 1}, 0, "gp: random points"},
-      {{.objectives = 1}, 9, "gp: random points"},
-      {{.objectives = 1}, 10, "gp: few trials, from"},
-      {{.objectives = 1, .lag = 4}, 12, "gp: random points"},
-      {{.objectives = 1, .conditional = true}, 20, "gp: few trials, and a space with conditions"},
-      {{.objectives = 1}, 250, "tpe: so many trials"},
-      {{.objectives = 1, .conditional = true}, 250, "tpe with group: so many trials"},
-      {{.objectives = 1, .accidents = true}, 30, "gp: "},
-      {{.objectives = 3}, 20, "gp: few trials, from"},
-      {{.objectives = 2}, 250, "tpe: so many trials"},
-      {{.objectives = 2}, 1000, "nsga2: "},
+      {{.objectives = 1}, 0, "random: until", false},
+      {{.objectives = 1}, 9, "random: until", false},
+      {{.objectives = 1}, 10, "gp: few trials, from", false},
+      {{.objectives = 1, .lag = 4}, 12, "random: until", false},
+      {{.objectives = 1, .conditional = true}, 20, "gp: few trials, and a space with conditions", false},
+      {{.objectives = 1}, 250, "tpe: so many trials", false},
+      {{.objectives = 1, .conditional = true}, 250, "tpe with group: so many trials", false},
+      {{.objectives = 1, .accidents = true}, 30, "tpe: trials are pruned", false},
+      {{.objectives = 3}, 20, "gp: few trials, from", false},
+      {{.objectives = 2}, 250, "tpe: so many trials", false},
+      {{.objectives = 2}, 1000, "nsga2: ", false},
+      {{.objectives = 1}, 9, "random: until", true},
+      {{.objectives = 1}, 10, "tpe: asks are to be quick", true},
+      {{.objectives = 1, .conditional = true}, 20, "tpe with group: asks are to be quick", true},
+      {{.objectives = 2}, 1000, "nsga2: ", true},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     char text[200];
-    choice_after(&cases[i].options, cases[i].trials, text, sizeof text);
+    choice_after(&cases[i].options, cases[i].trials, cases[i].quick, text, sizeof text);
     if (strncmp(text, cases[i].begin, strlen(cases[i].begin)) != 0) fail_msg("case %zu: %s", i, text);
   }
 }

@@ -40,7 +40,7 @@ Runs a script. When it returns an objective (a function, or a table with
     { name = "direction", value = "D", type = "list", choices = { "minimize", "maximize" },
       help = "minimize or maximize; several with commas" },
     { name = "sampler", value = "NAME",
-      help = "auto, random, tpe (default), gp, cmaes, nsga2, nsga3, qmc,\n"
+      help = "auto (default), random, tpe, gp, cmaes, nsga2, nsga3, qmc,\n"
       .. "brute_force, repeated, restart; grid where there is a space" },
     { name = "pruner", value = "NAME",
       help = "none, median (default), successive_halving, hyperband,\n"

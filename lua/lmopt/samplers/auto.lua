@@ -3,12 +3,15 @@ local checks = require "lmopt.samplers.checks"
 
 local auto = {}
 
---- One of the others for each trial, by the space, the objectives and the number of trials: docs/samplers.md has the rules.
---- What it chose, and why, is `study.sampler_choice`.
----@param options? {} none yet
+--- The default: one of the others for each trial, by the space, the objectives and the number of trials; docs/samplers.md has
+--- the rules. What it chose, and why, is `study.sampler_choice`.
+---@param options? lmopt.AutoOptions
 ---@return lmopt.Sampler
 function auto.new(options)
-  return checks.build("auto", checks.copy(options, {}, "samplers.auto"))
+  local what = "samplers.auto"
+  local made = checks.copy(options, { "quick" }, what)
+  checks.check_flags(made, { "quick" }, what)
+  return checks.build("auto", made)
 end
 
 return auto

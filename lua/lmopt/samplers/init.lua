@@ -54,7 +54,7 @@ end
 --- A sampler from what users give: a name, one of ours, or their own table.
 ---@param objectives? integer of the study
 function M.resolve(given, what, objectives)
-  if given == nil then return M.tpe() end
+  if given == nil then return M.auto() end
   if type(given) == "string" then
     if NEEDS_OPTIONS[given] then
       errors.misuse(("the sampler '%s' needs its options: lmopt.samplers.%s{...}"):format(given, given), 3)
