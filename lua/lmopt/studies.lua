@@ -217,7 +217,7 @@ local function copy_content(from, to)
     local copied, message, kind = records.copy_row(from, to, number)
     if not copied then return nil, message, kind end
   end
-  return true
+  return to._core:copy_cells(from._core)
 end
 
 --- Copies a study with its trials, into the same file or another. Raises "not_found", "exists", "storage".

@@ -484,6 +484,29 @@ function study:predictions(number) end
 ---@return string? kind
 function study:copy_predictions(number, from, from_number) end
 
+--- Keeps a cell of a score sheet: what one example's answer was worth. It is in the file when this returns; without a
+--- storage it lives as long as the study. A cell that is there stays as it is.
+---@param key string digest of all that decided it: candidate, example, rollout, metric
+---@param record string JSON
+---@return true?
+---@return string? message
+---@return string? kind
+function study:add_cell(key, record) end
+
+--- What add_cell has kept under a key, by this process or another.
+---@param key string
+---@return string? record
+---@return string? message
+---@return string? kind
+function study:cell(key) end
+
+--- Adds all cells of another study; both are in files.
+---@param from lmopt.core.Study
+---@return true?
+---@return string? message
+---@return string? kind
+function study:copy_cells(from) end
+
 ---@class lmopt.core.Account
 ---@field model string "": all of the study
 ---@field limit { calls: integer?, tokens: integer?, prompt_tokens: integer?, completion_tokens: integer?, usd: number?, seconds: number? }

@@ -232,4 +232,17 @@ lmopt_status lm_storage_predictions(lm_storage *s, lm_id trial,
 /* Gives a trial of this file what another one has. */
 lmopt_status lm_storage_copy_predictions(lm_storage *s, lm_id from, lm_id to, lm_error *e);
 
+/*
+** Score sheets of a study: one cell for what one example's answer was worth,
+** under the digest of all that decided it (candidate, example, rollout, metric);
+** what is in it is its writer's own. A cell that is there stays as it is.
+*/
+lmopt_status lm_storage_add_cell(lm_storage *s, lm_id study, const char *key, const char *record, lm_error *e);
+/* NULL in *record: there is none. The caller frees it. */
+lmopt_status lm_storage_cell(lm_storage *s, lm_id study, const char *key, char **record, lm_error *e);
+/* At most `most` of them, by their keys, from the first one after `after` ("": from the beginning). */
+lmopt_status lm_storage_cells(lm_storage *s, lm_id study, const char *after, size_t most,
+                              void (*each)(void *userdata, const char *key, const char *record), void *userdata,
+                              lm_error *e);
+
 #endif

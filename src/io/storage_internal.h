@@ -12,6 +12,7 @@
 ** storage_call.c     the journal of model calls
 ** storage_budget.c   the budget's ledger
 ** storage_prediction.c  what programs answered in a trial
+** storage_cell.c     the cells of score sheets
 ** storage_json.c     reading JSON texts
 ** storage_range.c    distributions to texts and back, each text once
 */
@@ -94,6 +95,9 @@ typedef enum lm_sql {
   LM_SQL_PREDICTION_INSERT,
   LM_SQL_PREDICTION_COPY,
   LM_SQL_PREDICTION_LIST,
+  LM_SQL_CELL_INSERT,
+  LM_SQL_CELL_GET,
+  LM_SQL_CELL_LIST,
   LM_SQL_COUNT
 } lm_sql;
 
@@ -200,7 +204,7 @@ bool lm_storage_reader_torn(const lm_storage *s);
 
 /* --- storage_schema.c --- */
 
-enum { LM_OWN_VERSION = 3 }; /* of the tables lmopt_* */
+enum { LM_OWN_VERSION = 4 }; /* of the tables lmopt_* */
 
 typedef struct lm_recognised {
   bool empty;            /* no tables at all */

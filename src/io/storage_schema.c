@@ -76,6 +76,10 @@ static const char *const optuna_stamps =
 #define PREDICTIONS                                                                                          \
   "CREATE TABLE lmopt_predictions (trial_id INTEGER NOT NULL, place INTEGER NOT NULL, about TEXT NOT NULL, " \
   "rows TEXT, PRIMARY KEY (trial_id, place)) WITHOUT ROWID;"
+/* Score sheets: what one example's answer was worth, under a digest of all that decided it. */
+#define CELLS                                                                                                  \
+  "CREATE TABLE lmopt_cells (study_id INTEGER NOT NULL, key TEXT NOT NULL, record TEXT NOT NULL, PRIMARY KEY " \
+  "(study_id, key));"
 #define REASONING "reasoning_tokens INTEGER NOT NULL DEFAULT 0"
 
 /*
@@ -99,7 +103,7 @@ static const char *const own_tables =
     "NULL, " CACHED ", " REASONING
     ");"
     "CREATE INDEX lmopt_calls_trial ON lmopt_calls (trial_id, key);"
-    "CREATE INDEX lmopt_calls_study ON lmopt_calls (study_id);" BUDGETS("lmopt_budgets") PREDICTIONS
+    "CREATE INDEX lmopt_calls_study ON lmopt_calls (study_id);" BUDGETS("lmopt_budgets") PREDICTIONS CELLS
     "CREATE INDEX lmopt_trials_number ON trials (study_id, number);"
     "CREATE INDEX lmopt_trials_waiting ON trials (study_id, number) WHERE state = 'WAITING';";
 
@@ -122,6 +126,9 @@ static const char *const from_version_1 =
 
 /* Version 2 had no predictions. */
 static const char *const from_version_2 = PREDICTIONS "UPDATE lmopt_version SET version = 3";
+
+/* Version 3 had no score sheets. */
+static const char *const from_version_3 = CELLS "UPDATE lmopt_version SET version = 4";
 
 /* Every revision before ours; https://github.com/optuna/optuna/tree/master/optuna/storages/_rdb/alembic/versions */
 static const char *const older_revisions[] = {"v0.9.0.a", "v1.2.0.a", "v1.3.0.a", "v2.4.0.a", "v2.6.0.a",
@@ -257,5 +264,6 @@ lmopt_status lm_storage_create_tables(lm_storage *s, bool made_here, lm_error *e
 
 lmopt_status lm_storage_update_tables(lm_storage *s, long long version, lm_error *e) {
   lmopt_status status = version < 2 ? lm_storage_run_text(s, from_version_1, e) : LMOPT_OK;
-  return status == LMOPT_OK ? lm_storage_run_text(s, from_version_2, e) : status;
+  if (status == LMOPT_OK && version < 3) status = lm_storage_run_text(s, from_version_2, e);
+  return status == LMOPT_OK ? lm_storage_run_text(s, from_version_3, e) : status;
 }

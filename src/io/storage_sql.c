@@ -181,4 +181,7 @@ const char *const lm_storage_sql[LM_SQL_COUNT] = {
     [LM_SQL_PREDICTION_LIST] =
         "SELECT p.about, x.text FROM lmopt_predictions p LEFT JOIN lmopt_texts x ON x.hash = p.rows "
         "WHERE p.trial_id = ?1 ORDER BY p.place",
+    [LM_SQL_CELL_INSERT] = "INSERT OR IGNORE INTO lmopt_cells(study_id, key, record) VALUES (?1, ?2, ?3)",
+    [LM_SQL_CELL_GET] = "SELECT record FROM lmopt_cells WHERE study_id = ?1 AND key = ?2",
+    [LM_SQL_CELL_LIST] = "SELECT key, record FROM lmopt_cells WHERE study_id = ?1 AND key > ?2 ORDER BY key LIMIT ?3",
 };

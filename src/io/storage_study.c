@@ -130,6 +130,7 @@ static const char *const deletions[] = {
     "DELETE FROM lmopt_studies" OF_STUDY,
     "DELETE FROM lmopt_budgets" OF_STUDY,
     "DELETE FROM lmopt_calls" OF_STUDY,
+    "DELETE FROM lmopt_cells" OF_STUDY,
     "DELETE FROM lmopt_texts WHERE ?1 = ?1 AND hash NOT IN (SELECT request FROM lmopt_calls WHERE request IS NOT NULL "
     "UNION SELECT reply FROM lmopt_calls WHERE reply IS NOT NULL UNION SELECT rows FROM lmopt_predictions WHERE rows "
     "IS NOT "

@@ -451,6 +451,7 @@ int lm_open_study(lua_State *L) {
   lm_study_add_analysis_methods(L);
   lm_study_add_call_methods(L);
   lm_study_add_prediction_methods(L);
+  lm_study_add_cell_methods(L);
   lm_study_add_file_methods(L);
   lua_setfield(L, -2, "__index");
   lua_pop(L, 1);

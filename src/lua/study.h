@@ -81,6 +81,7 @@ void lm_study_add_structure_methods(lua_State *L);
 void lm_study_add_analysis_methods(lua_State *L);
 void lm_study_add_call_methods(lua_State *L);
 void lm_study_add_prediction_methods(lua_State *L);
+void lm_study_add_cell_methods(lua_State *L);
 void lm_study_add_file_methods(lua_State *L);
 void lm_study_add_functions(lua_State *L);
 void lm_study_add_quick_functions(lua_State *L);

@@ -219,6 +219,16 @@ lmopt_status lm_study_add_prediction(lm_study *study, size_t number, const char 
 lmopt_status lm_study_copy_predictions(lm_study *study, size_t number, const lm_study *from, size_t from_number,
                                        lm_error *e);
 
+/*
+** Cells of score sheets (lm_storage_add_cell); without a storage they are kept in
+** memory. What was added is in the file when the call returns. *record NULL:
+** there is none; the caller frees it.
+*/
+lmopt_status lm_study_add_cell(lm_study *study, const char *key, const char *record, lm_error *e);
+lmopt_status lm_study_cell(lm_study *study, const char *key, char **record, lm_error *e);
+/* Adds all cells of another study; both have a storage. */
+lmopt_status lm_study_copy_cells(lm_study *study, lm_study *from, lm_error *e);
+
 /* Writes what a running trial has gathered. A no-op when there is nothing. */
 lmopt_status lm_study_flush(lm_study *study, size_t number, lm_error *e);
 

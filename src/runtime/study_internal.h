@@ -40,6 +40,12 @@ typedef struct lm_draft {
   lm_error failure;     /* status LMOPT_OK: none */
 } lm_draft;
 
+/* Cells of a study without a storage: open addressing, a power of two. */
+typedef struct lm_cells {
+  lm_pair *slots; /* key NULL: free */
+  size_t count, capacity;
+} lm_cells;
+
 struct lm_study {
   lm_resource resource; /* first: the runtime closes us through it */
   lmopt_runtime *runtime;
@@ -65,6 +71,7 @@ struct lm_study {
   lm_id last_id;           /* highest trial id read */
   size_t *unfinished;      /* rows that somebody else may finish: waiting, or running elsewhere */
   size_t unfinished_count, unfinished_capacity;
+  lm_cells cells;
   size_t next_column; /* a guess which parameter is suggested next: trials ask for theirs in the same order */
 };
 
@@ -93,6 +100,7 @@ void lm_study_clear_pending(lm_study *study, size_t number);
 /* The same for its predictions, which belong to its result. */
 lmopt_status lm_study_write_predictions(lm_study *study, size_t number, lm_error *e);
 void lm_live_trial_free_predictions(const lm_allocator *a, lm_live_trial *live);
+void lm_cells_free(const lm_allocator *a, lm_cells *cells);
 /* Enters what set_constraint left into the attributes of a trial, and into its row. */
 lmopt_status lm_study_attach_constraints(lm_study *study, size_t number, lm_error *e);
 /* Constraint values of a trial from its attributes, old form or new, into its row. */

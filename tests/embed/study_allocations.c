@@ -29,6 +29,7 @@ static const char script[] =
     "  trial:set_constraint('small', x - 0.9)\n"
     "  trial:set_user_attr('note', { k })\n"
     "  if trial.number == 2 then study._core:add_prediction(2, '{}', '[1]') end\n"
+    "  if trial.number == 3 then study._core:add_cell('key', '{}') end\n"
     "  if trial.number == 4 then error('one fails') end\n"
     "  return x * k\n"
     "end\n"
@@ -38,6 +39,7 @@ static const char script[] =
     "study:tell(trial, 0.25)\n"
     "done = #study.trials + (study.best_value and 1 or 0) + (study.best_trial and 1 or 0)\n"
     "study._core:predictions(2)\n"
+    "study._core:cell('key')\n"
     "if other then\n" /* it reads what the first has written; a try that fails must not spoil the next */
     "  pcall(function() return other.trials end)\n"
     "  local mine, seen = study.trials, other.trials\n"

@@ -135,7 +135,7 @@ static void test_older_file(void **state) {
   lm_storage_close(s);
   run_sql(b->path,
           "ALTER TABLE lmopt_calls DROP COLUMN cached_tokens; ALTER TABLE lmopt_calls DROP COLUMN reasoning_tokens;"
-          "DROP TABLE lmopt_budgets; DROP TABLE lmopt_predictions; UPDATE lmopt_version SET version = 1; "
+          "DROP TABLE lmopt_budgets; DROP TABLE lmopt_predictions; DROP TABLE lmopt_cells; UPDATE lmopt_version SET version = 1; "
           "CREATE TABLE lmopt_budgets (study_id INTEGER PRIMARY KEY, limit_calls INTEGER NOT NULL DEFAULT -1, "
           "limit_prompt_tokens INTEGER NOT NULL DEFAULT -1, limit_completion_tokens INTEGER NOT NULL DEFAULT "
           "-1, limit_usd REAL NOT NULL DEFAULT -1, spent_calls INTEGER NOT NULL DEFAULT 0, "
@@ -155,7 +155,7 @@ static void test_older_file(void **state) {
   lm_storage_close(s);
   s = open_file(b, 0);
   lm_storage_close(s);
-  assert_string_equal(ask_sql(b->path, "SELECT version || ' ' || count(*) FROM lmopt_version"), "3 1");
+  assert_string_equal(ask_sql(b->path, "SELECT version || ' ' || count(*) FROM lmopt_version"), "4 1");
 }
 
 int main(void) {

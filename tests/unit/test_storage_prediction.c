@@ -64,7 +64,7 @@ static void test_older_file(void **state) {
   lm_storage *s = open_file(b, LM_STORAGE_CREATE);
   lm_id trial = insert(b, s, make_study(b, s, "old"), RUNNING);
   lm_storage_close(s);
-  run_sql(b->path, "DROP TABLE lmopt_predictions; UPDATE lmopt_version SET version = 2");
+  run_sql(b->path, "DROP TABLE lmopt_predictions; DROP TABLE lmopt_cells; UPDATE lmopt_version SET version = 2");
   s = open_file(b, LM_STORAGE_READ_ONLY);
   assert_string_equal(predictions_of(b, s, trial), "");
   lm_account account;
@@ -74,7 +74,7 @@ static void test_older_file(void **state) {
   assert_ok(b, lm_storage_add_prediction(s, trial, "x", "y", &b->e));
   assert_string_equal(predictions_of(b, s, trial), "x=y;");
   lm_storage_close(s);
-  assert_string_equal(ask_sql(b->path, "SELECT version || ' ' || count(*) FROM lmopt_version"), "3 1");
+  assert_string_equal(ask_sql(b->path, "SELECT version || ' ' || count(*) FROM lmopt_version"), "4 1");
 }
 
 int main(void) {
