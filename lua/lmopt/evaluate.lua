@@ -8,6 +8,7 @@ local arguments = require "lmopt.evaluate_arguments"
 local core = require "lmopt.core.task"
 local errors = require "lmopt.error"
 local evaluation = require "lmopt.evaluation"
+local example = require "lmopt.example"
 local ledger = require "lmopt.ledger"
 local optimize = require "lmopt.optimize"
 local predictions = require "lmopt.predictions"
@@ -125,6 +126,26 @@ local function score(run, row, worker)
   return problem
 end
 
+---(internal) One row, for those who run the rows themselves: the program's answer and what the metric says of it.
+---@async
+---@param program any
+---@param one lmopt.Example
+---@param metric function
+---@return lmopt.Row row without usage and seconds
+---@return any? problem what went wrong
+function M.one(program, one, metric)
+  local row = { index = 1, example = one, prediction = nil, score = 0, feedback = nil, error = nil }
+  local run = { program = program, inputs = { example.inputs(one) }, metric = metric, metric_place = optimize.place_of(metric) }
+  return row, score(run, row, {})
+end
+
+-- The rows of somebody's own.
+local function score_by_function(run, row)
+  local ok, problem = xpcall(run.score_row, with_traceback, row)
+  if ok or problem == trials.PRUNED then return problem end
+  return as_error(problem)
+end
+
 -- --- workers: each is a task that takes one row after the other ---
 
 ---@class lmopt.EvaluationWorker
@@ -205,7 +226,7 @@ local function work(run, worker)
   while run.next <= run.last do
     local row = begin_row(run, worker)
     local problem
-    if tracing.on then problem = tracing.row(score, run, row, worker) else problem = score(run, row, worker) end
+    if tracing.on then problem = tracing.row(run.score, run, row, worker) else problem = run.score(run, row, worker) end
     settle_usage(worker, row, core.cancel_children())
     local later, fate = core.now(), core.fate()
     row.seconds = later - now
@@ -427,6 +448,7 @@ end
 local function new_run(count, metric, options, rows)
   local run = setmetatable(arguments.read_options(options), Run)
   run.count, run.rows, run.metric, run.metric_place = count, rows or {}, metric, optimize.place_of(metric)
+  run.score = score
   run.usage, run.nothing, run.failed, run.done, run.workers = usage.new(), usage.new(), {}, {}, {}
   run.next, run.last, run.working, run.first_failed = 1, count, 0, 0
   run.finished_rows, run.resumed, run.sum = 0, 0, 0.0
@@ -507,6 +529,19 @@ function M.evaluate(program, dataset, metric, options)
   local result = launch(run)
   if kept then kept:close(result.rows, result.usage) end
   return result
+end
+
+---(internal) Rows that are scored by a function, which sets the score and the feedback of the row and returns or raises what
+---went wrong; everything else (concurrency, failures, what ends it all) is as in evaluate.
+---@async
+---@param dataset lmopt.Example[]
+---@param score_row fun(row: lmopt.Row): any
+---@param options lmopt.EvaluateOptions?
+---@return lmopt.Evaluation
+function M.rows(dataset, score_row, options)
+  local run = new_run(#dataset, score_row, options)
+  run.dataset, run.score_row, run.score, run.lazy = dataset, score_row, score_by_function, true
+  return launch(run)
 end
 
 ---Scores the predictions of an evaluation with another metric; the program is not asked. Rows in which it failed stay failed.

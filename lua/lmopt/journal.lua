@@ -6,6 +6,7 @@
 local budget = require "lmopt.budget"
 local errors = require "lmopt.error"
 local ledgers = require "lmopt.ledger"
+local system = require "lmopt.core.system"
 local task = require "lmopt.core.task"
 
 local M = {}
@@ -43,6 +44,27 @@ function M.between(study, stop, outer)
   function nobody._flush() end
   function nobody._end(_, problem) stop(problem) end
   return M.new(study, nobody, nil, outer)
+end
+
+--- The journal of what a run does before and after its trials, for a trial that it is about: replies are kept as that trial's.
+---@param study lmopt.Study
+---@param number integer a trial's
+---@param outer table|nil
+function M.beside(study, number, outer)
+  local made = M.between(study, function() end, outer)
+  made.trial.number = number
+  return made
+end
+
+--- The journal of a piece of work that several trials may need: what it asks is known by the work, so that its replies come
+--- back whichever trial of `others` did it before.
+---@param self lmopt.Journal|nil that of the context
+---@param scope string what the work is known by
+---@param others integer[] trials that may have begun it
+function M.scoped(self, scope, others)
+  if not self then return nil end
+  return setmetatable({ study = self.study, trial = self.trial, own = self.own, outer = self.outer, seen = {}, scope = scope,
+    others = others }, Journal)
 end
 
 -- --- a study without a storage: the same rules, in memory ---
@@ -203,6 +225,17 @@ function Journal:note(core, reply, number, key, model, request, nth)
   if not ok then errors.raise(kind, message) end
 end
 
+-- A reply that is there: this trial's, or for shared work one of the others'.
+local function replay(core, key, nth, number, others)
+  local stored, message, kind = core:replay_call(number, key, nth)
+  for _, other in ipairs(others or {}) do
+    if stored or message then break end
+    if other ~= number then stored, message, kind = core:replay_call(other, key, nth) end
+  end
+  if message then errors.raise(kind, message) end
+  return stored
+end
+
 --- Does a call through the journal.
 ---@param key string what makes two requests the same
 ---@param model string for people
@@ -217,11 +250,11 @@ end
 function Journal:call(key, model, request, worst, exchange, through)
   local study, number = self.study, self.trial.number
   local core = study._ledger or study._core
+  if self.scope then key = system.sha256(self.scope .. "\0" .. key) end
   local nth = self.seen[key] or 0
   self.seen[key] = nth + 1
-  local stored, message, kind = core:replay_call(number, key, nth)
+  local stored = replay(core, key, nth, number, self.others)
   if stored then return stored end
-  if message then errors.raise(kind, message) end
   self.trial:_flush()
   local sent, failure = false, nil
   local function pay(launch)

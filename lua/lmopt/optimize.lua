@@ -27,7 +27,7 @@ local FIRST = 3 -- when the first so many points all fail, the objective is wron
 -- Kinds of errors that no other trial would fare better with.
 local FATAL = { auth = true, no_model = true, not_recorded = true, storage = true, memory = true }
 
-local function is_fatal(problem) return FATAL[problem.kind] or problem.no_price end
+local function is_fatal(problem) return FATAL[problem.kind] or problem.no_price or problem.fatal end
 
 local Run = {}
 Run.__index = Run
@@ -102,7 +102,7 @@ local function end_trial(run, trial, number, state, values, message, traceback, 
     local ended = errors.is(message) and message.kind or "cancelled"
     if ended == "budget" then run:abort(message.no_price and "failed" or "limit", message) end
     if ended == "interrupted" then run:abort("interrupted", message) end
-    if FATAL[ended] then run:abort("failed", message) end
+    if FATAL[ended] or errors.is(message) and message.fatal then run:abort("failed", message) end
   end
   run.entries[number].enqueued = sequence.enqueued_by(trial)
   run:finished(number, state, message, problem)

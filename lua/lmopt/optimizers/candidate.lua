@@ -6,33 +6,53 @@
 local errors = require "lmopt.error"
 local json = require "lmopt.json"
 local program = require "lmopt.program"
+local sorted = require "lmopt.sorted"
 local system = require "lmopt.core.system"
 
 local M = {}
 
 ---@alias lmopt.Candidate table<string, any>
 
----A copy of a candidate as plain data. What JSON can't say raises "candidate".
+local LONGEST = 50000 -- bytes of an instruction: what is longer was not meant as one
+
+local function refuse(format, ...) errors.raise("candidate", format:format(...)) end
+
+-- What a proposer may have made of an instruction.
+local function check_instructions(name, value)
+  if type(value) ~= "string" then refuse("'%s' of a candidate must be a text, not %s", name, errors.shown(value)) end
+  if not value:find "%S" then refuse("'%s' of a candidate is empty", name) end
+  if #value > LONGEST then refuse("'%s' of a candidate has %d bytes; an instruction has %d at most", name, #value, LONGEST) end
+end
+
+---A copy of a candidate as plain data. What is none raises "candidate".
 ---@param given lmopt.Candidate
 ---@return lmopt.Candidate candidate
 ---@return string text the same for the same candidate
 function M.read(given)
   if type(given) ~= "table" then
-    errors.raise("candidate", ("an optimizer proposed %s; a candidate is a table, as program:with takes it"):format(errors.shown(given)))
+    refuse("an optimizer proposed %s; a candidate is a table, as program:with takes it", errors.shown(given))
+  end
+  for name in next, given do
+    if type(name) ~= "string" then refuse("the variables of a candidate have names; found [%s]", tostring(name)) end
+  end
+  for _, name in ipairs(sorted.keys(given)) do
+    if name:match "%f[%w_]instructions$" and given[name] ~= json.null then check_instructions(name, given[name]) end
   end
   local made = program.copy_data(given)
   local ok, text = pcall(json.encode, made, { utf8 = "error" })
-  if not ok then errors.raise("candidate", "a candidate must be data that JSON can say: " .. errors.text(text)) end
+  if not ok then refuse("a candidate must be data that JSON can say: %s", errors.text(text)) end
   return made, text
 end
 
----The program with a candidate's changes.
+---The program with a candidate's changes. What the program does not have raises "candidate".
 ---@param one table the program that is optimized
 ---@param candidate lmopt.Candidate
 ---@return table
 function M.apply(one, candidate)
   if next(candidate) == nil then return one end
-  return one:with(candidate)
+  local ok, made = pcall(one.with, one, candidate)
+  if ok then return made end
+  refuse("the candidate does not fit the program: %s", (errors.text(made):gsub("^[^\n]-:%d+: ", "")))
 end
 
 ---What a candidate is known by.
@@ -42,13 +62,19 @@ function M.digest(text) return system.sha256(text):sub(1, 32) end
 
 ---The predictors that may be changed.
 ---@param one table
+---@param only? table<string, true> by their paths; nil: all that are not frozen
 ---@return { name: string, predictor: lmopt.Predictor }[]
-function M.tunable(one)
+function M.tunable(one, only)
   local list = {}
   for _, entry in ipairs(one:predictors()) do
-    if not entry.predictor.frozen then list[#list + 1] = entry end
+    if not entry.predictor.frozen and (not only or only[entry.name]) then list[#list + 1] = entry end
   end
   return list
 end
+
+---The predictor that a variable of a candidate is of: "hops[1].query" of "hops[1].query.demos"; nil of one for all.
+---@param name string
+---@return string?
+function M.path_of(name) return name:match "^(.*)%.[%a_][%w_]*$" end
 
 return M

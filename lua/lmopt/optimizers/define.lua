@@ -60,9 +60,29 @@ local function open_study(self, options)
   if type(independent) == "function" then independent = independent(options) end
   return studies.create {
     name = options.name or options.storage and definition.name or nil, storage = options.storage, direction = "maximize",
-    seed = options.seed, sampler = "random", pruner = options.pruner, load_if_exists = true, budget = options.budget,
-    lag = options.lag or independent and 1000 or 1,
+    seed = options.seed, sampler = "random", pruner = options.pruner or "none", load_if_exists = true, budget = options.budget,
+    lag = options.lag or independent and 1000 or nil,
   }
+end
+
+-- What is to be scored on what, checked.
+local function read_data(data, what)
+  errors.check_options(data, { "trainset", "valset", "testset" }, what, 3)
+  data = data or {}
+  local made = {}
+  for _, name in ipairs { "trainset", "valset", "testset" } do
+    if data[name] ~= nil then made[name] = runs.check_examples(data[name], name, what, 4) end
+  end
+  if not made.trainset and not made.valset then
+    errors.misuse(("%s needs examples: trainset = {...}, and valset = {...} where candidates are scored on others"):format(what), 3)
+  end
+  made.trainset = made.trainset or {}
+  made.valset = made.valset or made.trainset
+  if #made.valset == 0 then
+    errors.misuse(("'%s' of %s is empty: there is nothing to score candidates on"):format(data.valset and "valset" or "trainset", what),
+      3)
+  end
+  return made
 end
 
 ---Looks for a better program.
@@ -73,11 +93,10 @@ end
 ---@return lmopt.Study study with a trial for each candidate
 function Optimizer:compile(program, data)
   local what = ("optimizers.%s:compile"):format(self.name)
-  errors.check_options(data, { "trainset", "valset", "testset" }, what, 2)
-  runs.check_examples(data.trainset, "trainset", what, 3)
   local options, definition = self.options, self.definition
+  local read = read_data(data, what)
   local run = runs.new {
-    program = program, trainset = data.trainset, valset = data.valset or data.trainset, testset = data.testset, options = options,
+    program = program, trainset = read.trainset, valset = read.valset, testset = read.testset, options = options,
     study = open_study(self, options), metric = options.metric,
     scored = not definition.unscored or options.metric ~= nil and data.valset ~= nil,
     evaluation = { concurrency = options.concurrency, max_errors = options.max_errors },

@@ -4,6 +4,9 @@ local demonstrations = require "lmopt.optimizers.demonstrations"
 local errors = require "lmopt.error"
 local evaluate = require "lmopt.evaluate"
 local example = require "lmopt.example"
+local json = require "lmopt.json"
+local predict = require "lmopt.predict"
+local sampling = require "lmopt.sampling"
 local sheets = require "lmopt.optimizers.score_sheet"
 local usage = require "lmopt.usage"
 
@@ -19,6 +22,8 @@ local M = {}
 ---@field seed integer of the study
 ---@field metric function as it was given
 ---@field scored boolean false: nothing is scored, and a trial's value is the number of demonstrations of its candidate
+---@field sheet lmopt.ScoreSheet what trials share: run.sheet:once(key, make)
+---@field total integer? how many trials there are to be; nil while it is being decided
 local Run = {}
 Run.__index = Run
 
@@ -30,6 +35,7 @@ function M.new(about)
   self.predictors = candidates.tunable(self.program)
   self.sheet = sheets.new(self.study)
   self.digests = {}
+  self.rollouts = self.options.rollouts or 1
   return self
 end
 
@@ -38,7 +44,7 @@ end
 ---@class lmopt.ScoredCandidate
 ---@field number integer of its trial
 ---@field candidate lmopt.Candidate
----@field text string the candidate as text
+---@field text string the candidate as text, the same for the same candidate
 ---@field score number the mean over the examples it was scored on
 ---@field examples integer how many those were
 ---@field full boolean they were all of the validation set
@@ -53,12 +59,16 @@ function Run:history(trial)
     local sheet = record.user_attrs.scores
     if sheet and (record.state == "complete" or record.state == "pruned") then
       local scores, sum, count = {}, 0.0, 0
-      for place, score in pairs(sheet) do
-        scores[tonumber(place)], sum, count = score, sum + score, count + 1
+      for i = 1, #self.valset do
+        local score = sheet[tostring(i)]
+        if score then
+          scores[i], sum, count = score, sum + score, count + 1
+        end
       end
+      local candidate, text = candidates.read(record.user_attrs.candidate)
       list[#list + 1] = {
-        number = record.number, candidate = record.user_attrs.candidate, full = record.state == "complete",
-        score = sum / count, examples = count, scores = scores,
+        number = record.number, candidate = candidate, text = text, full = record.state == "complete",
+        score = count > 0 and sum / count or 0.0, examples = count, scores = scores,
       }
     end
   end
@@ -76,9 +86,115 @@ local function digest_of(self, one)
   return known
 end
 
--- The metric as evaluate calls it.
-local function staged(metric, stage)
-  return function(one, prediction) return metric(one, prediction, nil, stage) end
+-- Kinds of failures that are the candidate's: asked again, it would fail again.
+local OF_CANDIDATE = { parse = true, truncated = true, refused = true, context_length = true, rejected = true, no_prediction = true }
+-- Kinds that say nothing of the candidate: the model could not be asked.
+local OF_WORLD = { timeout = true, network = true, rate_limit = true, bad_response = true }
+-- Kinds that are the user's code.
+local OF_CODE = { metric = true, raised = true }
+
+-- A prediction as far as it is data.
+local function data_of(prediction)
+  local ok, text = pcall(json.encode, prediction, { utf8 = "error" })
+  return ok and json.decode(text) or nil
+end
+
+-- The cell of an item: what the program answers to the example, and what the metric says of it.
+local function make_cell(self, one, item, stage)
+  local metric = self.metric
+  local function staged(of, prediction) return metric(of, prediction, nil, stage) end
+  local function score() return evaluate.one(one, item.example, staged) end
+  local used, row, problem
+  if item.rollout > 0 then
+    used, row, problem = predict.counted(sampling.run, { sample = item.rollout }, score)
+  else
+    used, row, problem = predict.counted(score)
+  end
+  if problem ~= nil and not (errors.is(problem) and OF_CANDIDATE[problem.kind]) then error(problem, 0) end
+  local failure = problem and { kind = problem.kind, message = tostring(problem.message), stage = problem.stage }
+  return { score = row.score + 0.0, feedback = row.feedback, prediction = data_of(row.prediction), error = failure,
+    usage = used.calls > 0 and used or nil }
+end
+
+-- What is to be scored, in order: each example as often as there are rollouts.
+local function list_items(self, digest, examples, stage)
+  local items = {}
+  local known_as = stage == "minibatch" and "validation" or stage -- a minibatch's cells are some of the full evaluation's
+  for place, one in ipairs(examples) do
+    for rollout = 0, self.rollouts - 1 do
+      local key = sheets.key("score", known_as, digest, digest_of(self, one), rollout)
+      items[#items + 1] = { example = one, place = place, rollout = rollout, key = key, cell = self.sheet:get(key) }
+    end
+  end
+  return items
+end
+
+-- Tells of examples that are scored, in their order, with the mean so far.
+local function new_teller(items, told)
+  local next_item, sum, of_example, rollouts = 1, 0.0, 0.0, 0
+  return function()
+    while items[next_item] and (items[next_item].cell or items[next_item].problem) do
+      local item = items[next_item]
+      local score = item.cell and item.cell.score or 0
+      sum, of_example, rollouts, next_item = sum + score, of_example + score, rollouts + 1, next_item + 1
+      local following = items[next_item]
+      if not following or following.place ~= item.place then
+        local mean = of_example / rollouts
+        of_example, rollouts = 0.0, 0
+        told(item.place, sum / (next_item - 1), mean)
+      end
+    end
+  end
+end
+
+-- Scores what the sheet does not have.
+local function score_missing(self, one, items, stage, tell)
+  local missing, examples = {}, {}
+  for _, item in ipairs(items) do
+    if not item.cell then missing[#missing + 1], examples[#examples + 1] = item, item.example end
+  end
+  if #missing == 0 then return end
+  local function score_row(row)
+    local item = missing[row.index]
+    local cell = self.sheet:once(item.key, function() return make_cell(self, one, item, stage) end)
+    item.cell, row.score = cell, cell.score
+    return cell.error and errors.new(cell.error.kind, cell.error.message, { stage = cell.error.stage })
+  end
+  local evaluation = self.evaluation
+  evaluate.rows(examples, score_row, {
+    concurrency = evaluation.concurrency, max_errors = evaluation.max_errors,
+    progress = function(event)
+      local row = event.row
+      if not row then return end
+      local item = missing[row.index]
+      if not item.cell then item.problem = row.error end
+      tell()
+    end,
+  })
+end
+
+-- What the items amount to, example by example.
+local function add_up(items, count)
+  local result = { scores = {}, worst = {}, feedback = {}, usage = usage.new(), failed = 0, problems = {}, cells = {} }
+  local rollouts = #items / count
+  for place = 1, count do
+    local sum, worst = 0.0, math.huge
+    for rollout = 1, rollouts do
+      local item = items[(place - 1) * rollouts + rollout]
+      local cell = item.cell or { score = 0.0 }
+      sum, worst = sum + cell.score, math.min(worst, cell.score)
+      result.feedback[place] = result.feedback[place] or cell.feedback
+      result.cells[#result.cells + 1] = cell
+      if cell.usage then usage.add(result.usage, cell.usage) end
+      if item.problem or cell.error then result.failed = result.failed + 1 end
+      if item.problem then result.problems[#result.problems + 1] = item.problem end
+    end
+    result.scores[place], result.worst[place] = sum / rollouts, worst
+  end
+  local sum = 0.0
+  for place = 1, count do sum = sum + result.scores[place] end
+  result.score = sum / count
+  return result
 end
 
 ---Scores a candidate on examples. What the sheet has is not asked again.
@@ -86,36 +202,71 @@ end
 ---@param candidate lmopt.Candidate
 ---@param examples lmopt.Example[]
 ---@param stage "validation"|"minibatch"|"test"|string told to the metric
----@return { scores: number[], feedback: table<integer, string>, score: number, usage: lmopt.Usage, failed: integer }
-function Run:score(candidate, examples, stage)
+---@param told? fun(examples: integer, mean: number, score: number) called as examples are scored, in their order
+---@return { scores: number[], worst: number[], feedback: table<integer, string>, score: number, usage: lmopt.Usage, failed: integer, problems: lmopt.Error[], cells: table[] } result `scores`: the mean over the rollouts of each
+---  example, `worst` the lowest of them; `failed` rows count 0, and `problems` are those that say nothing of the candidate
+function Run:score(candidate, examples, stage, told)
   local given, text = candidates.read(candidate)
-  local digest, one = candidates.digest(text), candidates.apply(self.program, given)
-  local cells, missing, places = {}, {}, {}
-  for i, item in ipairs(examples) do
-    local key = sheets.key(digest, digest_of(self, item), 0)
-    cells[i] = self.sheet:get(key)
-    if not cells[i] then
-      missing[#missing + 1], places[#places + 1] = item, { place = i, key = key }
-    end
-  end
-  local failed = 0
-  if #missing > 0 then
-    local result = evaluate.evaluate(one, missing, staged(self.metric, stage), self.evaluation)
-    for i, row in ipairs(result.rows) do
-      local cell = { score = row.score, feedback = row.feedback, usage = row.usage.calls > 0 and row.usage or nil }
-      if row.error then failed = failed + 1 else self.sheet:put(places[i].key, cell) end
-      cells[places[i].place] = cell
-    end
-  end
-  local scores, feedback, sum, used = {}, {}, 0.0, usage.new()
-  for i, cell in ipairs(cells) do
-    scores[i], feedback[i], sum = cell.score, cell.feedback, sum + cell.score
-    if cell.usage then usage.add(used, cell.usage) end
-  end
-  return { scores = scores, feedback = feedback, score = sum / #cells, usage = used, failed = failed }
+  local one = candidates.apply(self.program, given)
+  local items = list_items(self, candidates.digest(text), examples, stage)
+  local tell = told and new_teller(items, told) or function() end
+  tell()
+  score_missing(self, one, items, stage, tell)
+  return add_up(items, #examples)
 end
 
 -- --- a trial ---
+
+-- Did nothing come of it that says anything of the candidate? Then, why no other trial would fare better.
+local function why_hopeless(self, trial, result)
+  local problems, asked = result.problems, #result.cells
+  if #problems == 0 or #problems < asked then return nil end
+  local of_world, of_code = 0, 0
+  for _, problem in ipairs(problems) do
+    if OF_WORLD[problem.kind] then of_world = of_world + 1 end
+    if OF_CODE[problem.kind] then of_code = of_code + 1 end
+  end
+  local first = problems[1]
+  if of_world == asked then
+    return errors.new(first.kind, ("none of the %d examples could be scored: %s"):format(#self.valset, first.message), { fatal = true })
+  end
+  if of_code == asked and trial.number == 0 then
+    return errors.new("failed", ("none of the %d examples could be scored: %s"):format(#self.valset, first.message), { fatal = true })
+  end
+end
+
+local function sheet_of(scores, places)
+  local sheet = {}
+  for i, score in ipairs(scores) do sheet[tostring(places and places[i] or i)] = score end
+  return sheet
+end
+
+-- Scores the candidate of a trial on some examples.
+local function score_in_trial(self, trial, candidate, examples, stage, told)
+  local ok, result = pcall(self.score, self, candidate, examples, stage, told)
+  if not ok then
+    if trial.number == 0 and errors.is(result, "failed") then -- the program as it is can't be scored: nor can another
+      result = errors.new("failed", result.message, { fatal = true })
+    end
+    error(result, 0)
+  end
+  local hopeless = why_hopeless(self, trial, result)
+  if hopeless then error(hopeless, 0) end
+  return result
+end
+
+-- Tells the study of a trial's examples as they are scored; its pruner may end it.
+local function new_reporter(trial, count)
+  local scores = {}
+  return function(scored, mean, score)
+    scores[scored] = score
+    trial:report(mean, scored)
+    if scored < count and trial:should_prune() then
+      trial:set_user_attr("scores", sheet_of(scores))
+      trial:prune()
+    end
+  end
+end
 
 ---Scores the candidate of a trial on the validation set: the body of the study's objective.
 ---@async
@@ -123,32 +274,46 @@ end
 ---@param candidate lmopt.Candidate
 ---@return number score
 function Run:evaluate_trial(trial, candidate)
-  trial:set_user_attr("candidate", candidate)
-  if not self.scored then return demonstrations.count(candidate) end
-  local result = self:score(candidate, self.valset, "validation")
-  local sheet = {}
-  for i, score in ipairs(result.scores) do sheet[tostring(i)] = score end
-  trial:set_user_attr("scores", sheet)
-  trial:report(result.score, #result.scores)
+  local given, text = candidates.read(candidate)
+  trial:set_user_attr("candidate", given)
+  if not self.scored then return demonstrations.count(given) end
+  for _, known in ipairs(self:history(trial)) do
+    if known.text == text then
+      trial:set_user_attr("duplicate_of", known.number)
+      break
+    end
+  end
+  local result = score_in_trial(self, trial, given, self.valset, "validation", new_reporter(trial, #self.valset))
+  trial:set_user_attr("scores", sheet_of(result.scores))
+  if result.failed > 0 then trial:set_user_attr("failed", result.failed) end
   return result.score
 end
 
----Checks a set of examples, and returns it.
+---Checks a set of examples, and returns it as a plain list.
 ---@param given any
 ---@param name string
 ---@param what string
 ---@param level integer
+---@return lmopt.Example[]
 function M.check_examples(given, name, what, level)
-  if type(given) ~= "table" then
-    errors.misuse(("'%s' of %s must be a list of examples, not %s"):format(name, what, errors.shown(given)), level)
+  local meta = getmetatable(given)
+  if example.is(given) or type(given) ~= "table" and not (type(meta) == "table" and meta.__len and meta.__index) then
+    errors.misuse(("'%s' of %s must be a list of examples, not %s"):format(name, what,
+      example.is(given) and "one" or errors.shown(given)), level)
   end
-  for i, one in ipairs(given) do
+  local list = {}
+  for i = 1, #given do
+    local one = given[i]
     if not example.is(one) then
       errors.misuse(("%s[%d] of %s must be an example, lmopt.example{...}:with_inputs(...), not a %s"):format(name, i, what,
         type(one)), level)
     end
+    if not example.has_inputs(one) then
+      errors.misuse(("%s[%d] of %s has no declared inputs: example:with_inputs(\"question\", ...)"):format(name, i, what), level)
+    end
+    list[i] = one
   end
-  return given
+  return list
 end
 
 return M
