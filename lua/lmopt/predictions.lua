@@ -292,6 +292,6 @@ function M.read(text)
   return { predictions = predictions, errors = failures }
 end
 
-M.note_metric = note_metric
+M.note_metric, M.digest_program, M.describe_model = note_metric, digest_program, describe_model
 
 return M

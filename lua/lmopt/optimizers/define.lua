@@ -3,10 +3,14 @@
 -- Everything else is here, once for all of them: a study in which every candidate is a trial, scoring, resuming, budgets. What
 -- `propose` returns for a trial must follow from the run's seed, the trial's number, trial:random(), run:history(trial), and
 -- the replies of the models it asks; so the same seed gives the same run at any concurrency, and after any crash.
-local candidates = require "lmopt.optimizers.candidate"
+local core = require "lmopt.core.task"
 local errors = require "lmopt.error"
+local fingerprint = require "lmopt.optimizers.fingerprint"
+local journal = require "lmopt.journal"
+local outcome = require "lmopt.optimizers.outcome"
 local runs = require "lmopt.optimizers.run"
 local studies = require "lmopt.studies"
+local within = require("lmopt.context").within
 
 local M = {}
 
@@ -24,6 +28,7 @@ local M = {}
 -- Options of every optimizer.
 local COMMON = {
   "metric", "name", "storage", "seed", "n_trials", "n_jobs", "lag", "concurrency", "budget", "pruner", "progress", "max_errors",
+  "timeout", "stop", "save",
 }
 
 local Optimizer = { __name = "lmopt.optimizer" }
@@ -85,30 +90,83 @@ local function read_data(data, what)
   return made
 end
 
----Looks for a better program.
+-- --- a run ---
+
+local function ends_at_once(problem) return not errors.is(problem) or problem.kind == "cancelled" or problem.kind == "interrupted" end
+
+-- What is made ready, at the study's expense: its replies are kept as those of trial 0, which comes after it.
+local function begin(definition, run)
+  local study = run.study
+  if definition.begin then
+    if study._core:counts().all == 0 then study:enqueue_trial {} end
+    within({ journal = journal.beside(study, 0, core.context().journal) }, definition.begin, run)
+  end
+  local trials = definition.trials
+  run.total = run.options.n_trials or type(trials) == "function" and trials(run) or trials
+end
+
+local REASONS = { limit = "budget", exhausted = "done" }
+
+-- Why a run ended before its time: what it raised is returned where there is something to return.
+local function ended_by(run, problem)
+  local spent = errors.is(problem, "budget") and not problem.no_price
+  if ends_at_once(problem) and not (type(problem) == "string" and outcome.best(run, run.study)) then error(problem, 0) end
+  if not spent and not outcome.best(run, run.study) then error(problem, 0) end
+  return spent and "budget" or "failed", errors.is(problem) and problem.message or errors.text(problem)
+end
+
+local function search(definition, run)
+  local options = run.options
+  begin(definition, run)
+  local callbacks = options.save and { outcome.saver(run, options.save) } or nil
+  return run.study:optimize(function(trial) return run:run_trial(trial, definition.propose) end, {
+    total = run.total, n_jobs = options.n_jobs or 1, progress = options.progress, callbacks = callbacks, timeout = options.timeout,
+    stop = options.stop,
+  })
+end
+
+-- Says what became of a run that did not get as far as scoring the program itself.
+local function explain(run, ended)
+  if outcome.best(run, run.study) then return end
+  ended.message = ("nothing is scored on all of the %d validation examples yet, and the program is returned as it was: %s"):format(
+    #run.valset, ended.message or "the run is not over")
+end
+
+---Looks for a better program. Raises "exists" when the study of that name was begun with something else, "interrupted" and
+---"cancelled" as study:optimize does, and what keeps the program itself from being scored (a metric that only raises, a wrong
+---key). What else ends it early is in the report's `reason`, and the best program so far is returned.
 ---@async
 ---@param program table
----@param data { trainset: lmopt.Example[], valset: lmopt.Example[]?, testset: lmopt.Example[]? }
+---@param data { trainset: lmopt.Example[]?, valset: lmopt.Example[]?, testset: lmopt.Example[]? } candidates are made of the training set
+---  and scored on the validation set (without one, on the training set); the test set is touched once, at the end
 ---@return table best the best program that was scored on the whole validation set; the program itself where none was better
 ---@return lmopt.Study study with a trial for each candidate
+---@return lmopt.OptimizerReport report
 function Optimizer:compile(program, data)
   local what = ("optimizers.%s:compile"):format(self.name)
-  local options, definition = self.options, self.definition
-  local read = read_data(data, what)
+  local options, read = self.options, read_data(data, what)
   local run = runs.new {
-    program = program, trainset = read.trainset, valset = read.valset, testset = read.testset, options = options,
-    study = open_study(self, options), metric = options.metric,
-    scored = not definition.unscored or options.metric ~= nil and data.valset ~= nil,
+    optimizer = self.name, program = program, trainset = read.trainset, valset = read.valset, testset = read.testset,
+    options = options, study = open_study(self, options), metric = options.metric,
+    scored = not self.definition.unscored or options.metric ~= nil and read.valset ~= read.trainset,
     evaluation = { concurrency = options.concurrency, max_errors = options.max_errors },
   }
-  if definition.begin then definition.begin(run) end
-  local total = options.n_trials or type(definition.trials) == "function" and definition.trials(run) or definition.trials
-  run.study:optimize(function(trial)
-    local candidate = trial.number == 0 and {} or definition.propose(run, trial)
-    return run:evaluate_trial(trial, (candidates.read(candidate)))
-  end, { total = total, n_jobs = options.n_jobs or 1, progress = options.progress })
-  local best = run.study.best_trial
-  return best and candidates.apply(program, best.user_attrs.candidate) or program, run.study
+  fingerprint.check(run, self.name)
+  run.overlap = outcome.overlap(run)
+  if run.scored then outcome.warn_of_overlap(run, self.name) end
+  local began = core.now()
+  local ended = { started = 1 }
+  local ok, summary = pcall(search, self.definition, run)
+  if ok then
+    ended.reason, ended.message, ended.started = REASONS[summary.reason] or summary.reason, summary.message, summary.started
+  else
+    ended.reason, ended.message = ended_by(run, summary)
+  end
+  ended.seconds = core.now() - began
+  ended.unfinished = ended.reason ~= "done" and ended.reason ~= "stopped"
+  explain(run, ended)
+  local best, report = outcome.conclude(run, ended)
+  return best, run.study, report
 end
 
 return M

@@ -116,18 +116,38 @@ local function make_cell(self, one, item, stage)
     usage = used.calls > 0 and used or nil }
 end
 
+local function cell_key(self, digest, one, stage, rollout)
+  if stage == "minibatch" then stage = "validation" end -- a minibatch's cells are some of the full evaluation's
+  return sheets.key("score", stage, digest, digest_of(self, one), rollout)
+end
+
 -- What is to be scored, in order: each example as often as there are rollouts.
 local function list_items(self, digest, examples, stage)
   local items = {}
-  local known_as = stage == "minibatch" and "validation" or stage -- a minibatch's cells are some of the full evaluation's
   for place, one in ipairs(examples) do
     for rollout = 0, self.rollouts - 1 do
-      local key = sheets.key("score", known_as, digest, digest_of(self, one), rollout)
+      local key = cell_key(self, digest, one, stage, rollout)
       items[#items + 1] = { example = one, place = place, rollout = rollout, key = key, cell = self.sheet:get(key) }
     end
   end
   return items
 end
+
+---What is known of a candidate and an example; nil where it was not scored.
+---@param candidate lmopt.Candidate
+---@param one lmopt.Example
+---@param stage string
+---@param rollout? integer from 0
+---@return table? cell { score, feedback, prediction, usage, error }
+function Run:cell(candidate, one, stage, rollout)
+  local _, text = candidates.read(candidate)
+  return self.sheet:get(cell_key(self, candidates.digest(text), one, stage, rollout or 0))
+end
+
+---The stage under which the validation cells of a trial are known.
+---@param _ lmopt.Record
+---@return string
+function Run:known_as(_) return "validation" end -- luacheck: ignore 212
 
 -- Tells of examples that are scored, in their order, with the mean so far.
 local function new_teller(items, told)
@@ -287,6 +307,15 @@ function Run:evaluate_trial(trial, candidate)
   trial:set_user_attr("scores", sheet_of(result.scores))
   if result.failed > 0 then trial:set_user_attr("failed", result.failed) end
   return result.score
+end
+
+---One trial: a candidate, and its score. Trial 0 is the program as it is.
+---@async
+---@param trial lmopt.Trial
+---@param propose fun(run: lmopt.OptimizerRun, trial: lmopt.Trial): lmopt.Candidate
+---@return number score
+function Run:run_trial(trial, propose)
+  return self:evaluate_trial(trial, trial.number == 0 and {} or propose(self, trial))
 end
 
 ---Checks a set of examples, and returns it as a plain list.
