@@ -22,6 +22,7 @@ local M = {}
 ---@field begin? fun(run: lmopt.OptimizerRun) what is to be made ready first, and checked
 ---@field independent? boolean|fun(options: table): boolean no candidate depends on the scores of others: they may all be scored at once
 ---@field check? fun(options: table, what: string) raises what is wrong with its options, defaults filled in, when it is made
+---@field stop? fun(options: table): lmopt.StoppingRule? what of its options ends the search early
 ---@field unscored? boolean where the user gives no metric or no valset, nothing is scored, and a trial's value is the number of
 ---  demonstrations of its candidate
 
@@ -121,7 +122,7 @@ local function search(definition, run)
   local callbacks = options.save and { outcome.saver(run, options.save) } or nil
   return run.study:optimize(function(trial) return run:run_trial(trial, definition.propose) end, {
     total = run.total, n_jobs = options.n_jobs or 1, progress = options.progress, callbacks = callbacks, timeout = options.timeout,
-    stop = options.stop,
+    stop = options.stop or definition.stop and definition.stop(options) or nil,
   })
 end
 
