@@ -159,8 +159,9 @@ describe("bootstrap_few_shot", function()
     local trainset = {}
     for i = 1, 24 do trainset[i] = lmopt.example({ question = "q" .. i, answer = "Q" .. i }):with_inputs "question" end
     local function run(program, seed)
-      local best = bootstrap({ metric = lmopt.metrics.exact_match "answer", seed = seed, max_bootstrapped_demos = 24, max_labeled_demos = 30 })
-        :compile(program, { trainset = trainset })
+      local best = bootstrap({
+        metric = lmopt.metrics.exact_match "answer", seed = seed, max_bootstrapped_demos = 24, max_labeled_demos = 30,
+      }):compile(program, { trainset = trainset })
       local turns, last = {}, 0
       for i, demo in ipairs(best.think.demos) do
         turns[i] = demo.turn
@@ -198,8 +199,8 @@ describe("bootstrap_few_shot", function()
       return message_of(function() bootstrap({ teacher = teacher }):compile(sort, { trainset = examples(2) }) end)
     end
     assert.matches("the 'teacher' of optimizers.bootstrap_few_shot has no predictor 'self', as the program has", refused(other), 1, true)
-    assert.matches("'self' of the 'teacher' of optimizers.bootstrap_few_shot has none of the outputs", refused(lmopt.predict "ticket -> answer"),
-      1, true)
+    assert.matches("'self' of the 'teacher' of optimizers.bootstrap_few_shot has none of the outputs",
+      refused(lmopt.predict "ticket -> answer"), 1, true)
   end)
 
   it("is scored with a validation set and a metric", function()

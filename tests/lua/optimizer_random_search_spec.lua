@@ -60,14 +60,16 @@ describe("random_search", function()
     assert.same({ "as it is", "labeled", "shuffled", "shuffled" }, kinds(study))
     local a, b = study.trials[2].user_attrs.candidate["self.demos"], study.trials[3].user_attrs.candidate["self.demos"]
     assert.same({ 2, 2 }, { #a, #b })
-    _, study = random_search({ metric = exact, num_candidate_programs = 0, max_labeled_demos = 0 }):compile(sorter(), { trainset = examples(6) })
+    _, study = random_search({ metric = exact, num_candidate_programs = 0, max_labeled_demos = 0 }):compile(sorter(),
+      { trainset = examples(6) })
     assert.same({ "as it is", "bootstrap" }, kinds(study))
   end)
 
   it("lets each predictor draw its own labelled examples", function()
     local model = lmopt.lm(function() return "[[ ## queue ## ]]\nbug" end)
     local pair = lmopt.module {
-      inputs = "ticket", first = lmopt.predict("ticket -> queue", { lm = model }), second = lmopt.predict("ticket -> queue", { lm = model }),
+      inputs = "ticket", first = lmopt.predict("ticket -> queue", { lm = model }),
+      second = lmopt.predict("ticket -> queue", { lm = model }),
       forward = function(self, input) return self.second(input) end,
     }
     local _, study = random_search({ metric = exact, max_bootstrapped_demos = 0, max_labeled_demos = 4, num_candidate_programs = 3 })

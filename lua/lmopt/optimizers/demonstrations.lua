@@ -1,6 +1,7 @@
 --- Training examples as demonstrations: what a predictor can show of them, and which ones it is given.
 local errors = require "lmopt.error"
 local json = require "lmopt.json"
+local plans = require "lmopt.core.plans"
 local signature = require "lmopt.signature"
 
 local M = {}
@@ -42,20 +43,18 @@ function M.pool(predictor, examples)
   return list
 end
 
----`count` different items of a list in random order; all of them, when there are not more.
+---So many different items of a list in random order; all of them, when there are not more.
 ---@generic T
----@param random lmopt.Random
+---@param seed integer
+---@param number integer of the trial
+---@param purpose string names the draw
 ---@param list T[]
 ---@param count integer
 ---@return T[]
-function M.draw(random, list, count)
-  local drawn = table.move(list, 1, #list, 1, {})
-  count = math.min(count, #list)
-  for i = 1, count do
-    local other = random:integer(i, #list)
-    drawn[i], drawn[other] = drawn[other], drawn[i]
-  end
-  return table.move(drawn, 1, count, 1, {})
+function M.draw(seed, number, purpose, list, count)
+  local drawn = plans.sample(seed, number, purpose, #list, math.max(count, 0))
+  for i, place in ipairs(drawn) do drawn[i] = list[place] end
+  return drawn
 end
 
 ---What of a run's examples each of its predictors can show.
@@ -80,18 +79,20 @@ function M.check(run, pools, what)
     what, #run.predictors == 0 and ", as all are frozen" or ""))
 end
 
----Labelled examples for a predictor, drawn at random.
----@param random lmopt.Random
+---Labelled examples for a predictor, drawn at random: other ones in every trial, and for every predictor.
+---@param trial lmopt.Trial
+---@param seed integer
+---@param path string of the predictor
 ---@param pool { place: integer, demo: table }[]
 ---@param count integer
 ---@param without table<integer, boolean> places that are not to be drawn
 ---@return table[] demos
-function M.labelled(random, pool, count, without)
+function M.labelled(trial, seed, path, pool, count, without)
   local rest, demos = {}, {}
   for _, item in ipairs(pool) do
     if not without[item.place] then rest[#rest + 1] = item end
   end
-  for i, item in ipairs(M.draw(random, rest, math.max(count, 0))) do demos[i] = item.demo end
+  for i, item in ipairs(M.draw(seed, trial.number, "labelled:" .. path, rest, count)) do demos[i] = item.demo end
   return demos
 end
 

@@ -28,7 +28,7 @@ return define {
     for _, entry in ipairs(run.predictors) do
       local pool, demos = run.pools[entry.name], {}
       if run.options.sample then
-        demos = demonstrations.labelled(trial:random(entry.name), pool, k, {})
+        demos = demonstrations.labelled(trial, run.seed, entry.name, pool, k, {})
       else
         for i = 1, math.min(k, #pool) do demos[i] = pool[i].demo end
       end

@@ -7,6 +7,7 @@ local attempts = require "lmopt.modules.attempts"
 local define = require("lmopt.optimizers.define").define
 local demonstrations = require "lmopt.optimizers.demonstrations"
 local errors = require "lmopt.error"
+local plans = require "lmopt.core.plans"
 local stopping = require "lmopt.stopping"
 local teachers = require "lmopt.optimizers.teacher"
 
@@ -16,45 +17,30 @@ local teachers = require "lmopt.optimizers.teacher"
 
 local WHAT = "optimizers.random_search"
 
--- Candidates that are tried before those that are drawn, in this order. Trial 0 is the program as it is.
-local function fixed_plan(run)
-  local options, plan, has_demos = run.options, {}, false
-  for _, entry in ipairs(run.predictors) do has_demos = has_demos or #entry.predictor.demos > 0 end
-  if has_demos then plan[#plan + 1] = "zero_shot" end
-  if options.max_labeled_demos > 0 then plan[#plan + 1] = "labeled" end
-  if options.max_bootstrapped_demos > 0 then plan[#plan + 1] = "bootstrap" end
-  return plan
+-- The candidate set of a trial (lmopt.core.plans). Set 0 is zero-shot, which is trial 0 where the program shows nothing: then
+-- the numbers are the same, and else one apart, as trial 0 is the program as it is.
+local function set_of(run, number)
+  local options = run.options
+  return plans.candidate({
+    seed = run.seed, examples = #run.trainset, max_bootstrapped = options.max_bootstrapped_demos,
+    max_labeled = options.max_labeled_demos,
+  }, number - run.offset)
 end
 
-local propose = {}
-
-function propose.zero_shot(run)
+local function without_demonstrations(run)
   local candidate = {}
   for _, entry in ipairs(run.predictors) do candidate[entry.name .. ".demos"] = {} end
   return candidate
 end
 
-function propose.labeled(run, trial) return run.teacher:candidate(trial, {}, run.pools) end
-
-local function bootstrap(run, trial, order, wanted)
-  local found, tally = run.teacher:find(trial, order, wanted)
-  trial:set_user_attr("bootstrap", { found = #found, tried = tally.tried, failed = tally.failed })
-  return run.teacher:candidate(trial, found, run.pools)
-end
-
-function propose.bootstrap(run, trial) return bootstrap(run, trial, run.places, run.options.max_bootstrapped_demos) end
-
-function propose.shuffled(run, trial)
-  local random, most = trial:random "shuffle", run.options.max_bootstrapped_demos
-  if most == 0 then return propose.labeled(run, trial) end
-  local order = demonstrations.draw(random, run.places, #run.places)
-  return bootstrap(run, trial, order, random:integer(1, most))
-end
-
 return define {
   name = "random_search",
   options = teachers.options { num_candidate_programs = 16, stop_at_score = false },
-  trials = function(run) return 1 + #run.plan + run.options.num_candidate_programs end,
+  trials = function(run)
+    local options = run.options
+    local ordered = (options.max_labeled_demos > 0 and 1 or 0) + (options.max_bootstrapped_demos > 0 and 1 or 0)
+    return 1 + run.offset + ordered + options.num_candidate_programs
+  end,
   independent = function(options) return not options.stop_at_score end,
   stop = function(options) return options.stop_at_score and stopping.target { value = options.stop_at_score } or nil end,
   check = function(options, what)
@@ -64,14 +50,23 @@ return define {
     if options.metric == nil then errors.misuse(what .. " needs a 'metric': candidates are compared by it") end
   end,
   begin = function(run)
-    run.plan, run.places = fixed_plan(run), {}
-    for place = 1, #run.trainset do run.places[place] = place end
+    run.offset = 0
+    for _, entry in ipairs(run.predictors) do
+      if #entry.predictor.demos > 0 then run.offset = 1 end
+    end
     run.pools = demonstrations.pools(run)
     run.teacher = teachers.new(run, 1, WHAT)
   end,
   propose = function(run, trial)
-    local kind = run.plan[trial.number] or "shuffled"
-    trial:set_user_attr("kind", kind)
-    return propose[kind](run, trial)
+    local set = set_of(run, trial.number)
+    trial:set_user_attr("kind", set.kind)
+    if set.kind == "zero_shot" then return without_demonstrations(run) end
+    local found = {}
+    if set.bootstrapped > 0 then
+      local tally
+      found, tally = run.teacher:find(trial, set.order, set.bootstrapped)
+      trial:set_user_attr("bootstrap", { found = #found, tried = tally.tried, failed = tally.failed })
+    end
+    return run.teacher:candidate(trial, found, run.pools)
   end,
 }

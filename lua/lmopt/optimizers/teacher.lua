@@ -100,7 +100,7 @@ local function label(self, count)
   for _, entry in ipairs(candidates.tunable(self.program)) do
     local pool = demonstrations.pool(entry.predictor, self.run.trainset)
     if #entry.predictor.demos == 0 and #pool > 0 and count > 0 then
-      self.labelled[entry.name] = demonstrations.draw(stream(self.run.seed, self.home, "teacher:" .. entry.name), pool, count)
+      self.labelled[entry.name] = demonstrations.draw(self.run.seed, self.home, "teacher:" .. entry.name, pool, count)
     end
   end
 end
@@ -266,6 +266,14 @@ end
 
 -- --- many ---
 
+-- Without a threshold every score above 0 will do, without a metric every run.
+local function is_good(self, score, threshold)
+  if not self.run.metric then return true end
+  if not score then return false end
+  if threshold then return score >= threshold end
+  return score > 0
+end
+
 -- Runs the teacher on one example until a run is good enough: its demonstrations, or nil; the failures on the way; and how
 -- many predictors were called.
 local function teach(self, trial, place)
@@ -275,8 +283,7 @@ local function teach(self, trial, place)
     failures[#failures + 1] = failure
     if cell then
       called = called + cell.calls
-      local good = not self.run.metric or cell.score and (threshold and cell.score >= threshold or not threshold and cell.score > 0)
-      if good then return { demos = cell.demos, failures = failures, called = called } end
+      if is_good(self, cell.score, threshold) then return { demos = cell.demos, failures = failures, called = called } end
     end
   end
   return { failures = failures, called = called }
@@ -347,7 +354,7 @@ function Teacher:candidate(trial, found, pools)
     local demos = {}
     for _, one in ipairs(found) do demos[#demos + 1] = one.demos[entry.name] end
     local count = self.run.options.max_labeled_demos - #demos
-    local more = demonstrations.labelled(trial:random("labelled:" .. entry.name), pools[entry.name], count, taken)
+    local more = demonstrations.labelled(trial, self.run.seed, entry.name, pools[entry.name], count, taken)
     lists[entry.name] = table.move(more, 1, #more, #demos + 1, demos)
   end
   return demonstrations.candidate(lists)
