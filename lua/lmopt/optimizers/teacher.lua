@@ -327,7 +327,8 @@ function Teacher:find(trial, order, wanted)
   while #found < wanted and at <= #list do
     local size = math.min(wanted - #found + self.run.options.run_ahead, #list - at + 1)
     local first = at - 1
-    attempts.run(size, self.run.options.concurrency or size, function(i) return teach(self, trial, list[first + i]) end, function(i, ok, one)
+    local function run(i) return teach(self, trial, list[first + i]) end
+    attempts.run(size, self.run.options.concurrency or size, run, function(i, ok, one)
       if not ok then error(one, 0) end
       tally.tried, tally.called = tally.tried + 1, tally.called + one.called
       table.move(one.failures, 1, #one.failures, #tally.failures + 1, tally.failures)
