@@ -1,0 +1,210 @@
+-- The table at the end of a run of an optimizer, and what differs between two texts.
+local lmopt = require "lmopt"
+local difference = require "lmopt.optimizers.difference"
+local evaluation = require "lmopt.evaluation"
+local json = require "lmopt.json"
+local reports = require "lmopt.optimizers.report"
+local usage = require "lmopt.usage"
+
+local function evaluate(count, score)
+  local rows = {}
+  for i = 1, count do
+    rows[i] = { index = i, example = lmopt.example { q = i }, score = score(i) + 0.0, usage = usage.new(), seconds = 0.0 }
+  end
+  return evaluation.new(rows, { confidence = 0.95, seed = 1, seconds = 0.0, lazy = true })
+end
+
+local function half(i) return i % 2 end
+local function most(i) return i % 5 > 0 and 1 or 0 end
+
+local function report(changes)
+  local data = {
+    optimizer = "opro", study = "opro", storage = "qa.db", reason = "done",
+    trials = { total = 24, complete = 20, pruned = 3, failed = 1, duplicates = 2 },
+    best = { number = 17, score = 0.8, candidate = {} },
+    changes = { { name = "answer.instructions", before = "Answer.", after = "Answer with one word." } },
+    overlap = { validation = 0, test = 0, same = false },
+    usage = usage.new { calls = 1204, cached = 204, prompt_tokens = 80400, completion_tokens = 3204, usd = 0.0123,
+      billed_usd = 0.01, saved_usd = 0.0023 },
+    seconds = 200.3,
+    validation = { size = 40, before = evaluate(40, half), after = evaluate(40, most) },
+    test = { size = 10, before = evaluate(10, half), after = evaluate(10, half) },
+  }
+  for name, value in pairs(changes or {}) do data[name] = value ~= json.null and value or nil end
+  return reports.new(data)
+end
+
+local function has(text, part)
+  if not text:find(part, 1, true) then error(("'%s' is not in:\n%s"):format(part, text), 2) end
+end
+
+local function has_not(text, part)
+  if text:find(part, 1, true) then error(("'%s' is in:\n%s"):format(part, text), 2) end
+end
+
+describe("the report", function()
+  it("says what it was worth, with the interval of each score and the paired comparison", function()
+    assert.equal([[
+optimizers.opro: done
+The best candidate is that of trial 17.
+
+validation, 40 examples (intervals: 95 %)
+  before       0.50   0.35 to  0.65
+  after        0.80   0.65 to  0.90
+  difference  +0.30  +0.10 to +0.50  p = 0.012; 16 better, 4 worse, 20 the same
+
+test, 10 examples (intervals: 95 %)
+  before       0.50   0.20 to  0.80
+  after        0.50   0.20 to  0.80
+  difference  +0.00  +0.00 to +0.00
+    p = 1; 0 better, 0 worse, 10 the same: may be chance
+
+  trials       24: 20 complete, 3 pruned, 1 failed; 2 proposed what was known
+  model calls  1,204 (204 cached)
+  tokens       80,400 prompt, 3,204 completion
+  money        $0.0123 ($0.0100 billed, $0.0023 saved by the cache)
+  time         3 min 20 s
+  study        'opro' in qa.db
+
+  answer.instructions
+    - Answer.
+    + Answer with one word.]], tostring(report()))
+  end)
+
+  it("keeps within the columns there are", function()
+    local long = ("the quick brown fox jumps over the lazy dog; "):rep(20)
+    local made = report { changes = {
+      { name = "answer.instructions", before = long, after = long .. "and more" },
+      { name = "answer.demos", before = {}, after = { { question = long, answer = "\u{e9}\u{20ac}" .. long } } },
+    }, message = long, overlap = { validation = 3, test = 2, same = false } }
+    for _, width in ipairs { 30, 40, 60, 80, 120 } do
+      for line in made:table(width):gmatch "[^\n]+" do
+        assert.is_true(utf8.len(line) <= width, ("%d columns in %d: %s"):format(utf8.len(line), width, line))
+      end
+    end
+    assert.equal(made:table(80), tostring(made))
+    assert.has_error(function() made:table "wide" end)
+  end)
+
+  it("says what else came of it", function()
+    has(tostring(report { best = json.null }), "No candidate was scored on the whole validation set")
+    local same = tostring(report { best = { number = 0, score = 0.5, candidate = {} }, changes = {} })
+    has(same, "No candidate was better than the program as it was.")
+    has_not(same, "difference")
+    has(tostring(report { reason = "budget", message = "10 of 10 calls" }), "ended early: the budget is spent\n  10 of 10 calls\n")
+    has(tostring(report { validation = { size = 3 }, test = json.null }), "Nothing was scored")
+    has(tostring(report { trials = { total = 24, complete = 2, pruned = 0, failed = 0, duplicates = 0 } }), "2 of 24: 2 complete\n")
+    has(tostring(report { objectives = { "score", "cost" }, best = { number = 1, score = 1, values = { 1, 0.25 }, candidate = {} } }),
+      "objectives   score 1, cost 0.25\n")
+    has(tostring(report { usage = usage.new() }), "money        $0\n")
+    assert.is_true(reports.is(report()))
+    assert.is_false(reports.is {})
+    assert.is_nil(report { best = json.null }.best)
+    assert.has_error(function() return report().markdwn end)
+  end)
+
+  it("says aloud what the scores are not to be trusted for", function()
+    has_not(tostring(report()), "warning")
+    has(report { overlap = { validation = 5, test = 0, same = false } }:table(200),
+      "warning: 5 of the 40 validation examples are in the training set too: their scores say little of other examples.")
+    has(report { overlap = { validation = 40, test = 1, same = true } }:table(200), "warning: There was no validation set")
+    has(report { overlap = { validation = 40, test = 1, same = true } }:table(200), "warning: 1 of the 10 test examples")
+    has(report { test = json.null }:table(200), "warning: The best of 20 candidates is likely worse than it looks")
+    has(report { overlap = { validation = 5, test = 0, same = false } }:markdown(), "> **Warning:** 5 of the 40 validation examples")
+  end)
+
+  it("says what changed", function()
+    local text = tostring(report { changes = {
+      { name = "answer.demos", before = { { q = "old", a = 1 }, { q = "kept", a = 2 } },
+        after = { { q = "kept", a = 2, augmented = true }, { q = "two\nlines", a = { "x" } } } },
+      { name = "answer.instructions", before = "Say what it is, in one word, and nothing else.",
+        after = "Say what it is, in two words, and nothing else." },
+      { name = "query.instructions", before = "same", after = "same" },
+      { name = "answer.temperature", after = 0.7 },
+      { name = "answer.adapter", before = "chat", after = "json" },
+      { name = "answer.tools", before = { a = 1 }, after = { a = 2 } },
+    } })
+    has(text, "  answer.demos: 2 demonstrations, before: 2\n    - a: 1; q: old\n      a: 2; q: kept\n    + a: [\"x\"]; q: two lines\n")
+    has(text, "    Say what it is, in [-one word,-]{+two words,+} and nothing else.\n")
+    has_not(text, "query.instructions")
+    has(text, "  answer.temperature: 0.7, before: not set\n")
+    has(text, "  answer.adapter\n    - chat\n    + json\n")
+    has(text, "  answer.tools: {\"a\":2}, before: {\"a\":1}")
+  end)
+
+  it("shows nothing that a terminal would obey, and not all of what is long", function()
+    local demos = {}
+    for i = 1, 30 do demos[i] = { q = i } end
+    local text = tostring(report { changes = {
+      { name = "answer.instructions", before = "x", after = "\27[2J\r\nbad \xff\n" .. ("line\n"):rep(100) },
+      { name = "answer.demos", after = demos },
+    } })
+    assert.is_nil(text:find "[\27\r]")
+    assert.is_truthy(utf8.len(text))
+    has(text, "    (63 more lines)\n")
+    has(text, "    (22 more demonstrations)")
+  end)
+
+  it("is Markdown too", function()
+    local text = report { changes = {
+      { name = "answer.instructions", before = "Answer.", after = "Answer in ```code```.\n# no heading" },
+      { name = "answer.temperature", after = 0.7 },
+    } }:markdown()
+    has(text, "# optimizers.opro: done\n\nThe best candidate is that of trial 17.\n")
+    has(text, "| validation, 40 examples | 0.50 (0.35 to 0.65) | 0.80 (0.65 to 0.90) | +0.30 (+0.10 to +0.50) | p = 0.012; 16 better,")
+    has(text, "| money | $0.0123 ($0.0100 billed, $0.0023 saved by the cache) |")
+    has(text, "`answer.instructions`\n\n````diff\n- Answer.\n+ Answer in ```code```.\n+ # no heading\n````\n")
+    has(text, "`answer.temperature`: 0.7, before: not set\n")
+    has(report { message = "a | b <i> *c*" }:markdown(), "a \\| b \\<i\\> \\*c\\*")
+  end)
+end)
+
+describe("the difference of texts", function()
+  local function written(steps)
+    local parts = {}
+    for i, step in ipairs(steps) do parts[i] = step.mark .. step.text end
+    return table.concat(parts, " ")
+  end
+
+  it("has what both have, and turns the one into the other", function()
+    assert.equal(" a -b  c +d", written(difference.steps({ "a", "b", "c" }, { "a", "c", "d" })))
+    assert.equal("", written(difference.steps({}, {})))
+    local random = math.random
+    math.randomseed(7)
+    for _ = 1, 200 do
+      local a, b = {}, {}
+      for i = 1, random(0, 12) do a[i] = tostring(random(1, 4)) end
+      for i = 1, random(0, 12) do b[i] = tostring(random(1, 4)) end
+      local before, after = {}, {}
+      for _, step in ipairs(difference.steps(a, b)) do
+        if step.mark ~= "+" then before[#before + 1] = step.text end
+        if step.mark ~= "-" then after[#after + 1] = step.text end
+      end
+      assert.same(a, before)
+      assert.same(b, after)
+    end
+  end)
+
+  it("takes texts of any size", function()
+    local a, b = {}, {}
+    for i = 1, 3000 do a[i], b[i] = "a" .. i, "b" .. i end
+    a[1], b[1] = "same", "same"
+    local steps = difference.steps(a, b)
+    assert.equal(1 + 2 * 2999, #steps)
+    assert.equal(" ", steps[1].mark)
+  end)
+
+  it("shows lines that changed, and those beside them", function()
+    local lines = difference.lines("1\n2\n3\n4\n5\n6\n7\n8\n9", "1\n2\n3\n4\nfive\n6\n7\n8\n9\n10")
+    assert.equal(" (2 lines as before)  3  4 -5 +five  6  7  8  9 +10", written(lines))
+    assert.equal("+a +b", written(difference.lines("", "a\r\nb\n")))
+    assert.equal("", written(difference.lines("a\nb", "a\nb")))
+  end)
+
+  it("shows one line with its words marked where much of it stays", function()
+    assert.equal("a {+b+} c", difference.inline("a c", "a b c"))
+    assert.equal("one two [-three-]{+3 4+}", difference.inline("one two three", "one two 3 4"))
+    assert.is_nil(difference.inline("one two three", "four five six"))
+    assert.is_nil(difference.inline("a\nb", "a"))
+  end)
+end)
