@@ -48,6 +48,14 @@ local function read_options(definition, given, what)
   return made
 end
 
+local function check_metric(metric, may_lack, what)
+  if metric == nil and may_lack or type(metric) == "function" then return end
+  local meta = getmetatable(metric)
+  if type(meta) == "table" and meta.__call then return end
+  errors.misuse(("'metric' of %s must be a function(example, prediction), not %s%s"):format(what, errors.shown(metric),
+    type(metric) == "string" and "; ready ones are made by lmopt.metrics: lmopt.metrics.exact_match \"answer\"" or ""), 3)
+end
+
 ---Makes an optimizer: `define{...}` returns what `lmopt.optimizers.NAME` is.
 ---@param definition lmopt.OptimizerDefinition
 ---@return fun(options?: table): lmopt.Optimizer
@@ -55,6 +63,8 @@ function M.define(definition)
   local what = "optimizers." .. definition.name
   return function(options)
     local made = read_options(definition, options, what)
+    check_metric(made.metric, definition.unscored, what)
+    if made.save ~= nil then errors.check_type(made.save, "save", what, "string") end
     if definition.check then definition.check(made, what) end
     return setmetatable({ name = definition.name, definition = definition, options = made }, Optimizer)
   end
