@@ -68,10 +68,7 @@ describe("a run of an optimizer", function()
       assert.equal(0, again.count)
       assert.equal(best:dump(), same_best:dump())
       assert.equal(support.dump(study), support.dump(same_study))
-      local function text(one)
-        return (lmopt.json.encode(one):gsub('"usage":%b{}', ""):gsub('"seconds":[%d.e+-]+,', ""):gsub('"prediction":%b{},', ""))
-      end
-      assert.equal(text(report), text(same))
+      assert.equal(lmopt.json.encode(report), lmopt.json.encode(same))
     end)
   end)
 

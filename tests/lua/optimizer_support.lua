@@ -60,7 +60,7 @@ function M.network(pause)
 end
 
 --- A study as text: everything but dates, and which of several trials that wanted the same paid for it.
-function M.dump(study) return (study_support.dump(study):gsub('"lmopt:usage":%b{}', "")) end
+function M.dump(study) return (study_support.dump(study):gsub(',?"lmopt:usage":%b{}', "")) end
 
 function M.right(example, prediction) return example.answer == prediction.answer end
 

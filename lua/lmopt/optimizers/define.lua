@@ -63,9 +63,9 @@ function M.define(definition)
   local what = "optimizers." .. definition.name
   return function(options)
     local made = read_options(definition, options, what)
-    check_metric(made.metric, definition.unscored, what)
     if made.save ~= nil then errors.check_type(made.save, "save", what, "string") end
     if definition.check then definition.check(made, what) end
+    check_metric(made.metric, definition.unscored, what)
     return setmetatable({ name = definition.name, definition = definition, options = made }, Optimizer)
   end
 end
@@ -82,7 +82,7 @@ local function open_study(self, options)
 end
 
 -- What is to be scored on what, checked.
-local function read_data(data, what)
+local function read_data(data, what, may_be_unscored)
   errors.check_options(data, { "trainset", "valset", "testset" }, what, 3)
   data = data or {}
   local made = {}
@@ -93,8 +93,9 @@ local function read_data(data, what)
     errors.misuse(("%s needs examples: trainset = {...}, and valset = {...} where candidates are scored on others"):format(what), 3)
   end
   made.trainset = made.trainset or {}
+  made.scored = not may_be_unscored or made.valset ~= nil
   made.valset = made.valset or made.trainset
-  if #made.valset == 0 then
+  if made.scored and #made.valset == 0 then
     errors.misuse(("'%s' of %s is empty: there is nothing to score candidates on"):format(data.valset and "valset" or "trainset", what),
       3)
   end
@@ -103,7 +104,7 @@ end
 
 -- --- a run ---
 
-local function ends_at_once(problem) return not errors.is(problem) or problem.kind == "cancelled" or problem.kind == "interrupted" end
+local function is_from_outside(problem) return errors.is(problem, "cancelled") or errors.is(problem, "interrupted") end
 
 -- What is made ready, at the study's expense: its replies are kept as those of trial 0, which comes after it.
 local function begin(definition, run)
@@ -121,8 +122,8 @@ local REASONS = { limit = "budget", exhausted = "done" }
 -- Why a run ended before its time: what it raised is returned where there is something to return.
 local function ended_by(run, problem)
   local spent = errors.is(problem, "budget") and not problem.no_price
-  if ends_at_once(problem) and not (type(problem) == "string" and outcome.best(run, run.study)) then error(problem, 0) end
-  if not spent and not outcome.best(run, run.study) then error(problem, 0) end
+  local something = run.scored and outcome.best(run, run.study)
+  if not spent and (not something or is_from_outside(problem)) then error(problem, 0) end
   return spent and "budget" or "failed", errors.is(problem) and problem.message or errors.text(problem)
 end
 
@@ -138,7 +139,7 @@ end
 
 -- Says what became of a run that did not get as far as scoring the program itself.
 local function explain(run, ended)
-  if outcome.best(run, run.study) then return end
+  if not run.scored or outcome.best(run, run.study) then return end
   ended.message = ("nothing is scored on all of the %d validation examples yet, and the program is returned as it was: %s"):format(
     #run.valset, ended.message or "the run is not over")
 end
@@ -155,11 +156,12 @@ end
 ---@return lmopt.OptimizerReport report
 function Optimizer:compile(program, data)
   local what = ("optimizers.%s:compile"):format(self.name)
-  local options, read = self.options, read_data(data, what)
+  local options, definition = self.options, self.definition
+  local read = read_data(data, what, definition.unscored)
   local run = runs.new {
     optimizer = self.name, program = program, trainset = read.trainset, valset = read.valset, testset = read.testset,
     options = options, study = open_study(self, options), metric = options.metric,
-    scored = not self.definition.unscored or options.metric ~= nil and read.valset ~= read.trainset,
+    scored = read.scored and options.metric ~= nil,
     evaluation = { concurrency = options.concurrency, max_errors = options.max_errors },
   }
   fingerprint.check(run, self.name)
@@ -167,7 +169,7 @@ function Optimizer:compile(program, data)
   if run.scored then outcome.warn_of_overlap(run, self.name) end
   local began = core.now()
   local ended = { started = 1 }
-  local ok, summary = pcall(search, self.definition, run)
+  local ok, summary = pcall(search, definition, run)
   if ok then
     ended.reason, ended.message, ended.started = REASONS[summary.reason] or summary.reason, summary.message, summary.started
   else
