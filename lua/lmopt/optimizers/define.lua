@@ -76,8 +76,8 @@ local function open_study(self, options)
   if type(independent) == "function" then independent = independent(options) end
   return studies.create {
     name = options.name or options.storage and definition.name or nil, storage = options.storage, direction = "maximize",
-    seed = options.seed, sampler = "random", pruner = options.pruner or "none", load_if_exists = true, budget = options.budget,
-    lag = options.lag or independent and 1000 or nil,
+    seed = options.seed, sampler = options.sampler or "random", pruner = options.pruner or "none", load_if_exists = true,
+    budget = options.budget, lag = options.lag or independent and 1000 or nil,
   }
 end
 

@@ -8,7 +8,6 @@ local define = require("lmopt.optimizers.define").define
 local demonstrations = require "lmopt.optimizers.demonstrations"
 local errors = require "lmopt.error"
 local plans = require "lmopt.core.plans"
-local stopping = require "lmopt.stopping"
 local teachers = require "lmopt.optimizers.teacher"
 
 ---@class lmopt.RandomSearchOptions: lmopt.BootstrapOptions
@@ -42,7 +41,7 @@ return define {
     return 1 + run.offset + ordered + options.num_candidate_programs
   end,
   independent = function(options) return not options.stop_at_score end,
-  stop = function(options) return options.stop_at_score and stopping.target { value = options.stop_at_score } or nil end,
+  stop = teachers.stop,
   check = function(options, what)
     teachers.check(options, what)
     attempts.check_count(options.num_candidate_programs, "num_candidate_programs", what, 0)

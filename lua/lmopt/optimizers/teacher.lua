@@ -17,6 +17,7 @@ local predict = require "lmopt.predict"
 local program = require "lmopt.program"
 local sampling = require "lmopt.sampling"
 local sheets = require "lmopt.optimizers.score_sheet"
+local stopping = require "lmopt.stopping"
 local stream = require("lmopt.core.study").random
 local within = require("lmopt.context").within
 
@@ -70,6 +71,11 @@ function M.check(options, what)
   end
   errors.check_type(options.teacher_settings or nil, "teacher_settings", what, "table", "nil")
 end
+
+---The rule that ends a search at `stop_at_score`.
+---@param options table<string, any>
+---@return lmopt.StoppingRule?
+function M.stop(options) return options.stop_at_score and stopping.target { value = options.stop_at_score } or nil end
 
 -- --- making one ---
 
@@ -343,22 +349,32 @@ function Teacher:find(trial, order, wanted)
   return found, { tried = tally.tried, failed = #tally.failures }
 end
 
----The candidate that shows what was found, filled up with labelled examples that are no part of it; each predictor draws its own.
----@param trial lmopt.Trial
+---What was found for each predictor, filled up with labelled examples that are no part of it; each predictor draws its own.
+---@param run lmopt.OptimizerRun
+---@param trial { number: integer }
 ---@param found { place: integer, demos: table<string, table> }[]
 ---@param pools table<string, { place: integer, demo: table }[]> of `demonstrations.pools`
----@return lmopt.Candidate
-function Teacher:candidate(trial, found, pools)
+---@param count integer
+---@return table<string, table[]> demos by path
+function M.lists(run, trial, found, pools, count)
   local lists, taken = {}, {}
   for _, one in ipairs(found) do taken[one.place] = true end
-  for _, entry in ipairs(self.run.predictors) do
+  for _, entry in ipairs(run.predictors) do
     local demos = {}
     for _, one in ipairs(found) do demos[#demos + 1] = one.demos[entry.name] end
-    local count = self.run.options.max_labeled_demos - #demos
-    local more = demonstrations.labelled(trial, self.run.seed, entry.name, pools[entry.name], count, taken)
+    local more = demonstrations.labelled(trial, run.seed, entry.name, pools[entry.name], count - #demos, taken)
     lists[entry.name] = table.move(more, 1, #more, #demos + 1, demos)
   end
-  return demonstrations.candidate(lists)
+  return lists
+end
+
+---The candidate that shows what was found, and labelled examples.
+---@param trial lmopt.Trial
+---@param found { place: integer, demos: table<string, table> }[]
+---@param pools table<string, { place: integer, demo: table }[]>
+---@return lmopt.Candidate
+function Teacher:candidate(trial, found, pools)
+  return demonstrations.candidate(M.lists(self.run, trial, found, pools, self.run.options.max_labeled_demos))
 end
 
 return M
