@@ -112,8 +112,9 @@ describe("bayesian_few_shot", function()
   it("is the same study at any number of jobs and any concurrency", function()
     local function run(n_jobs, concurrency, seed)
       local sort = sorter { known = 4, before = support.pauses(seed) }
-      local _, study = bayesian({ metric = exact, seed = 2, lag = 4, n_jobs = n_jobs, concurrency = concurrency, num_candidate_programs = 12 })
-        :compile(sort, { trainset = examples(10), valset = examples(3, 30) })
+      local _, study = bayesian({
+        metric = exact, seed = 2, lag = 4, n_jobs = n_jobs, concurrency = concurrency, num_candidate_programs = 12,
+      }):compile(sort, { trainset = examples(10), valset = examples(3, 30) })
       return support.dump(study)
     end
     local expected = run(1, 1, 1)

@@ -243,8 +243,11 @@ describe("bootstrap_few_shot", function()
 
     it("is what it is with no example, and with one", function()
       local sort = sorter { known = 12 }
-      local best, study = bootstrap({ metric = exact }):compile(sort, { trainset = {} })
-      assert.same({ 0, 0 }, { #best.demos, study.best_value })
+      assert.matches("'trainset' of optimizers.bootstrap_few_shot:compile is empty", message_of(function()
+        bootstrap({ metric = exact }):compile(sort, { trainset = {} })
+      end))
+      local best, study = bootstrap({ metric = exact }):compile(sort, { trainset = {}, valset = examples(2) })
+      assert.same({ 0, 1.0, 2 }, { #best.demos, study.best_value, #study.trials })
       best = bootstrap({ metric = exact }):compile(sort, { trainset = examples(1) })
       assert.equal(1, #best.demos)
       best = bootstrap({ metric = function() return false end }):compile(sort, { trainset = examples(1) })
@@ -303,15 +306,15 @@ describe("bootstrap_few_shot", function()
       local sort = sorter {
         before = function() errors.raise("auth", "the key is wrong") end,
       }
-      assert.matches("the key is wrong", message_of(function()
-        bootstrap({ metric = exact }):compile(sort, { trainset = examples(4) })
-      end))
+      local best, study, report = bootstrap({ metric = exact }):compile(sort, { trainset = examples(4) })
+      assert.same({ 0, "failed", "waiting" }, { #best.demos, report.reason, study.trials[2].state })
+      assert.matches("the key is wrong", report.message)
     end)
 
     it("says where nothing can be shown", function()
       local deaf = lmopt.predict("ticket -> queue", { lm = sorter().lm })
       deaf.frozen = true
-      local best = bootstrap({ metric = exact, max_labeled_demos = 0 }):compile(deaf, { trainset = {} })
+      local best = bootstrap({ metric = exact }):compile(deaf, { trainset = examples(4) })
       assert.equal(0, #best.demos)
       local silent = lmopt.module { inputs = "ticket", step = sorter(), forward = function() return { queue = "bug" } end }
       local _, study = bootstrap({ metric = exact }):compile(silent, { trainset = examples(4) })

@@ -23,11 +23,11 @@ local FIRST = 1 -- the trial that shows the beginning of the pool, as bootstrap_
 local FULL = 4 -- trials that then show as many as they may: more is mostly better, and TPE shall have seen it
 
 -- What each predictor may be shown: the teacher's demonstrations first. It is the same for all trials.
-local function pool_of(run, trial)
+local function pool_of(run)
   if not run.pool then
     local order = {}
     for place = 1, #run.trainset do order[place] = place end
-    local found, tally = run.teacher:find(trial, order, run.options.max_bootstrapped_demos)
+    local found, tally = run.teacher:find(order, run.options.max_bootstrapped_demos)
     run.pool = teachers.lists(run, { number = FIRST }, found, run.pools, run.options.pool_size)
     run.tally = { found = #found, tried = tally.tried, failed = tally.failed }
   end
@@ -85,10 +85,10 @@ return define {
   end,
   begin = function(run)
     run.pools = demonstrations.pools(run)
-    run.teacher = teachers.new(run, FIRST, WHAT)
+    run.teacher = teachers.new(run, WHAT)
   end,
   propose = function(run, trial)
-    local pools, lists = pool_of(run, trial), {}
+    local pools, lists = pool_of(run), {}
     if trial.number == FIRST then return begin_search(run, trial, pools) end
     for _, entry in ipairs(run.predictors) do
       local pool = pools[entry.name]

@@ -25,12 +25,12 @@ return define {
   check = teachers.check,
   begin = function(run)
     run.pools = demonstrations.pools(run)
-    run.teacher = teachers.new(run, 1, WHAT)
+    run.teacher = teachers.new(run, WHAT)
   end,
   propose = function(run, trial)
     local order = {}
     for place = 1, #run.trainset do order[place] = place end
-    local found, tally = run.teacher:find(trial, order, run.options.max_bootstrapped_demos)
+    local found, tally = run.teacher:find(order, run.options.max_bootstrapped_demos)
     trial:set_user_attr("bootstrap", { found = #found, tried = tally.tried, failed = tally.failed })
     return run.teacher:candidate(trial, found, run.pools)
   end,

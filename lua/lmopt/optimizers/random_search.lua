@@ -54,7 +54,7 @@ return define {
       if #entry.predictor.demos > 0 then run.offset = 1 end
     end
     run.pools = demonstrations.pools(run)
-    run.teacher = teachers.new(run, 1, WHAT)
+    run.teacher = teachers.new(run, WHAT)
   end,
   propose = function(run, trial)
     local set = set_of(run, trial.number)
@@ -63,7 +63,7 @@ return define {
     local found = {}
     if set.bootstrapped > 0 then
       local tally
-      found, tally = run.teacher:find(trial, set.order, set.bootstrapped)
+      found, tally = run.teacher:find(set.order, set.bootstrapped)
       trial:set_user_attr("bootstrap", { found = #found, tried = tally.tried, failed = tally.failed })
     end
     return run.teacher:candidate(trial, found, run.pools)

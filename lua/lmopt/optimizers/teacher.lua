@@ -2,15 +2,13 @@
 --
 -- After O. Khattab et al., "DSPy: Compiling Declarative Language Model Calls into Self-Improving Pipelines", ICLR 2024
 -- (https://arxiv.org/abs/2310.03714). A run on an example is paid once for a whole study: it is a cell of the sheet, known by
--- the teacher's state, the example and the round, whoever wants it. Its model calls are kept with one trial, the first that
--- may ask the teacher, so that they are found again after a kill whichever trial goes on with the run.
+-- the teacher's state, the example and the round, whichever trial wants it.
 local attempts = require "lmopt.modules.attempts"
 local candidates = require "lmopt.optimizers.candidate"
 local core = require "lmopt.core.task"
 local demonstrations = require "lmopt.optimizers.demonstrations"
 local errors = require "lmopt.error"
 local example = require "lmopt.example"
-local journal = require "lmopt.journal"
 local json = require "lmopt.json"
 local lm = require "lmopt.lm"
 local predict = require "lmopt.predict"
@@ -19,14 +17,12 @@ local sampling = require "lmopt.sampling"
 local sheets = require "lmopt.optimizers.score_sheet"
 local stopping = require "lmopt.stopping"
 local stream = require("lmopt.core.study").random
-local within = require("lmopt.context").within
 
 local M = {}
 
 ---A teacher of one run of an optimizer.
 ---@class lmopt.Teacher
 ---@field run lmopt.OptimizerRun
----@field home integer the trial that its calls are kept with
 ---@field program table
 local Teacher = {}
 Teacher.__index = Teacher
@@ -106,23 +102,22 @@ local function label(self, count)
   for _, entry in ipairs(candidates.tunable(self.program)) do
     local pool = demonstrations.pool(entry.predictor, self.run.trainset)
     if #entry.predictor.demos == 0 and #pool > 0 and count > 0 then
-      self.labelled[entry.name] = demonstrations.draw(self.run.seed, self.home, "teacher:" .. entry.name, pool, count)
+      self.labelled[entry.name] = demonstrations.draw(self.run.seed, 0, "teacher:" .. entry.name, pool, count)
     end
   end
 end
 
 ---Makes the teacher of a run, by its options.
 ---@param run lmopt.OptimizerRun
----@param home integer the number of the first trial that may ask it
 ---@param what string
 ---@return lmopt.Teacher
-function M.new(run, home, what)
+function M.new(run, what)
   local options = run.options
   local settings = {}
   for name, value in next, options.teacher_settings or {} do settings[name] = value end
   if settings.lm then settings.lm = lm.new(settings.lm) end
   local self = setmetatable({
-    run = run, home = home, program = options.teacher or run.program, settings = settings, failures = {}, digests = {},
+    run = run, program = options.teacher or run.program, settings = settings, failures = {}, digests = {},
   }, Teacher)
   check_likeness(run, self.program, what)
   label(self, options.max_labeled_demos)
@@ -229,7 +224,7 @@ local function demos_of(self, trace, key)
     if list then
       local kept = list[#list]
       if #list > 1 then
-        local random = stream(self.run.seed, self.home, ("call:%s:%s"):format(entry.name, key))
+        local random = stream(self.run.seed, 0, ("call:%s:%s"):format(entry.name, key))
         if random:uniform() < 0.5 then kept = list[random:integer(1, #list - 1)] end
       end
       local fields = {}
@@ -242,27 +237,14 @@ local function demos_of(self, trace, key)
   return demos
 end
 
--- The context in which a run's calls are journalled: that of the trial `home`, whichever trial asks.
-local function at_home(self, trial, fn)
-  local outer = core.context().journal
-  if not outer then return fn() end
-  local stand_in = { number = self.home }
-  function stand_in._flush() trial:_flush() end
-  function stand_in._end(_, problem) trial:_end(problem) end
-  return within({ journal = journal.new(self.run.study, stand_in, nil, outer.outer) }, fn)
-end
-
 -- A run's cell: { score =, demos = by path }; nil and an error when it failed.
-local function run_cell(self, trial, place, round)
+local function run_cell(self, place, round)
   local key = sheets.key("teacher", self.digest, digest_of(self, place), round)
   local failure = self.failures[key]
   if failure then return nil, failure end
   local ok, cell = attempts.protect(self.run.sheet.once, self.run.sheet, key, function()
-    return at_home(self, trial, function()
-      local prediction, trace = trace_run(self, place, round)
-      local made = { score = score_run(self, place, prediction, trace), demos = demos_of(self, trace, key), calls = #trace }
-      return json.decode(json.encode(made)) -- as it is when it comes back from a file
-    end)
+    local prediction, trace = trace_run(self, place, round)
+    return { score = score_run(self, place, prediction, trace), demos = demos_of(self, trace, key), calls = #trace }
   end)
   if ok then return cell end
   failure = errors.is(cell) and cell or errors.new("raised", errors.text(cell))
@@ -282,10 +264,10 @@ end
 
 -- Runs the teacher on one example until a run is good enough: its demonstrations, or nil; the failures on the way; and how
 -- many predictors were called.
-local function teach(self, trial, place)
+local function teach(self, place)
   local threshold, failures, called = self.run.options.metric_threshold, {}, 0
   for round = 0, self.run.options.max_rounds - 1 do
-    local cell, failure = run_cell(self, trial, place, round)
+    local cell, failure = run_cell(self, place, round)
     failures[#failures + 1] = failure
     if cell then
       called = called + cell.calls
@@ -322,18 +304,17 @@ end
 ---Runs the teacher on examples until `wanted` of them have gone well. As many run at a time as are still wanted (and
 ---`run_ahead` more), so that without `run_ahead` no example is run that one after the other would not have been.
 ---@async
----@param trial lmopt.Trial the trial that asks
 ---@param order integer[] places in the training set
 ---@param wanted integer
 ---@return { place: integer, demos: table<string, table> }[] found those that went well, in the order given
 ---@return { tried: integer, failed: integer } tally
-function Teacher:find(trial, order, wanted)
+function Teacher:find(order, wanted)
   local list, found, at = distinct(self, order), {}, 1
   local tally = { tried = 0, failures = {}, called = 0, all = #list }
   while #found < wanted and at <= #list do
     local size = math.min(wanted - #found + self.run.options.run_ahead, #list - at + 1)
     local first = at - 1
-    local function run(i) return teach(self, trial, list[first + i]) end
+    local function run(i) return teach(self, list[first + i]) end
     attempts.run(size, self.run.options.concurrency or size, run, function(i, ok, one)
       if not ok then error(one, 0) end
       tally.tried, tally.called = tally.tried + 1, tally.called + one.called
