@@ -4,7 +4,13 @@
 -- be: it says what the next candidate is. Scoring, storage, resuming, budgets and the report are the same for all of them.
 local errors = require "lmopt.error"
 
-local NAMES = { "labeled_few_shot", "bootstrap_few_shot", "random_search", "bayesian_few_shot" }
+local NAMES = {
+  "labeled_few_shot",
+  "bootstrap_few_shot",
+  "random_search",
+  "bayesian_few_shot",
+  "opro",
+}
 
 local PLACES = { define = { "lmopt.optimizers.define", "define" } }
 for _, name in ipairs(NAMES) do PLACES[name] = { "lmopt.optimizers." .. name } end

@@ -1,0 +1,307 @@
+--- `opro`: a model is shown the best instructions so far with their scores, and proposes better ones, some at each step.
+--
+-- After C. Yang et al., "Large Language Models as Optimizers", ICLR 2024 (https://arxiv.org/abs/2309.03409). What the paper
+-- leaves constant, the temperature, may fall as the best score settles: `schedule = "annealed"`. The same loop solves any
+-- problem whose solutions can be written down: `:solve` (opro_problem.lua).
+local define = require("lmopt.optimizers.define").define
+local errors = require "lmopt.error"
+local json = require "lmopt.json"
+local meta_prompt = require "lmopt.optimizers.opro_meta_prompt"
+local reading = require "lmopt.optimizers.opro_reading"
+local sheets = require "lmopt.optimizers.score_sheet"
+local steps = require "lmopt.optimizers.opro_steps"
+
+---@class lmopt.OproOptions options of lmopt.optimizers.opro, beside those of every optimizer
+---@field n_steps? integer default: 25 (the paper: up to 200)
+---@field candidates_per_step? integer proposals of a step, asked for at once; default: 8
+---@field pairs? integer how many of the best texts a proposer sees with their scores; default: 20
+---@field order? "ascending"|"descending"|"random" of those; default: ascending, the best last
+---@field buckets? integer|false scores are shown as whole numbers of 1/buckets; false: as they are; default: 100
+---@field threshold? number texts with a lower score are not shown; default: none
+---@field exemplars? integer how many examples a proposer sees; default: 3
+---@field exemplar_choice? "random"|"wrong"|"constant" which: others at each step, those that the texts shown get wrong most often, or the first; default: random
+---@field place? "before_Q"|"Q_begin"|"Q_end"|"A_begin" where the text goes; default: before_Q, it is the instructions
+---@field start? (string|table<string, string>)[] texts to begin with, beside the program's own
+---@field joint? boolean several predictors: true: one proposal has a text for each; default: false, one predictor a step, in turn
+---@field prompt_model? string|lmopt.Model who proposes; default: the model of lmopt.configure
+---@field temperature? number|false of the proposals; false: what the model does by itself; default: 1.0
+---@field schedule? "constant"|"annealed" default: constant
+---@field final_temperature? number where the annealed schedule ends; default: 0.4
+---@field window? integer steps without a better score until it is there; default: 5
+---@field max_length? integer characters of a text; longer ones are dropped; default: 500
+---@field reject? fun(text: string): string|boolean|nil true, or why, for texts that are to be dropped
+---@field retries? integer how often a step asks again for what it lacks; default: 1
+
+local OPTIONS = {
+  n_steps = 25, candidates_per_step = 8, pairs = 20, order = "ascending", buckets = 100, exemplars = 3, exemplar_choice = "random",
+  place = "before_Q", joint = false, temperature = 1.0, schedule = "constant", final_temperature = 0.4, window = 5,
+  max_length = 500, retries = 1, threshold = false, start = false, prompt_model = false, reject = false,
+}
+
+-- --- options ---
+
+local WHAT = "optimizers.opro"
+
+local function check_count(options, name, least, also)
+  local value = options[name]
+  if value == nil or value == also then return end
+  if math.type(value) ~= "integer" or value < least then
+    errors.misuse(("'%s' of %s must be an integer of at least %d, not %s"):format(name, WHAT, least, errors.shown(value)))
+  end
+end
+
+local function check_number(options, name, also)
+  local value = options[name]
+  if value == nil or value == also then return end
+  if type(value) ~= "number" or not (value >= 0 and value < math.huge) then
+    errors.misuse(("'%s' of %s must be a number of at least 0, not %s"):format(name, WHAT, errors.shown(value)))
+  end
+end
+
+local function check_word(options, name, words)
+  local value = options[name]
+  if value == nil then return end
+  for _, word in ipairs(words) do
+    if value == word then return end
+  end
+  errors.misuse(("'%s' of %s must be one of %s, not %s%s"):format(name, WHAT, table.concat(words, ", "), errors.shown(value),
+    errors.hint(tostring(value), words)))
+end
+
+local function check(options)
+  if type(options) ~= "table" then return end -- define says so
+  for _, name in ipairs { "n_steps", "candidates_per_step", "pairs", "window", "max_length" } do check_count(options, name, 1) end
+  check_count(options, "exemplars", 0)
+  check_count(options, "retries", 0)
+  check_count(options, "buckets", 1, false)
+  check_number(options, "temperature", false)
+  check_number(options, "final_temperature")
+  check_word(options, "order", { "ascending", "descending", "random" })
+  check_word(options, "exemplar_choice", { "random", "wrong", "constant" })
+  check_word(options, "place", meta_prompt.PLACES)
+  check_word(options, "schedule", { "constant", "annealed" })
+  errors.check_type(options.threshold or nil, "threshold", WHAT, "number", "nil")
+  errors.check_type(options.joint, "joint", WHAT, "boolean", "nil")
+  errors.check_type(options.start or nil, "start", WHAT, "table", "nil")
+  errors.check_type(options.reject or nil, "reject", WHAT, "function", "nil")
+end
+
+-- --- candidates and texts ---
+
+local function path_of(entry) return entry.name .. ".instructions" end
+
+-- The instructions of a tuned predictor under a candidate.
+local function instructions_of(entry, candidate) return candidate[path_of(entry)] or entry.predictor.instructions end
+
+-- What a candidate is known by: the instructions of all predictors. The program as it is and a candidate that says the same
+-- are one.
+local function key_of(run, candidate)
+  local list = json.array {}
+  for i, entry in ipairs(run.predictors) do list[i] = instructions_of(entry, candidate) end
+  return json.encode(list)
+end
+
+-- The candidate that has these texts, and for the rest what `base` has.
+local function candidate_of(run, base, entries, texts)
+  local made = {}
+  for name, value in next, base do made[name] = value end
+  for i, entry in ipairs(entries) do
+    made[path_of(entry)] = meta_prompt.compose(run.options.place, entry.predictor.instructions, texts[i])
+  end
+  return made
+end
+
+-- The candidate of an entry of `start`.
+local function start_candidate(run, number)
+  local one, entries = run.options.start[number], run.predictors
+  if type(one) == "string" then return candidate_of(run, {}, entries, { one }) end
+  local made = {}
+  for _, entry in ipairs(entries) do
+    local text = one[entry.name]
+    if text then made[path_of(entry)] = meta_prompt.compose(run.options.place, entry.predictor.instructions, text) end
+  end
+  return made
+end
+
+local function check_start(run)
+  local names = {}
+  for i, entry in ipairs(run.predictors) do names[i] = entry.name end
+  for i, one in ipairs(run.options.start or {}) do
+    if type(one) == "string" and #names > 1 then
+      errors.misuse(("start[%d] of %s is a text, but there are several predictors; say whose it is: { [\"%s\"] = text }"):format(i,
+        WHAT, names[1]))
+    elseif type(one) ~= "string" and type(one) ~= "table" then
+      errors.misuse(("start[%d] of %s must be a text, not a %s"):format(i, WHAT, type(one)))
+    end
+    for name, text in next, type(one) == "table" and one or {} do
+      if not run.program:predictors()[name] then
+        errors.misuse(("start[%d] of %s: there is no predictor '%s'%s"):format(i, WHAT, tostring(name), errors.hint(tostring(name), names)))
+      end
+      errors.check_type(text, ("start[%d]['%s']"):format(i, name), WHAT, "string")
+    end
+  end
+end
+
+-- --- what a step knows ---
+
+-- The best of what is known; the first of equals.
+local function best_of(history)
+  local best
+  for _, one in ipairs(history) do
+    if not best or one.score > best.score then best = one end
+  end
+  return best
+end
+
+-- Each different text that was tried with its best score, in the order in which they came.
+local function tried_texts(run, entries, history)
+  local list, by_text, options = {}, {}, run.options
+  for _, one in ipairs(history) do
+    local texts = {}
+    for i, entry in ipairs(entries) do
+      local instructions = instructions_of(entry, one.candidate)
+      texts[i] = meta_prompt.text_in(options.place, entry.predictor.instructions, instructions) or instructions
+    end
+    local key = json.encode(json.array(texts))
+    local known = by_text[key]
+    if not known then
+      known = { texts = texts, score = one.score, entry = one }
+      by_text[key], list[#list + 1] = known, known
+    elseif one.score > known.score then
+      known.score, known.entry = one.score, one
+    end
+  end
+  return list
+end
+
+local function above(list, threshold)
+  if not threshold then return list end
+  local kept = {}
+  for _, one in ipairs(list) do
+    if one.score >= threshold then kept[#kept + 1] = one end
+  end
+  return kept
+end
+
+-- How many of the texts that are shown get an example wrong: score less on it than the best of them.
+local function wrong_counts(run, shown)
+  local counts = {}
+  for place in ipairs(run.valset) do
+    local best
+    for _, one in ipairs(shown) do
+      local score = one.entry.scores[place]
+      if score and (not best or score > best) then best = score end
+    end
+    counts[place] = 0
+    for _, one in ipairs(shown) do
+      local score = one.entry.scores[place]
+      if score and (score < best or score <= 0) then counts[place] = counts[place] + 1 end
+    end
+  end
+  return counts
+end
+
+local function choose_exemplars(run, step, shown)
+  local options, list = run.options, {}
+  local source = options.exemplar_choice == "wrong" and run.valset or run.trainset
+  local places = {}
+  for i = 1, #source do places[i] = i end
+  if options.exemplar_choice ~= "constant" then
+    local random = steps.random(run.seed, step, "exemplars")
+    for i = #places, 2, -1 do
+      local other = random:integer(1, i)
+      places[i], places[other] = places[other], places[i]
+    end
+  end
+  if options.exemplar_choice == "wrong" then
+    local counts, order = wrong_counts(run, shown), {}
+    for i, place in ipairs(places) do order[place] = i end
+    table.sort(places, function(a, b)
+      if counts[a] ~= counts[b] then return counts[a] > counts[b] end
+      return order[a] < order[b]
+    end)
+  end
+  for i = 1, math.min(options.exemplars, #source) do list[i] = source[places[i]] end
+  return list
+end
+
+-- The best score before each step so far, that of the coming one last.
+local function best_before(run, history, step)
+  local list, best, i = {}, nil, 1
+  for s = 1, step do
+    local begins = run.first + (s - 1) * run.options.candidates_per_step
+    while history[i] and history[i].number < begins do
+      if not best or history[i].score > best then best = history[i].score end
+      i = i + 1
+    end
+    list[s] = best or -math.huge
+  end
+  return list
+end
+
+-- --- a step ---
+
+-- Reads one reply: a candidate and its key, or nil and what is wrong.
+local function reader(run, entries, base)
+  local limits = { length = run.options.max_length, reject = run.options.reject }
+  return function(reply)
+    local texts = {}
+    for i in ipairs(entries) do
+      local opening, closing = meta_prompt.marks(i, #entries)
+      local several = #entries > 1
+      local text = reading.polish(reading.extract(reply, several and opening or nil, several and closing or nil))
+      local fault = reading.fault(text, limits)
+      if fault then return nil, fault end
+      texts[i] = text
+    end
+    local candidate = candidate_of(run, base, entries, texts)
+    return candidate, key_of(run, candidate)
+  end
+end
+
+local function propose_step(run, step, begins)
+  local options, history = run.options, run:history { number = begins }
+  local turn = (step - 1) % #run.predictors + 1
+  local entries = options.joint and run.predictors or { run.predictors[turn] }
+  local best = best_of(history)
+  local known, names = {}, {}
+  for _, one in ipairs(history) do known[key_of(run, one.candidate)] = true end
+  for i, entry in ipairs(entries) do names[i] = entry.name end
+  local shown = meta_prompt.best_last(above(tried_texts(run, entries, history), options.threshold), options.pairs)
+  return steps.propose {
+    seed = run.seed, step = step, size = options.candidates_per_step, retries = options.retries, proposer = run.proposer, known = known,
+    temperature = steps.temperature(options, best_before(run, history, step)),
+    read = reader(run, entries, best and best.candidate or {}),
+    prompt = meta_prompt.write {
+      names = names, step_name = #entries < #run.predictors and names[1] or nil, place = options.place, order = options.order,
+      buckets = options.buckets, tried = shown, exemplars = choose_exemplars(run, step, shown),
+      random = steps.random(run.seed, step, "order"),
+    },
+  }
+end
+
+local make = define {
+  name = "opro",
+  options = OPTIONS,
+  trials = function(run) return run.first + run.options.n_steps * run.options.candidates_per_step end,
+  begin = function(run)
+    if #run.predictors == 0 then errors.misuse(("%s: the program has no predictor whose instructions may be changed"):format(WHAT)) end
+    check_start(run)
+    run.first = 1 + #(run.options.start or {})
+    run.proposer = steps.proposer(run.options.prompt_model or nil)
+  end,
+  propose = function(run, trial)
+    if trial.number < run.first then return start_candidate(run, trial.number) end
+    local step, slot, begins = steps.place(trial.number, run.first, run.options.candidates_per_step)
+    local cell = run.sheet:once(sheets.key("opro", step), function() return propose_step(run, step, begins) end)
+    return steps.pick(trial, cell, step, slot)
+  end,
+}
+
+---Instructions proposed by a model that sees the best ones so far with their scores.
+---@param options? lmopt.OproOptions
+---@return lmopt.Optimizer
+return function(options)
+  check(options)
+  return make(options)
+end
