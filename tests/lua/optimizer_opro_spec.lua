@@ -77,7 +77,9 @@ describe("lmopt.optimizers.opro", function()
   end)
 
   it("counts what is of no use, asks again a bounded number of times, and says what is missing", function()
-    local replies = { "", "<INS>" .. ("x"):rep(501) .. "</INS>", "<INS>write <INS> here INS</INS>", "Name the tree.", "<INS>new</INS>", "new" }
+    local replies = {
+      "", "<INS>" .. ("x"):rep(501) .. "</INS>", "<INS>write <INS> here INS</INS>", "Name the tree.", "<INS>new</INS>", "new",
+    }
     local best, study, log = compile({ n_steps = 1, candidates_per_step = 4, retries = 1 }, {
       propose = function(_, nth) return replies[nth] or ("y"):rep(100000) end,
     })
@@ -114,8 +116,9 @@ describe("lmopt.optimizers.opro", function()
     local _, study, log = compile { n_steps = 1, start = { "Use apple.", "Use birch and cedar." } }
     assert.equal(1 + 2 + 4, #study.trials)
     assert.equal("Use apple.", study.trials[2].user_attrs.candidate["self.instructions"])
-    assert.same({ { text = "Name the tree.", score = 0 }, { text = "Use apple.", score = 17 }, { text = "Use birch and cedar.", score = 33 } },
-      support.shown(log.prompts[1].text))
+    assert.same({
+      { text = "Name the tree.", score = 0 }, { text = "Use apple.", score = 17 }, { text = "Use birch and cedar.", score = 33 },
+    }, support.shown(log.prompts[1].text))
   end)
 
   it("drops texts that the user rejects", function()
