@@ -69,7 +69,6 @@ local function check_word(options, name, words)
 end
 
 local function check(options)
-  if type(options) ~= "table" then return end -- define says so
   for _, name in ipairs { "n_steps", "candidates_per_step", "pairs", "window", "max_length" } do check_count(options, name, 1) end
   check_count(options, "exemplars", 0)
   check_count(options, "retries", 0)
@@ -280,9 +279,11 @@ local function propose_step(run, step, begins)
   }
 end
 
-local make = define {
+---Instructions proposed by a model that sees the best ones so far with their scores: lmopt.OproOptions.
+return define {
   name = "opro",
   options = OPTIONS,
+  check = check,
   trials = function(run) return run.first + run.options.n_steps * run.options.candidates_per_step end,
   begin = function(run)
     if #run.predictors == 0 then errors.misuse(("%s: the program has no predictor whose instructions may be changed"):format(WHAT)) end
@@ -297,11 +298,3 @@ local make = define {
     return steps.pick(trial, cell, step, slot)
   end,
 }
-
----Instructions proposed by a model that sees the best ones so far with their scores.
----@param options? lmopt.OproOptions
----@return lmopt.Optimizer
-return function(options)
-  check(options)
-  return make(options)
-end
