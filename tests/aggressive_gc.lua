@@ -7,8 +7,8 @@
 -- it meets most of its code for the first time, and from there on in one
 -- interval of `seldom`; around that one there is a full collection.
 local interval = tonumber(os.getenv "LMOPT_GC_INTERVAL") or 251 -- instructions of one coroutine; a prime: no loop falls into step with it
-local enough = tonumber(os.getenv "LMOPT_GC_ENOUGH") or 100 -- math.huge: all the time
-local seldom = 41
+local enough = tonumber(os.getenv "LMOPT_GC_ENOUGH") or 24 -- math.huge: all the time
+local seldom = 101
 
 local sethook, collect = debug.sethook, collectgarbage
 local passed
@@ -60,16 +60,12 @@ require("busted").subscribe({ "test", "start" }, function()
 end)
 
 -- lmopt makes its tasks' coroutines in C.
-local ok, task = pcall(require, "lmopt.core.task")
-if ok and type(task.spawn) == "function" then
-  local spawn = task.spawn
-  task.spawn = function(context, body, ...)
-    if type(body) ~= "function" then
-      return spawn(context, body, ...)
-    end
-    return spawn(context, function(...)
-      sethook(on_count, "", interval)
-      return body(...)
-    end, ...)
-  end
+require "lmopt"
+local task = require "lmopt.core.task"
+local spawn = task.spawn
+function task.spawn(context, body, ...)
+  return spawn(context, type(body) == "function" and function(...)
+    sethook(on_count, "", interval)
+    return body(...)
+  end or body, ...)
 end

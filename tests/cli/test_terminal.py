@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unicodedata
 
@@ -42,6 +43,8 @@ def on_terminal(arguments, folder, columns=80, all_on_it=False):
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     stdout = follower if all_on_it else subprocess.PIPE
     process = subprocess.Popen([LMOPT] + arguments, cwd=folder, stdout=stdout, stderr=follower)
+    watchdog = threading.Timer(60, process.kill)  # nobody reads from a run that hangs for ever
+    watchdog.start()
     os.close(follower)
     text = b""
     while True:
@@ -54,7 +57,9 @@ def on_terminal(arguments, folder, columns=80, all_on_it=False):
         text += data
     os.close(leader)
     output = "" if all_on_it else process.stdout.read().decode()
-    return text.decode("utf-8"), output, process.wait(60)
+    status = process.wait(60)
+    watchdog.cancel()
+    return text.decode("utf-8"), output, status
 
 
 def write(folder, name, text):

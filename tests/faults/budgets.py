@@ -52,7 +52,9 @@ class Server(loopback.Server):
 
     def settle(self):
         """Waits until nothing is being answered any more."""
+        deadline = time.monotonic() + common.PATIENCE
         while self.flying:
+            assert time.monotonic() < deadline, "%d answers are still under way" % self.flying
             time.sleep(0.005)
 
     def close(self):

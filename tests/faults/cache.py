@@ -108,9 +108,8 @@ def killed_in_the_middle(folder):
     seen, kills = {}, 0
     try:
         for _ in range(12):
-            process = subprocess.Popen([common.LMOPT, "run", "ask.lua"], cwd=folder, env=env, stdin=subprocess.DEVNULL,
-                                       stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-            common.started.append(process)
+            process = common.watch(subprocess.Popen([common.LMOPT, "run", "ask.lua"], cwd=folder, env=env, stdin=subprocess.DEVNULL,
+                                                    stdout=subprocess.PIPE, stderr=subprocess.DEVNULL))
             new, wanted = 0, chance.randrange(1, 8)
             for line in process.stdout:
                 text = line.decode().rstrip("\n")

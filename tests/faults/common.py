@@ -11,13 +11,14 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 import traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 BUILD = os.path.abspath(os.environ.get("BUILD", "build"))
 LMOPT = os.path.join(BUILD, "lmopt")
 SANITIZED = bool(os.environ.get("SANITIZE", "").strip())
-PATIENCE = 300  # seconds until a process that hangs is a failure
+PATIENCE = 200  # seconds until a process that hangs is a failure
 
 os.environ.setdefault("LMOPT_CACHE", "memory")  # nobody's own replies
 
@@ -44,12 +45,19 @@ def lmopt(*arguments, cwd, **more):
     return done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
 
 
+def watch(process):
+    """Has a process killed that is still there after a while, so that nobody waits for it for ever. Ended with its test."""
+    started.append(process)
+    watchdog = threading.Timer(PATIENCE, process.kill)
+    watchdog.daemon = True
+    watchdog.start()
+    return process
+
+
 def start(*arguments, cwd, env=None, log=None):
     """Starts lmopt; what it says goes to the file `log`."""
     with open(log or os.devnull, "ab") as out:
-        process = subprocess.Popen([LMOPT, *arguments], cwd=cwd, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=env)
-    started.append(process)
-    return process
+        return watch(subprocess.Popen([LMOPT, *arguments], cwd=cwd, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=env))
 
 
 def end_started():

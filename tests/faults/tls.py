@@ -92,8 +92,7 @@ def certificates_that_do_not_verify(folder):
 def processor_time(folder, url, calls, file):
     """Seconds of it that so many calls take, each with a connection of its own."""
     common.copy_script("ask.lua", folder)
-    process = subprocess.Popen([common.LMOPT, "run", "ask.lua"], cwd=folder, env=environment(url, calls, SSL_CERT_FILE=file),
-                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = common.start("run", "ask.lua", cwd=folder, env=environment(url, calls, SSL_CERT_FILE=file))
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode == 0
@@ -155,6 +154,7 @@ def readers_of_every_pace_share_a_connection(folder):
     ca = authority.Authority(folder)
     python = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "http_server.py")
     with subprocess.Popen([sys.executable, python], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        common.watch(server)
         port = int(server.stdout.readline())
         with authority.Nginx(folder, port, *ca.issue("server")) as nginx:
             common.copy_script("pieces.lua", folder)

@@ -21,8 +21,7 @@ def begin(folder, path, each, pause):
     ours = common.start([common.LMOPT, "run", "beside.lua", "--quiet"], folder, env=env)
     theirs = common.start([sys.executable, "-B", os.path.join(common.HERE, "beside.py"), path, str(each)], folder)
     for process in (ours, theirs):
-        line = process.stdout.readline()
-        assert line == b"ready\n", line + process.stdout.read()
+        common.expect_ready(process)
     open(path + ".go", "w").close()
     return ours, theirs
 
