@@ -210,7 +210,7 @@ describe("a study's account", function()
     local order = {}
     study:optimize(function(trial)
       if trial.number == 0 then
-        pay("cheap", COST, 0.2)
+        pay("cheap", COST, 10) -- cut off by then
         order[#order + 1] = "slow and cheap"
       elseif trial.number < 3 then
         pay("dear", COST, 0.01)
