@@ -64,6 +64,10 @@ double lm_gp_ucb(double mean, double variance, double beta, double *by_mean, dou
 
 /* --- one objective --- */
 
+double lm_gp_fitted_mean(const lm_gp_model *m, const double *targets, const double *alpha, size_t i) {
+  return targets[i] - LM_GP_NOISE(m) * alpha[i]; /* K alpha, where (K + noise I) alpha = targets */
+}
+
 static double criterion(const lm_gp_improvement *s, double mean, double variance, double best, double *by_mean,
                         double *by_variance) {
   if (s->criterion == LM_GP_UCB) return lm_gp_ucb(mean, variance, s->beta, by_mean, by_variance);
@@ -167,9 +171,11 @@ static lmopt_status draw_outcomes(lm_gp_improvement *s, const double *running, s
       double value = means[i];
       for (size_t k = 0; k <= i; k++) value += covariance[k * q + i] * normals[draw * q + k];
       targets[finished + i] = value;
-      if (value > s->thresholds[draw]) s->thresholds[draw] = value;
     }
-    lm_gp_weigh(m, targets, s->alphas + draw * m->count);
+    double *alpha = s->alphas + draw * m->count;
+    lm_gp_weigh(m, targets, alpha);
+    for (size_t i = finished; i < m->count; i++)
+      s->thresholds[draw] = fmax(s->thresholds[draw], lm_gp_fitted_mean(m, targets, alpha, i));
   }
   lm_free(m->allocator, means);
   return status;

@@ -10,6 +10,14 @@
 ** (1964). Upper confidence bound: N. Srinivas et al., ICML 27 (2010). Running
 ** trials: expectation over what they may turn out to be (fantasies), J. Snoek,
 ** H. Larochelle and R. P. Adams, NIPS 25 (2012).
+**
+** What is to be improved on is the best posterior mean at a trial, not the best
+** value: of values with noise the best is the luckiest, too, and where a rugged
+** function is noise to the model, nothing but far corners seems to promise
+** more. E. Vazquez et al., "Global optimization based on noisy evaluations: an
+** empirical study of two statistical approaches", J. Phys.: Conf. Ser. 135
+** (2008); the "plug-in" of V. Picheny, T. Wagner and D. Ginsbourger, Struct.
+** Multidisc. Optim. 48 (2013). Without noise the two are the same.
 */
 #ifndef LM_GP_ACQUISITION_H
 #define LM_GP_ACQUISITION_H
@@ -35,6 +43,9 @@ struct lm_gp_acquisition {
 };
 
 typedef enum lm_gp_criterion { LM_GP_LOG_EI, LM_GP_EI, LM_GP_PI, LM_GP_UCB } lm_gp_criterion;
+
+/* The posterior mean at point i of a factored model, for targets and the alpha that belongs to them. */
+double lm_gp_fitted_mean(const lm_gp_model *m, const double *targets, const double *alpha, size_t i);
 
 /* One objective. Holds what was drawn for running trials. */
 typedef struct lm_gp_improvement {

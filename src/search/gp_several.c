@@ -356,14 +356,28 @@ static double *draw_normals(proposal *p, size_t count) {
   return normals;
 }
 
+/* The best posterior mean at a feasible trial. */
+static lmopt_status best_mean(const proposal *p, double *best) {
+  lmopt_status status = LMOPT_OK;
+  double mean;
+  *best = -INFINITY;
+  for (size_t i = 0; i < p->rows && !status; i++) {
+    if (p->constraints && row_of(p->q->space, p->q->view, i)->infeasible) continue;
+    status = lm_gp_posterior_many(&p->models[0], p->q->points + i * p->dims, 1, &mean, NULL);
+    if (!status) *best = fmax(*best, mean);
+  }
+  return status;
+}
+
 static lmopt_status propose_one(proposal *p, double *latent, bool *found) {
   bool by_probability = p->q->options->acquisition == LM_GP_BY_PI;
-  double best = -INFINITY, *normals = draw_normals(p, FANTASIES * p->q->running_count);
+  double best, *normals = draw_normals(p, FANTASIES * p->q->running_count);
   if (!normals) return LMOPT_NO_MEMORY;
-  for (size_t i = 0; i < p->front_count; i++) best = fmax(best, -p->front[i]);
   lm_gp_improvement improvement = {0};
-  lmopt_status status = lm_gp_improvement_init(&improvement, &p->models[0], by_probability ? LM_GP_PI : LM_GP_LOG_EI,
-                                               best, 0, p->q->running, p->q->running_count, normals, FANTASIES);
+  lmopt_status status = best_mean(p, &best);
+  if (!status)
+    status = lm_gp_improvement_init(&improvement, &p->models[0], by_probability ? LM_GP_PI : LM_GP_LOG_EI, best, 0,
+                                    p->q->running, p->q->running_count, normals, FANTASIES);
   lm_gp_acquisition acquisition = lm_gp_improvement_acquisition(&improvement);
   if (!status) status = search_feasible(p, &acquisition, latent, found);
   lm_gp_improvement_free(&improvement);

@@ -88,9 +88,10 @@ static size_t best_row(const task *t) {
   return best;
 }
 
-static double best_target(const task *t) {
+static double best_mean(const task *t) {
+  const lm_gp_model *m = &t->model;
   double best = -INFINITY;
-  for (size_t i = 0; i < t->model.count; i++) best = fmax(best, t->model.targets[i]);
+  for (size_t i = 0; i < m->count; i++) best = fmax(best, lm_gp_fitted_mean(m, m->targets, m->alpha, i));
   return best;
 }
 
@@ -99,7 +100,7 @@ static lmopt_status maximize(task *t) {
   const lm_gp_options *o = &t->sampler->options;
   double normals[FANTASIES * MOST_RUNNING];
   lm_normal_draw_many(&t->rng, normals, FANTASIES * t->running_count);
-  double best = best_target(t);
+  double best = best_mean(t);
   lm_gp_improvement improvement;
   lmopt_status status = lm_gp_improvement_init(&improvement, &t->model, criteria[o->acquisition], best, o->beta,
                                                t->running, t->running_count, normals, FANTASIES);

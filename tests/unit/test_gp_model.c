@@ -199,6 +199,37 @@ static void growing_and_joint(void **state) {
   lm_gp_free(&grown);
 }
 
+/*
+** What improvement is measured against: the posterior means at the points, of
+** which the best is less than the best target where there is noise. With a
+** running trial, what it may turn out to be counts alike.
+*/
+static void improves_on_what_is_believed(void **state) {
+  (void)state;
+  lm_gp_model m;
+  fill_random(&m, 5, 40, 4);
+  LM_GP_NOISE(&m) = 0.3;
+  assert_int_equal(lm_gp_factor(&m), LMOPT_OK);
+  double mean, variance, best = -INFINITY, luckiest = -INFINITY, point[5];
+  for (size_t i = 0; i < m.count; i++) {
+    for (size_t j = 0; j < 5; j++) point[j] = m.x[j * m.capacity + i];
+    lm_gp_posterior(&m, point, &mean, &variance, NULL, NULL);
+    assert_near(lm_gp_fitted_mean(&m, m.targets, m.alpha, i), mean, 1e-10);
+    best = fmax(best, mean);
+    luckiest = fmax(luckiest, m.targets[i]);
+  }
+  assert_true(best < luckiest - 0.1);
+  double running[5] = {0.5, 0.5, 1, 0.5, 0.5}, normals[2] = {0, 6};
+  lm_gp_posterior(&m, running, &mean, &variance, NULL, NULL);
+  double outcome = mean + 6 * sqrt(variance + 0.3);
+  lm_gp_improvement s;
+  assert_int_equal(lm_gp_improvement_init(&s, &m, LM_GP_LOG_EI, best, 0, running, 1, normals, 2), LMOPT_OK);
+  assert_near(s.thresholds[0], fmax(best, mean), 1e-10);
+  assert_near(s.thresholds[1], mean + (outcome - mean) * variance / (variance + 0.3), 1e-9);
+  lm_gp_improvement_free(&s);
+  lm_gp_free(&m);
+}
+
 /* Coinciding points, no points, constant targets, huge distances: parameters stay finite. */
 static void degenerate(void **state) {
   (void)state;
@@ -251,6 +282,7 @@ int main(void) {
       cmocka_unit_test(log_ei_tail),
       cmocka_unit_test(posterior_gradients),
       cmocka_unit_test(growing_and_joint),
+      cmocka_unit_test(improves_on_what_is_believed),
       cmocka_unit_test(degenerate),
       cmocka_unit_test(refused_memory),
   };
