@@ -125,7 +125,7 @@ typedef struct lmopt_config {
   void *alloc_userdata;
   lmopt_log_fn log; /* default: silence; it and its userdata must outlive the runtime */
   void *log_userdata;
-  int never_block;         /* 1: a call that would have to wait in place raises instead */
+  int never_block; /* 1: a call that would have to wait in place raises instead, and the sampler "auto" is quick */
   unsigned long long seed; /* seed for studies that are given none; 0: drawn from the system */
   int preload_http;        /* 1: lmopt_open loads and starts libcurl, instead of the first call over HTTP */
 } lmopt_config;
@@ -225,6 +225,7 @@ LMOPT_API int luaopen_lmopt(struct lua_State *L);
 **     the later ones                                         0.1, 0.3
 **   the first tpe ask, 30 parameters, 1,000 trials; 10,000       7, 31
 **     the later ones                                         0.2, 0.6
+**   a gp ask, 100 to 250 trials ("auto" has none with never_block)  10-60
 **   the first suggest of a new name, 10,000 trials                  1     1
 **   a study made in a new file; in a file that is there          4, 2     5
 **   a study of 1,000 trials opened; of 10,000                   8, 50    56

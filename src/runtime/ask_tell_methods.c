@@ -10,21 +10,21 @@ typedef struct lm_circumstances {
   bool never_block;
 } lm_circumstances;
 
-static lm_sampler *new_tpe(const lm_allocator *a, const lm_circumstances *c) {
+static lm_sampler *new_tpe(const lm_allocator *a, lm_circumstances c) {
   (void)c;
   lm_tpe_options o;
   lm_tpe_options_default(&o);
   return lm_sampler_tpe(a, &o);
 }
 
-static lm_sampler *new_gp(const lm_allocator *a, const lm_circumstances *c) {
+static lm_sampler *new_gp(const lm_allocator *a, lm_circumstances c) {
   (void)c;
   lm_gp_options o;
   lm_gp_options_default(&o);
   return lm_sampler_gp(a, &o);
 }
 
-static lm_sampler *new_cmaes(const lm_allocator *a, const lm_circumstances *c) {
+static lm_sampler *new_cmaes(const lm_allocator *a, lm_circumstances c) {
   lm_cmaes_options o;
   lm_cmaes_options_default(&o);
   lm_sampler *independent = new_tpe(a, c);
@@ -33,38 +33,38 @@ static lm_sampler *new_cmaes(const lm_allocator *a, const lm_circumstances *c) {
   return s;
 }
 
-static lm_sampler *new_nsga2(const lm_allocator *a, const lm_circumstances *c) {
+static lm_sampler *new_nsga2(const lm_allocator *a, lm_circumstances c) {
   (void)c;
   lm_genetic_options o;
   lm_genetic_options_default(&o);
   return lm_sampler_nsga2(a, &o);
 }
 
-static lm_sampler *new_nsga3(const lm_allocator *a, const lm_circumstances *c) {
+static lm_sampler *new_nsga3(const lm_allocator *a, lm_circumstances c) {
   lm_genetic_options o;
   lm_genetic_options_default(&o);
-  return lm_sampler_nsga3(a, &o, c->objectives);
+  return lm_sampler_nsga3(a, &o, c.objectives);
 }
 
-static lm_sampler *new_qmc(const lm_allocator *a, const lm_circumstances *c) {
+static lm_sampler *new_qmc(const lm_allocator *a, lm_circumstances c) {
   (void)c;
   lm_qmc_options o;
   lm_qmc_options_default(&o);
   return lm_sampler_qmc(a, &o);
 }
 
-static lm_sampler *new_random(const lm_allocator *a, const lm_circumstances *c) {
+static lm_sampler *new_random(const lm_allocator *a, lm_circumstances c) {
   (void)c;
   return lm_sampler_random(a);
 }
 
-static lm_sampler *new_brute_force(const lm_allocator *a, const lm_circumstances *c) {
+static lm_sampler *new_brute_force(const lm_allocator *a, lm_circumstances c) {
   (void)c;
   return lm_sampler_brute_force(a);
 }
 
-static lm_sampler *new_auto(const lm_allocator *a, const lm_circumstances *c) {
-  lm_auto_options o = {.quick = c->never_block};
+static lm_sampler *new_auto(const lm_allocator *a, lm_circumstances c) {
+  lm_auto_options o = {.quick = c.never_block};
   return lm_sampler_auto(a, &o);
 }
 
@@ -101,7 +101,7 @@ static lm_pruner *new_wilcoxon(const lm_allocator *a, const char *study) {
 /* By name; what needs options is for Lua. */
 static const struct {
   const char *name;
-  lm_sampler *(*make)(const lm_allocator *a, const lm_circumstances *c);
+  lm_sampler *(*make)(const lm_allocator *a, lm_circumstances c);
 } samplers[] = {
     {"auto", new_auto},   {"brute_force", new_brute_force},
     {"cmaes", new_cmaes}, {"gp", new_gp},
@@ -161,7 +161,7 @@ lmopt_status lm_ask_tell_check_objectives(const lmopt_study_config *c, size_t ob
 
 lm_sampler *lm_ask_tell_sampler(lmopt_runtime *rt, const lmopt_study_config *c) {
   lm_circumstances given = {c->direction_count ? c->direction_count : 1, lm_runtime_never_block(rt)};
-  return samplers[find_sampler(c->sampler)].make(lm_runtime_allocator(rt), &given);
+  return samplers[find_sampler(c->sampler)].make(lm_runtime_allocator(rt), given);
 }
 
 lm_pruner *lm_ask_tell_pruner(const lm_allocator *a, const lmopt_study_config *c) {

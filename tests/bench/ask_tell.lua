@@ -8,7 +8,7 @@ local NAMES = {}
 for i = 1, 10 do NAMES[i] = "x" .. i end
 
 local storage = arg[1] ~= "memory" and arg[1] or nil
-local study = lmopt.create_study { name = "bench", storage = storage, seed = 1, load_if_exists = true }
+local study = lmopt.create_study { name = "bench", storage = storage, seed = 1, sampler = "tpe", load_if_exists = true }
 local now, clock = lmopt.now, os.clock
 
 local function one()

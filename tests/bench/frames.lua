@@ -42,14 +42,14 @@ local made = {} -- size and parameters -> study in memory, with nothing running
 
 local function in_memory(count, params)
   local key = count .. "/" .. params
-  if not made[key] then made[key] = fill(lmopt.create_study { seed = 1, lag = 8 }, count, names(params)) end
+  if not made[key] then made[key] = fill(lmopt.create_study { seed = 1, sampler = "tpe", lag = 8 }, count, names(params)) end
   return made[key]
 end
 
 local function in_file(name, count, params, fresh)
   local path = host.path(name)
   if fresh then host.remove(path) end
-  return fill(lmopt.create_study { name = "s", storage = path, seed = 1, lag = 8 }, count, names(params)), path
+  return fill(lmopt.create_study { name = "s", storage = path, seed = 1, sampler = "tpe", lag = 8 }, count, names(params)), path
 end
 
 local function suggest(trial, params)
@@ -180,7 +180,7 @@ for _, count in ipairs(host.large and { 1000, 10000, 100000 } or { 1000, 10000 }
   local study
   local function open()
     local path = host.path(name)
-    study = lmopt.load_study { name = "s", storage = path }
+    study = lmopt.load_study { name = "s", storage = path, sampler = "tpe" }
   end
   add(("open a study of %d trials, %d parameters"):format(count, params), count == 100000 and 3 or 10, function()
     in_file(name, count, params, true):close()
@@ -232,7 +232,7 @@ add("study.best_trials, two directions, 1,000 trials", 20, function()
   return function() return study.best_trials end
 end)
 add("ask, tpe, two directions, 1,000 trials (hypervolume)", 20, function()
-  local study, trial = lmopt.create_study { seed = 1, directions = { "minimize", "minimize" }, lag = 8 }, nil
+  local study, trial = lmopt.create_study { seed = 1, sampler = "tpe", directions = { "minimize", "minimize" }, lag = 8 }, nil
   local d = { x = lmopt.distributions.float(0, 1), y = lmopt.distributions.float(0, 1) }
   for _ = 1, 1000 do
     local x, y = uniform(), uniform()
@@ -259,7 +259,7 @@ add("collectgarbage(), nothing but lmopt", 20, function() return function() coll
 
 add("optimize, tpe, 4 jobs that wait, 10 parameters, 300 trials", 3, function()
   return function()
-    local study = lmopt.create_study { seed = 1 }
+    local study = lmopt.create_study { seed = 1, sampler = "tpe" }
     study:optimize(function(trial)
       local value = suggest(trial, names(10))
       lmopt.sleep(0)
@@ -269,7 +269,7 @@ add("optimize, tpe, 4 jobs that wait, 10 parameters, 300 trials", 3, function()
 end)
 add("optimize, tpe, 1 job that never waits, 2 parameters, 300 trials", 3, function()
   return function()
-    local study = lmopt.create_study { seed = 1 }
+    local study = lmopt.create_study { seed = 1, sampler = "tpe" }
     study:optimize(function(trial) return suggest(trial, { "x", "y" }) end, { n_trials = 300 })
   end
 end)

@@ -95,6 +95,24 @@ static void errors_are_said(void) {
   close_host(L);
 }
 
+/* The default sampler has no asks that a frame has no time for, unless somebody asks for them. */
+static void samplers(void) {
+  static const char *const chosen[] = {"gp", "tpe"};
+  for (int never_block = 0; never_block < 2; never_block++) {
+    lua_State *L = open_host(never_block);
+    CHECK(run(L,
+              "function last(sampler)\n"
+              "  local study = lmopt.create_study { seed = 1, sampler = sampler }\n"
+              "  for i = 1, 12 do local t = study:ask() study:tell(t, t:suggest_float('x', 0, 1)) end\n"
+              "  return study.sampler_choice:match '^[^:]+'\n"
+              "end\n"
+              "said, slow = last(), last(lmopt.samplers.auto { quick = false })"));
+    CHECK(strcmp(global_text(L, "said"), chosen[never_block]) == 0);
+    CHECK(strcmp(global_text(L, "slow"), "gp") == 0);
+    close_host(L);
+  }
+}
+
 /* An evaluation whose rows never wait takes turns with the frames, its interval too. */
 static void evaluations(void) {
   lua_State *L = open_host(true);
@@ -241,6 +259,7 @@ static void texts(void) {
 int main(void) {
   frames();
   errors_are_said();
+  samplers();
   evaluations();
   budgets();
   many_sleepers();

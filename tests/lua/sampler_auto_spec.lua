@@ -10,8 +10,40 @@ local function two_kinds(trial)
 end
 
 describe("lmopt.samplers.auto", function()
-  it("has no options yet", function()
+  it("has one option", function()
     support.misuse(function() lmopt.samplers.auto { n_trials = 5 } end, "unknown option 'n_trials' for samplers.auto")
+    support.misuse(function() lmopt.samplers.auto { quick = 1 } end, "'quick' of samplers.auto must be true or false, not 1")
+  end)
+
+  it("is the default, and with `quick` what tpe suggests where there are no categories", function()
+    local function values(sampler)
+      local study, found = lmopt.create_study { seed = 2, sampler = sampler }, {}
+      study:optimize(function(trial) return trial:suggest_float("x", 0, 1) + trial:suggest_int("n", 0, 9) end, { n_trials = 25 })
+      for i, trial in ipairs(study.trials) do found[i] = trial.value end
+      return found, study.sampler_choice
+    end
+    local default, chosen = values(nil)
+    assert.are.same(values "auto", default)
+    assert.are.equal("gp", chosen:match "^[^:]+")
+    local quick
+    quick, chosen = values(lmopt.samplers.auto { quick = true })
+    assert.are.same(values "tpe", quick)
+    assert.are.equal("tpe: asks are to be quick, which those of a Gaussian process are not", chosen)
+  end)
+
+  it("takes tpe where trials are pruned, and in every bracket of a pruner", function()
+    for _, pruner in ipairs { lmopt.pruners.threshold { upper = 0.6 }, lmopt.pruners.hyperband { max_resource = 9 } } do
+      local study = lmopt.create_study { seed = 1, pruner = pruner }
+      study:optimize(function(trial)
+        local x = trial:suggest_float("x", 0, 1)
+        for step = 1, 9 do
+          trial:report(x, step)
+          if trial:should_prune() then trial:prune() end
+        end
+        return x
+      end, { n_trials = 40 })
+      assert.are.equal("tpe: trials are pruned, from which a Gaussian process learns nothing", study.sampler_choice)
+    end
   end)
 
   it("says what it chose, and why", function()
