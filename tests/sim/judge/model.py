@@ -13,6 +13,12 @@ LOWEST, HIGHEST = 0.5, 0.97
 HEAT = 0.05                     # what a degree of temperature takes away
 ADVICE = [(r"digit|carry", 0.08), (r"add (it |them )?up|compute|recalculate", 0.06), (r"compare", 0.05), (r"step by step", 0.03),
           (r"quick|guess|short", -0.06), (r"doubt|suspicious|strict", -0.03)]
+# Sentences about it, for whoever writes instructions; some help, some hurt, some do nothing.
+SENTENCES = [
+    "Go digit by digit.", "Mind the carry.", "Add both numbers up.", "Compute the sum first.", "Compare it with the answer.", "Think step by step.",
+    "Give a quick verdict.", "Guess when unsure.", "Be short.", "Be strict.", "Doubt every answer.", "Read the question twice.", "Say right or wrong.",
+    "You are a judge.", "This is important.", "Take a deep breath.", "Answer honestly.", "Many people rely on you.",
+]
 SUM = re.compile(r"(\d+)\s*\+\s*(\d+)")
 
 
