@@ -175,6 +175,15 @@ class Proposals(unittest.TestCase):
         tagged = meta_prompt({"Write weights in grams.": 50}).replace("Write the text in square brackets.", "Write it between <INS> and </INS>.")
         self.assertRegex(self.propose(tagged, 0)[0], r"\A<INS>[^<>]+</INS>\Z")
 
+    def test_several_texts_at_once(self):
+        text = ("text:\n<INS1>Write weights in grams.</INS1>\n<INS2>Write places in capitals.</INS2>\nscore:\n40\n\n"
+                "Write each between its marks: <INS1>...</INS1> <INS2>...</INS2>.")
+        first = [self.propose(text, sample, 0.1)[0] for sample in range(10)]
+        for reply in first:
+            self.assertRegex(reply, r"\A<INS1>[^<>]+</INS1>\n<INS2>[^<>]+</INS2>\Z")
+        self.assertTrue(any("<INS1>Write weights in grams.</INS1>" in reply for reply in first))
+        self.assertTrue(any("<INS2>Write places in capitals.</INS2>" in reply for reply in first))
+
     def test_it_climbs(self):
         model, rows = Follower(0), data.make("follower", "val", 0, 40)
         scored = {"Write the line.": round(100 * score(model, rows, "Write the line."))}

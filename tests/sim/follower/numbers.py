@@ -9,7 +9,7 @@ import re
 NUMBER = r"(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)"
 PAIR = re.compile(r"w\s*=\s*" + NUMBER + r"\s*,\s*b\s*=\s*" + NUMBER + r"\s*(?:value|loss|function value|score)\s*[:=]\s*" + NUMBER, re.IGNORECASE)
 TRACE = re.compile(r"<trace>\s*([\d,\s]+?)\s*</trace>\s*(?:length|value|score)\s*[:=]\s*" + NUMBER, re.IGNORECASE)
-POINT = re.compile(r"\((\d+)\)\s*:?\s*\(\s*" + NUMBER + r"\s*,\s*" + NUMBER + r"\s*\)")
+POINT = re.compile(r"\(?\b(\d+)\)?\s*:\s*\(\s*" + NUMBER + r"\s*,\s*" + NUMBER + r"\s*\)")
 LOOK = 0.6   # how often it looks at the points before it changes a tour, rather than at the tour alone
 GLANCES = 6  # so many changes it then thinks of, and takes the one that looks best
 

@@ -21,8 +21,9 @@ SENTENCES_MAX = 24
 
 PAIR = re.compile(r"^(?:text|instruction|prompt)s?:[ \t]*\n?(.*?)\n+[ \t]*(?:score|precision|rating|accuracy)s?:[ \t]*\n?[ \t]*(-?\d+(?:\.\d+)?)",
                   re.MULTILINE | re.DOTALL | re.IGNORECASE)
+SHOWN = re.compile(r"^(text:[ \t]*\n)(.*?)(\n+score:)", re.MULTILINE | re.DOTALL)
 NUMBERED = re.compile(r"Instruction #(\d+):[ \t]*(.*?)\n(?:.*?\n)??.*?Score #\1:[ \t]*(-?\d+(?:\.\d+)?)", re.DOTALL)
-TAGS = re.compile(r"<(INS|TEXT|INSTRUCTION|PROMPT|Start)>", re.IGNORECASE)
+TAGS = re.compile(r"<(INS\d*|TEXT|INSTRUCTION|PROMPT|Start)>", re.IGNORECASE)
 BRACKETS = re.compile(r"square brackets|\[\s*\.\.\.\s*\]|in brackets", re.IGNORECASE)
 ASKS = re.compile(r"(?:write|generate|propose|give me|create)[^.\n]{0,60}\b(?:new|different|another|better)\b", re.IGNORECASE)
 FIELD = re.compile(r"instruction", re.IGNORECASE)
@@ -54,13 +55,22 @@ def propose(text, prompt, dice, heat):
         return None
     if prompt is not None and not FIELD.search(text):
         return None
-    made = create(text, "", dice, heat)
     if prompt is not None:
+        made = create(text, "", dice, heat)
         return prompts.write(prompt.outputs, {name: made for name in prompt.outputs})
     tags = TAGS.findall(text[-1500:]) or TAGS.findall(text)
     if BRACKETS.search(text[-600:]) or not tags:
-        return f"[{made}]"
-    return f"<{tags[-1]}>{made}</{tags[-1]}>"
+        return f"[{create(text, '', dice, heat)}]"
+    several = sorted({tag for tag in tags if tag[-1].isdigit()})
+    return "\n".join(f"<{tag}>{create(of_tag(text, tag), '', dice, heat)}</{tag}>" for tag in several or tags[-1:])
+
+
+def of_tag(text, tag):
+    """The request as it would be for the instruction of one step alone, where each text has several, each between its tags."""
+    def alone(found):
+        inside = re.search(f"<{tag}>(.*?)</{tag}>", found.group(2), re.DOTALL)
+        return found.group(1) + (inside.group(1) if inside else found.group(2)) + found.group(3)
+    return SHOWN.sub(alone, text)
 
 
 def base_of(prompt):
