@@ -26,11 +26,14 @@ local function report(changes)
     overlap = { validation = 0, test = 0, same = false },
     usage = usage.new { calls = 1204, cached = 204, prompt_tokens = 80400, completion_tokens = 3204, usd = 0.0123,
       billed_usd = 0.01, saved_usd = 0.0023 },
-    seconds = 200.3,
+    seconds = 200.3, scored = true,
     validation = { size = 40, before = evaluate(40, half), after = evaluate(40, most) },
     test = { size = 10, before = evaluate(10, half), after = evaluate(10, half) },
   }
-  for name, value in pairs(changes or {}) do data[name] = value ~= json.null and value or nil end
+  for name, value in pairs(changes or {}) do
+    if value == json.null then value = nil end
+    data[name] = value
+  end
   return reports.new(data)
 end
 
@@ -92,7 +95,7 @@ test, 10 examples (intervals: 95 %)
     has(same, "No candidate was better than the program as it was.")
     has_not(same, "difference")
     has(tostring(report { reason = "budget", message = "10 of 10 calls" }), "ended early: the budget is spent\n  10 of 10 calls\n")
-    has(tostring(report { validation = { size = 3 }, test = json.null }), "Nothing was scored")
+    has(tostring(report { validation = { size = 3 }, scored = false, test = json.null }), "Nothing was scored")
     has(tostring(report { trials = { total = 24, complete = 2, pruned = 0, failed = 0, duplicates = 0 } }), "2 of 24: 2 complete\n")
     has(tostring(report { objectives = { "score", "cost" }, best = { number = 1, score = 1, values = { 1, 0.25 }, candidate = {} } }),
       "objectives   score 1, cost 0.25\n")
@@ -143,6 +146,15 @@ test, 10 examples (intervals: 95 %)
     assert.is_truthy(utf8.len(text))
     has(text, "    (63 more lines)\n")
     has(text, "    (22 more demonstrations)")
+  end)
+
+  it("is data too", function()
+    local plain = json.decode(json.encode(report():plain()))
+    assert.same({ 0.5, 0.8, 17 }, { plain.validation.before.score, plain.validation.after.score, plain.best.number })
+    assert.equal(2, #plain.validation.after.ci)
+    assert.is_true(math.abs(plain.validation.difference - 0.3) < 1e-12 and plain.validation.p < 0.05)
+    assert.equal("done", plain.reason)
+    assert.is_nil(report { best = json.null, validation = { size = 4 } }:plain().validation)
   end)
 
   it("is Markdown too", function()

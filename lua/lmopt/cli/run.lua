@@ -8,6 +8,7 @@ local lmopt = require "lmopt"
 local money = require "lmopt.cli.money"
 local output = require "lmopt.cli.output"
 local progress = require "lmopt.progress"
+local reports = require "lmopt.cli.reports"
 local script = require "lmopt.cli.script"
 local scores = require "lmopt.cli.scores"
 local settings = require "lmopt.cli.settings"
@@ -59,6 +60,7 @@ Runs a script. When it returns an objective (a function, or a table with
     { name = "trace", value = "WHERE", help = "write what trials, programs and models do into a file (JSON\n"
       .. "lines), or post it: http://localhost:4318, or otlp" },
     { name = "trace-content", help = "post prompts, replies, inputs and outputs too" },
+    { name = "report", value = "FILE", help = "write what the script's optimizers came to as Markdown" },
     { name = "new", help = "the script has changed: a study NAME@2 that begins\nwith the parameters tried so far" },
     { name = "same", help = "the script has changed, and its results are comparable" },
     { name = "rescore", help = "only the metric has changed: a study NAME@2 with the trials so\n"
@@ -421,7 +423,7 @@ end
 
 -- Options that mean something to a script that drives its own studies.
 local MEANT_FOR_ALL = { lm = true, cache = true, budget = true, record = true, replay = true, trace = true, ["trace-content"] = true,
-  ["dry-run"] = true, json = true, quiet = true }
+  report = true, ["dry-run"] = true, json = true, quiet = true }
 
 local function main(flags, arguments, host)
   local path = flags.SCRIPT
@@ -438,6 +440,7 @@ local function main(flags, arguments, host)
   if flags["dry-run"] then require("lmopt.cli.estimate").begin() end
   if flags.budget then lmopt.configure { budget = money.parse(flags.budget) } end -- of this run, what it calls while it loads included
   local has_worked = watch()
+  local told = reports.begin(flags, host)
 
   local function body()
     local started = lmopt.now()
@@ -446,7 +449,12 @@ local function main(flags, arguments, host)
     recorder.stop()
     if not results[1] then error(results[2], 0) end
     local given, bare = settings.read(path, results.n - 1, results[2])
-    if given then return optimise(path, given, bare, flags, recorder, arguments, host) end
+    local status
+    if given then status = optimise(path, given, bare, flags, recorder, arguments, host) end
+    if flags.report and #told == 0 then
+      io.stderr:write(("lmopt: warning: --report had no effect: %s ran no optimizer\n"):format(path))
+    end
+    if status then return status end
     if host.interrupted() then
       io.stderr:write "lmopt: interrupted\n"
       return INTERRUPTED
@@ -459,11 +467,11 @@ local function main(flags, arguments, host)
       end
     end
     if flags["dry-run"] then return require("lmopt.cli.estimate").tell(flags, flags.budget and money.parse(flags.budget), nil, host) end
-    if not flags.quiet and not has_worked() then
+    if not flags.quiet and #told == 0 and not has_worked() then
       io.stderr:write(("lmopt: warning: %s made no study and returned no objective; end it with 'return objective', "
         .. "or see 'lmopt help run'\n"):format(path))
     end
-    if flags.json then host.write(json.encode { seconds = lmopt.now() - started } .. "\n") end
+    if flags.json then host.write(json.encode { seconds = lmopt.now() - started, reports = reports.plain(told) } .. "\n") end
     return DONE
   end
   return task.spawn(body):await()

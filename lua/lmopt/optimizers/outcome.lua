@@ -4,7 +4,9 @@ local core = require "lmopt.core.task"
 local errors = require "lmopt.error"
 local evaluation = require "lmopt.evaluation"
 local journal = require "lmopt.journal"
+local listener = require "lmopt.optimizers.listener"
 local predict = require "lmopt.predict"
+local reports = require "lmopt.optimizers.report"
 local sheets = require "lmopt.optimizers.score_sheet"
 local sorted = require "lmopt.sorted"
 local usage = require "lmopt.usage"
@@ -232,7 +234,9 @@ function M.conclude(run, ended)
   study:set_property(PROPERTY, data)
   data.validation = { size = #run.valset, before = on_validation(run, all[1]), after = on_validation(run, best) }
   data.test = test_made
-  return one, data
+  local report = reports.new(data)
+  if listener.tell then listener.tell(report) end
+  return one, report
 end
 
 return M

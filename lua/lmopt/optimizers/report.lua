@@ -170,8 +170,7 @@ end
 local function verdict(report)
   local best = rawget(report, "best")
   if not best then return "No candidate was scored on the whole validation set; the program is as it was." end
-  local scored = report.validation.after or report.validation.before
-  if not scored then return "Nothing was scored: that needs a metric and a validation set." end
+  if report.scored == false then return "Nothing was scored: that needs a metric and a validation set." end
   if best.number == 0 then return "No candidate was better than the program as it was." end
   return ("The best candidate is that of trial %d."):format(best.number)
 end
@@ -231,7 +230,9 @@ local function facts_of(report)
     add("objectives", table.concat(parts, ", "))
   end
   add("model calls", grouped(used.calls) .. (used.cached > 0 and (" (%s cached)"):format(grouped(used.cached)) or ""))
-  add("tokens", ("%s prompt, %s completion"):format(grouped(used.prompt_tokens), grouped(used.completion_tokens)))
+  if used.prompt_tokens + used.completion_tokens > 0 then
+    add("tokens", ("%s prompt, %s completion"):format(grouped(used.prompt_tokens), grouped(used.completion_tokens)))
+  end
   add("money", money_text(used))
   add("time", seconds_text(report.seconds))
   local path = rawget(report, "storage")
@@ -402,6 +403,27 @@ function methods:table(width)
 end
 
 function Report:__tostring() return self:table() end
+
+---The report as data that JSON can say, without rows: what was scored by its score and interval.
+---@return table
+function methods:plain()
+  local function evaluated(one)
+    return one and { score = one.score, ci = one.ci and json.array { table.unpack(one.ci) } or nil }
+  end
+  local made = {}
+  for _, name in ipairs { "optimizer", "study", "storage", "reason", "message", "trials", "overlap", "usage", "seconds" } do
+    made[name] = rawget(self, name)
+  end
+  local best = rawget(self, "best")
+  made.best = best and { number = best.number, score = best.score, candidate = best.candidate }
+  made.warnings = json.array(warnings_of(self))
+  for _, part in ipairs(parts_of(self)) do
+    local compared = part.comparison
+    made[part.title] = { size = part.size, before = evaluated(part.before), after = evaluated(part.after),
+      difference = compared and compared.difference, p = compared and compared.p }
+  end
+  return made
+end
 
 -- --- as Markdown ---
 

@@ -1,0 +1,52 @@
+--- `lmopt run`: what the optimizers that a script ran came to, said and written.
+local errors = require "lmopt.error"
+local listener = require "lmopt.optimizers.listener"
+local system = require "lmopt.core.system"
+
+local reports = {}
+
+local WIDEST = 100 -- columns that are still read with ease
+
+-- It would be a pity to learn at the end that the file can't be written.
+local function check_writable(path)
+  local beside = ("%s.%d.new"):format(path, system.process_id())
+  local file, problem = io.open(beside, "wb")
+  if not file then
+    errors.raise("usage", ("--report: %s can't be written: %s"):format(path, (problem:gsub("^.*: ", ""))), { command = "run" })
+  end
+  file:close()
+  os.remove(beside)
+end
+
+--- From now on every run of an optimizer ends with its table on standard error, and with its Markdown in the file of --report,
+--- which has those of all runs so far.
+---@param flags table
+---@param host table
+---@return lmopt.OptimizerReport[] list of those that there were
+function reports.begin(flags, host)
+  local list, texts = {}, {}
+  if flags.report then check_writable(flags.report) end
+  function listener.tell(report)
+    list[#list + 1] = report
+    if flags.report then
+      texts[#texts + 1] = report:markdown()
+      require("lmopt.whole_file").write(flags.report, table.concat(texts, "\n"))
+    end
+    if flags.quiet then return end
+    local on_terminal, width = host.terminal(2)
+    io.stderr:write(report:table(on_terminal and math.min(width, WIDEST) or nil), "\n")
+  end
+  return list
+end
+
+--- What the reports say, for --json.
+---@param list lmopt.OptimizerReport[]
+---@return table[]?
+function reports.plain(list)
+  if #list == 0 then return nil end
+  local made = {}
+  for i, report in ipairs(list) do made[i] = report:plain() end
+  return require("lmopt.json").array(made)
+end
+
+return reports
