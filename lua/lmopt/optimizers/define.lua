@@ -7,8 +7,10 @@ local core = require "lmopt.core.task"
 local errors = require "lmopt.error"
 local fingerprint = require "lmopt.optimizers.fingerprint"
 local journal = require "lmopt.journal"
+local objectives = require "lmopt.optimizers.objectives"
 local outcome = require "lmopt.optimizers.outcome"
 local runs = require "lmopt.optimizers.run"
+local schedule = require "lmopt.optimizers.schedule"
 local studies = require "lmopt.studies"
 local within = require("lmopt.context").within
 
@@ -29,7 +31,7 @@ local M = {}
 -- Options of every optimizer.
 local COMMON = {
   "metric", "name", "storage", "seed", "n_trials", "n_jobs", "lag", "concurrency", "budget", "pruner", "progress", "max_errors",
-  "timeout", "stop", "save",
+  "timeout", "stop", "save", "minibatch_size", "full_every", "objectives", "choose", "rollouts", "tune",
 }
 
 local Optimizer = { __name = "lmopt.optimizer" }
@@ -56,6 +58,22 @@ local function check_metric(metric, may_lack, what)
     type(metric) == "string" and "; ready ones are made by lmopt.metrics: lmopt.metrics.exact_match \"answer\"" or ""), 3)
 end
 
+-- Options that are whole numbers, and the least they may be.
+local COUNTS = { { "minibatch_size", 1 }, { "full_every", 2 }, { "rollouts", 1 }, { "n_trials", 1 }, { "n_jobs", 1 }, { "lag", 1 } }
+
+local function check_common(options, what)
+  if options.save ~= nil then errors.check_type(options.save, "save", what, "string") end
+  if options.choose ~= nil then errors.check_type(options.choose, "choose", what, "function") end
+  for _, count in ipairs(COUNTS) do
+    local name, least = count[1], count[2]
+    local value = options[name]
+    if value ~= nil and not (math.type(value) and math.tointeger(value) and value >= least) then
+      errors.misuse(("'%s' of %s must be an integer of at least %d, not %s"):format(name, what, least, errors.shown(value)), 4)
+    end
+  end
+  objectives.check(options, what)
+end
+
 ---Makes an optimizer: `define{...}` returns what `lmopt.optimizers.NAME` is.
 ---@param definition lmopt.OptimizerDefinition
 ---@return fun(options?: table): lmopt.Optimizer
@@ -63,7 +81,7 @@ function M.define(definition)
   local what = "optimizers." .. definition.name
   return function(options)
     local made = read_options(definition, options, what)
-    if made.save ~= nil then errors.check_type(made.save, "save", what, "string") end
+    check_common(made, what)
     if definition.check then definition.check(made, what) end
     check_metric(made.metric, definition.unscored, what)
     return setmetatable({ name = definition.name, definition = definition, options = made }, Optimizer)
@@ -74,10 +92,11 @@ local function open_study(self, options)
   local definition = self.definition
   local independent = definition.independent
   if type(independent) == "function" then independent = independent(options) end
+  if options.minibatch_size or options.tune and type(options.tune[1]) == "table" then independent = false end
   return studies.create {
-    name = options.name or options.storage and definition.name or nil, storage = options.storage, direction = "maximize",
-    seed = options.seed, sampler = options.sampler or "random", pruner = options.pruner or "none", load_if_exists = true,
-    budget = options.budget, lag = options.lag or independent and 1000 or nil,
+    name = options.name or options.storage and definition.name or nil, storage = options.storage,
+    directions = objectives.directions(options.objectives), seed = options.seed, sampler = options.sampler or "random",
+    pruner = options.pruner or "none", load_if_exists = true, budget = options.budget, lag = options.lag or independent and 1000 or nil,
   }
 end
 
@@ -165,6 +184,9 @@ function Optimizer:compile(program, data)
     evaluation = { concurrency = options.concurrency, max_errors = options.max_errors },
   }
   fingerprint.check(run, self.name)
+  schedule.read_tune(run, what)
+  schedule.read_minibatches(run)
+  if options.objectives and options.objectives[2] then run.study:set_metric_names(options.objectives) end
   run.overlap = outcome.overlap(run)
   if run.scored then outcome.warn_of_overlap(run, self.name) end
   local began = core.now()

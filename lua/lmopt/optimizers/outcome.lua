@@ -5,8 +5,11 @@ local errors = require "lmopt.error"
 local evaluation = require "lmopt.evaluation"
 local journal = require "lmopt.journal"
 local listener = require "lmopt.optimizers.listener"
+local objectives = require "lmopt.optimizers.objectives"
 local predict = require "lmopt.predict"
 local reports = require "lmopt.optimizers.report"
+local runs = require "lmopt.optimizers.run"
+local schedule = require "lmopt.optimizers.schedule"
 local sheets = require "lmopt.optimizers.score_sheet"
 local sorted = require "lmopt.sorted"
 local usage = require "lmopt.usage"
@@ -42,8 +45,18 @@ local CONFIDENCE = 0.95
 ---@param study lmopt.Study|table the study, or what a callback sees of it
 ---@return lmopt.Record?
 function M.best(run, study)
-  if run.choose_best then return run:choose_best(study) end
-  return study.best_trial
+  if run.stages then return schedule.best(run, study) end
+  local list = run.options.objectives
+  if not (list and list[2]) then return study.best_trial end
+  local front = study.best_trials
+  if #front == 0 then return nil end
+  local choose = run.options.choose
+  if not choose then return objectives.best(front) end
+  local chosen = choose(front)
+  for _, record in ipairs(front) do
+    if record == chosen then return record end
+  end
+  errors.misuse(("'choose' of optimizers.%s must return one of the trials that it is given"):format(run.optimizer))
 end
 
 ---The program with the best candidate; the program itself where there is none.
@@ -71,18 +84,26 @@ end
 
 -- --- evaluations, of the cells ---
 
+-- What is known of a candidate and an example: the cell of the first rollout, and the usage of all.
+local function known_of(run, candidate, one, stage)
+  local first, used = run:cell(candidate, one, stage), usage.new()
+  for rollout = 0, run.rollouts - 1 do
+    local cell = rollout == 0 and first or run:cell(candidate, one, stage, rollout)
+    if cell and cell.usage then usage.add(used, cell.usage) end
+  end
+  return first or {}, used
+end
+
 -- Rows of what is known of a candidate; `scores` by the places of the examples.
 local function rows_of(run, candidate, examples, stage, scores)
-  local rows, nothing = {}, usage.new()
+  local rows = {}
   for i, one in ipairs(examples) do
-    local cell = run:cell(candidate, one, stage)
-    local score = scores[i] or cell and cell.score
-    if not score then return nil end
-    local failure = cell and cell.error
+    if not scores[i] then return nil end
+    local cell, used = known_of(run, candidate, one, stage)
+    local failure = cell.error
     rows[i] = {
-      index = i, example = one, prediction = cell and cell.prediction, score = score, feedback = cell and cell.feedback,
-      error = failure and errors.new(failure.kind, failure.message, { stage = failure.stage }),
-      usage = cell and cell.usage and usage.new(cell.usage) or nothing, seconds = cell and cell.usage and cell.usage.seconds or 0.0,
+      index = i, example = one, prediction = cell.prediction, score = scores[i], feedback = cell.feedback,
+      error = failure and errors.new(failure.kind, failure.message, { stage = failure.stage }), usage = used, seconds = used.seconds,
     }
   end
   return rows
@@ -103,7 +124,7 @@ end
 local function on_validation(run, record)
   if not record or record.state ~= "complete" then return nil end
   local candidate = candidates.read(record.user_attrs.candidate)
-  return evaluation_of(run, candidate, run.valset, run:known_as(record), scores_of(record))
+  return evaluation_of(run, candidate, run.valset, runs.known_as(record), scores_of(record))
 end
 
 -- --- the test set ---

@@ -5,8 +5,10 @@ local errors = require "lmopt.error"
 local evaluate = require "lmopt.evaluate"
 local example = require "lmopt.example"
 local json = require "lmopt.json"
+local objectives = require "lmopt.optimizers.objectives"
 local predict = require "lmopt.predict"
 local sampling = require "lmopt.sampling"
+local schedule = require "lmopt.optimizers.schedule"
 local sheets = require "lmopt.optimizers.score_sheet"
 local usage = require "lmopt.usage"
 
@@ -24,6 +26,7 @@ local M = {}
 ---@field scored boolean false: nothing is scored, and a trial's value is the number of demonstrations of its candidate
 ---@field sheet lmopt.ScoreSheet what trials share: run.sheet:once(key, make)
 ---@field total integer? how many trials there are to be; nil while it is being decided
+---@field stage { name: string }? of the trial; `program` then has the best of the stages before it, and candidates are changes to that
 local Run = {}
 Run.__index = Run
 
@@ -31,7 +34,7 @@ Run.__index = Run
 ---@return lmopt.OptimizerRun
 function M.new(about)
   local self = setmetatable(about, Run)
-  self.seed = self.study.seed
+  self.seed, self.original = self.study.seed, self.program
   self.predictors = candidates.tunable(self.program)
   self.sheet = sheets.new(self.study)
   self.digests = {}
@@ -50,14 +53,16 @@ end
 ---@field full boolean they were all of the validation set
 ---@field scores table<integer, number> by the places of the examples in the validation set
 
----The candidates that a trial may know, in the order of their numbers: those of trials numbered at most its own - lag.
+---The candidates that a trial may know, in the order of their numbers: those of trials numbered at most its own - lag; with
+---stages, those of its own stage.
 ---@param trial lmopt.Trial
 ---@return lmopt.ScoredCandidate[]
 function Run:history(trial)
   local list = {}
   for _, record in ipairs(self.study:_view(trial.number).trials) do
     local sheet = record.user_attrs.scores
-    if sheet and (record.state == "complete" or record.state == "pruned") then
+    local comparable = not self.stage or record.user_attrs.stage == self.stage.name
+    if sheet and comparable and (record.state == "complete" or record.state == "pruned") then
       local scores, sum, count = {}, 0.0, 0
       for i = 1, #self.valset do
         local score = sheet[tostring(i)]
@@ -74,6 +79,11 @@ function Run:history(trial)
   end
   return list
 end
+
+---The same by candidates: what their minibatches found is taken together.
+---@param trial lmopt.Trial
+---@return lmopt.ScoredCandidate[] list in the order in which they came up first
+function Run:candidates(trial) return schedule.by_candidate(self:history(trial)) end
 
 -- --- scoring ---
 
@@ -145,9 +155,42 @@ function Run:cell(candidate, one, stage, rollout)
 end
 
 ---The stage under which the validation cells of a trial are known.
----@param _ lmopt.Record
+---@param record lmopt.Record
 ---@return string
-function Run:known_as(_) return "validation" end -- luacheck: ignore 212
+function M.known_as(record) return record.user_attrs.stage or "validation" end
+
+-- A candidate of a stage with what the stages before it have found.
+local function whole(self, candidate)
+  if not self.base or next(self.base) == nil then return candidate end
+  local made = {}
+  for name, value in pairs(self.base) do made[name] = value end
+  for name, value in pairs(candidate) do made[name] = value end
+  return made
+end
+
+-- What the items amount to, example by example.
+local function add_up(items, count)
+  local result = { scores = {}, worst = {}, feedback = {}, usage = usage.new(), failed = 0, problems = {}, cells = {} }
+  local rollouts = #items / count
+  for place = 1, count do
+    local sum, worst = 0.0, math.huge
+    for rollout = 1, rollouts do
+      local item = items[(place - 1) * rollouts + rollout]
+      local cell = item.cell or { score = 0.0 }
+      sum, worst = sum + cell.score, math.min(worst, cell.score)
+      result.feedback[place] = result.feedback[place] or cell.feedback
+      result.cells[#result.cells + 1] = cell
+      if cell.usage then usage.add(result.usage, cell.usage) end
+      if item.problem or cell.error then result.failed = result.failed + 1 end
+      if item.problem then result.problems[#result.problems + 1] = item.problem end
+    end
+    result.scores[place], result.worst[place] = sum / rollouts, worst
+  end
+  local sum = 0.0
+  for place = 1, count do sum = sum + result.scores[place] end
+  result.score = sum / count
+  return result
+end
 
 -- Tells of examples that are scored, in their order, with the mean so far.
 local function new_teller(items, told)
@@ -161,7 +204,9 @@ local function new_teller(items, told)
       if not following or following.place ~= item.place then
         local mean = of_example / rollouts
         of_example, rollouts = 0.0, 0
-        told(item.place, sum / (next_item - 1), mean)
+        told(item.place, sum / (next_item - 1), mean, function()
+          return add_up(table.move(items, 1, next_item - 1, 1, {}), item.place)
+        end)
       end
     end
   end
@@ -193,41 +238,19 @@ local function score_missing(self, one, items, stage, tell)
   })
 end
 
--- What the items amount to, example by example.
-local function add_up(items, count)
-  local result = { scores = {}, worst = {}, feedback = {}, usage = usage.new(), failed = 0, problems = {}, cells = {} }
-  local rollouts = #items / count
-  for place = 1, count do
-    local sum, worst = 0.0, math.huge
-    for rollout = 1, rollouts do
-      local item = items[(place - 1) * rollouts + rollout]
-      local cell = item.cell or { score = 0.0 }
-      sum, worst = sum + cell.score, math.min(worst, cell.score)
-      result.feedback[place] = result.feedback[place] or cell.feedback
-      result.cells[#result.cells + 1] = cell
-      if cell.usage then usage.add(result.usage, cell.usage) end
-      if item.problem or cell.error then result.failed = result.failed + 1 end
-      if item.problem then result.problems[#result.problems + 1] = item.problem end
-    end
-    result.scores[place], result.worst[place] = sum / rollouts, worst
-  end
-  local sum = 0.0
-  for place = 1, count do sum = sum + result.scores[place] end
-  result.score = sum / count
-  return result
-end
-
 ---Scores a candidate on examples. What the sheet has is not asked again.
 ---@async
 ---@param candidate lmopt.Candidate
 ---@param examples lmopt.Example[]
 ---@param stage "validation"|"minibatch"|"test"|string told to the metric
----@param told? fun(examples: integer, mean: number, score: number) called as examples are scored, in their order
+---@param told? fun(examples: integer, mean: number, score: number, so_far: fun(): table) called as examples are scored, in
+---  their order; `so_far()` is the result up to there
 ---@return { scores: number[], worst: number[], feedback: table<integer, string>, score: number, usage: lmopt.Usage, failed: integer, problems: lmopt.Error[], cells: table[] } result `scores`: the mean over the rollouts of each
 ---  example, `worst` the lowest of them; `failed` rows count 0, and `problems` are those that say nothing of the candidate
 function Run:score(candidate, examples, stage, told)
-  local given, text = candidates.read(candidate)
-  local one = candidates.apply(self.program, given)
+  local given, text = candidates.read(whole(self, (candidates.read(candidate))))
+  local one = candidates.apply(self.original, given)
+  if self.stage and (stage == "validation" or stage == "minibatch") then stage = self.stage.name end
   local items = list_items(self, candidates.digest(text), examples, stage)
   local tell = told and new_teller(items, told) or function() end
   tell()
@@ -276,11 +299,11 @@ local function score_in_trial(self, trial, candidate, examples, stage, told)
 end
 
 -- Tells the study of a trial's examples as they are scored; its pruner may end it.
-local function new_reporter(trial, count)
-  local scores = {}
-  return function(scored, mean, score)
+local function new_reporter(self, trial, count)
+  local scores, list = {}, self.options.objectives
+  return function(scored, mean, score, so_far)
     scores[scored] = score
-    trial:report(mean, scored)
+    trial:report(list and list[2] and objectives.values(list, so_far()) or mean, scored)
     if scored < count and trial:should_prune() then
       trial:set_user_attr("scores", sheet_of(scores))
       trial:prune()
@@ -288,34 +311,64 @@ local function new_reporter(trial, count)
   end
 end
 
----Scores the candidate of a trial on the validation set: the body of the study's objective.
----@async
----@param trial lmopt.Trial
----@param candidate lmopt.Candidate
----@return number score
-function Run:evaluate_trial(trial, candidate)
-  local given, text = candidates.read(candidate)
+-- Notes a trial's candidate, and whether it was there before.
+local function note_candidate(self, trial, candidate, is_promoted)
+  local given, text = candidates.read(whole(self, (candidates.read(candidate))))
   trial:set_user_attr("candidate", given)
-  if not self.scored then return demonstrations.count(given) end
-  for _, known in ipairs(self:history(trial)) do
+  schedule.check(self, given)
+  for _, known in ipairs(is_promoted and {} or self.scored and self:history(trial) or {}) do
     if known.text == text then
       trial:set_user_attr("duplicate_of", known.number)
       break
     end
   end
-  local result = score_in_trial(self, trial, given, self.valset, "validation", new_reporter(trial, #self.valset))
-  trial:set_user_attr("scores", sheet_of(result.scores))
-  if result.failed > 0 then trial:set_user_attr("failed", result.failed) end
-  return result.score
+  return given
 end
 
----One trial: a candidate, and its score. Trial 0 is the program as it is.
+---Scores the candidate of a trial on the validation set: the body of the study's objective.
+---@async
+---@param trial lmopt.Trial
+---@param candidate lmopt.Candidate
+---@param is_promoted? boolean it is known from minibatches
+---@return number score
+---@return number ... what the other objectives are, where there are several
+function Run:evaluate_trial(trial, candidate, is_promoted)
+  local given = note_candidate(self, trial, candidate, is_promoted)
+  if not self.scored then return demonstrations.count(given) end
+  local result = score_in_trial(self, trial, given, self.valset, "validation", new_reporter(self, trial, #self.valset))
+  trial:set_user_attr("scores", sheet_of(result.scores))
+  if result.failed > 0 then trial:set_user_attr("failed", result.failed) end
+  return table.unpack(objectives.values(self.options.objectives, result))
+end
+
+-- Scores it on a minibatch: the trial ends as pruned, with the mean as its report.
+local function evaluate_on_minibatch(self, trial, candidate)
+  local given = note_candidate(self, trial, candidate)
+  local places, examples = schedule.minibatch(self, trial.number), {}
+  for i, place in ipairs(places) do examples[i] = self.valset[place] end
+  local result = score_in_trial(self, trial, given, examples, "minibatch")
+  trial:set_user_attr("scores", sheet_of(result.scores, places))
+  if result.failed > 0 then trial:set_user_attr("failed", result.failed) end
+  local values = objectives.values(self.options.objectives, result)
+  trial:report(#values > 1 and values or values[1], #places)
+  trial:prune()
+end
+
+---One trial: a candidate, and its score. Trial 0 is the program as it is. With minibatches a trial scores a new candidate on
+---some examples, or the best of those on all.
 ---@async
 ---@param trial lmopt.Trial
 ---@param propose fun(run: lmopt.OptimizerRun, trial: lmopt.Trial): lmopt.Candidate
 ---@return number score
+---@return number ...
 function Run:run_trial(trial, propose)
-  return self:evaluate_trial(trial, trial.number == 0 and {} or propose(self, trial))
+  local view, is_first = schedule.view(self, trial)
+  if is_first then return view:evaluate_trial(trial, {}) end
+  if not self.minibatch_size or not self.scored then return view:evaluate_trial(trial, propose(view, trial)) end
+  local promoted = schedule.is_full(self, trial.number) and schedule.promoted(view, trial)
+  if not promoted then return evaluate_on_minibatch(view, trial, propose(view, trial)) end
+  trial:set_user_attr("promoted", promoted.number)
+  return view:evaluate_trial(trial, promoted.candidate, true)
 end
 
 ---Checks a set of examples, and returns it as a plain list.
