@@ -114,7 +114,7 @@ local function read_data(data, what, may_be_unscored)
   made.trainset = made.trainset or {}
   made.scored = not may_be_unscored or made.valset ~= nil
   made.valset = made.valset or made.trainset
-  if made.scored and #made.valset == 0 then
+  if #made.valset == 0 then
     errors.misuse(("'%s' of %s is empty: there is nothing to score candidates on"):format(data.valset and "valset" or "trainset", what),
       3)
   end
