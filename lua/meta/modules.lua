@@ -22,6 +22,11 @@
 ---@field tokenizer? string as for lmopt.retrieve
 ---@field embedder? lmopt.Embedder|fun(texts: string[]): number[][] nearest by its vectors; default: by words
 ---@field exclude_self? boolean leaves out examples with the same input as the call, for scoring on the training set; default: false
+---@field weights? table<string, number> how much each input counts (0: not at all), each compared by itself; default: all as one text
+---@field diversity? number from 0 (the nearest, the default) to 1: how much examples shall differ from those that are shown already
+---@field max_bytes? integer the demonstrations of a prompt are no longer, a token being about four bytes of English; default: no limit
+---@field bootstrapped? table<integer, table<string, table>> demonstrations to be shown in the place of examples, by place and path of the predictor ("self")
+---@field vectors? table where the vectors of the examples are kept; given to several with the same examples and embedder, they are asked for once
 
 ---@class lmopt.RetrieveOptions
 ---@field k? integer how many are found, at most; default: 3

@@ -111,6 +111,48 @@ describe("knn", function()
     assert.matches("no predictor of the program has", message_of(lmopt.knn, program, { trainset = { { question = "a", other = "b" } } }))
   end)
 
+  quick("compares inputs by weight, and shows examples that differ", function()
+    local trainset = {
+      { ticket = "crash on start", product = "mail", queue = "a" }, { ticket = "crash on start up", product = "mail", queue = "b" },
+      { ticket = "crash of the printer", product = "paper", queue = "c" }, { ticket = "slow", product = "editor", queue = "d" },
+    }
+    local function found(options, input)
+      options.trainset = trainset
+      local queues = {}
+      for i, one in ipairs(lmopt.knn("ticket, product -> queue", options):nearest(input)) do queues[i] = one.queue end
+      return table.concat(queues)
+    end
+    local input = { ticket = "crash on start", product = "editor" }
+    assert.equal("ab", found({ k = 2, weights = { ticket = 1 } }, input))
+    assert.equal("d", found({ k = 1, weights = { ticket = 0.1, product = 1 } }, input))
+    assert.equal("ac", found({ k = 2, weights = { ticket = 1 }, diversity = 0.6 }, input))
+    assert.equal("abcd", found({ k = 9, weights = { ticket = 1 } }, input))
+    local function letters(texts)
+      local vectors = {}
+      for i, text in ipairs(texts) do vectors[i] = { #text:gsub("[^aeiou]", ""), #text:gsub("[^s]", ""), #text:gsub("[^pr]", "") } end
+      return vectors
+    end
+    for diversity, expected in pairs { [0] = "a", [0.9] = "a" } do
+      assert.equal(expected, found({ k = 1, weights = { ticket = 1 }, embedder = letters, diversity = diversity }, input))
+    end
+    assert.are_not.equal(found({ k = 3, weights = { ticket = 1 }, embedder = letters }, input),
+      found({ k = 3, weights = { ticket = 1 }, embedder = letters, diversity = 0.9 }, input))
+  end)
+
+  quick("shows demonstrations made for the examples, as far as there is room", function()
+    local model, seen = copycat "queue"
+    local made = { { self = { ticket = "charged", queue = "made" } } }
+    local sort = lmopt.knn("ticket -> queue", { trainset = TICKETS, k = 2, lm = model, bootstrapped = made })
+    sort { ticket = "I was charged" }
+    assert.equal("made", seen[1][2])
+    -- "It crashes when I save" and "The app crashes at start" with their labels have 25 and 27 bytes.
+    for room, expected in pairs { [100] = 2, [52] = 2, [51] = 1, [26] = 1, [24] = 0 } do
+      seen[1] = nil
+      lmopt.knn("ticket -> queue", { trainset = TICKETS, k = 2, lm = model, max_bytes = room }) { ticket = "crashes when I save" }
+      assert.equal(expected, #seen[#seen])
+    end
+  end)
+
   it("compares typed inputs, and gives the same at any concurrency", function()
     local trainset = {}
     for i = 1, slow and 8 or 40 do trainset[i] = { tags = { "t" .. i % 7, "u" .. i % 5 }, n = i, sum = i } end
@@ -140,6 +182,15 @@ describe("knn", function()
       ["trainset%[1%] of lmopt.knn has none of the inputs"] = function() lmopt.knn("a -> b", { trainset = { { b = "x" } } }) end,
       ["trainset%[2%] of lmopt.knn: 'a' must be a string"] = function() lmopt.knn("a -> b", { trainset = { { a = "" }, { a = 1 } } }) end,
       ["'k' of lmopt.knn"] = function() lmopt.knn("a -> b", { trainset = { { a = "" } }, k = 0 }) end,
+      ["there is no input 'b'"] = function() lmopt.knn("a -> c", { trainset = one, weights = { b = 1 } }) end,
+      ["the weight of 'a' of lmopt.knn must be a number of at least 0, not %-1"] = function()
+        lmopt.knn("a -> c", { trainset = one, weights = { a = -1 } })
+      end,
+      ["'weights' of lmopt.knn: one must be above 0"] = function() lmopt.knn("a -> c", { trainset = one, weights = {} }) end,
+      ["'diversity' of lmopt.knn must be a number from 0 to 1, not 2"] = function()
+        lmopt.knn("a -> c", { trainset = one, diversity = 2 })
+      end,
+      ["'max_bytes' of lmopt.knn"] = function() lmopt.knn("a -> c", { trainset = one, max_bytes = 0 }) end,
       ["'embedder' of lmopt.knn"] = function() lmopt.knn("a -> b", { trainset = { { a = "" } }, embedder = "x" }) end,
       ["a tokenizer or an embedder"] = function() lmopt.knn("a -> b", { trainset = one, embedder = print, tokenizer = "porter" }) end,
       ["did you mean 'porter'"] = function() lmopt.knn("a -> b", { trainset = { { a = "" } }, tokenizer = "prter" }) end,

@@ -5,11 +5,12 @@
 local errors = require "lmopt.error"
 local example = require "lmopt.example"
 local module = require "lmopt.module"
+local nearness = require "lmopt.modules.nearness"
 local predict = require "lmopt.predict"
 local program = require "lmopt.program"
 local retrieve = require "lmopt.modules.retrieve"
 local signature = require "lmopt.signature"
-local text_index = require "lmopt.core.text_index"
+local sorted = require "lmopt.sorted"
 local types = require "lmopt.types"
 local values = require "lmopt.values"
 
@@ -21,7 +22,9 @@ local knn = {}
 ---@field k integer how many examples are shown
 ---@field nearest fun(self: lmopt.NearestExamples, input: table): lmopt.Example[] the examples for an input, the nearest first
 
-local OWN_OPTIONS = { "trainset", "k", "embedder", "tokenizer", "exclude_self" }
+local OWN_OPTIONS = {
+  "trainset", "k", "embedder", "tokenizer", "exclude_self", "weights", "diversity", "max_bytes", "bootstrapped", "vectors",
+}
 local K = 3
 
 -- --- what is compared ---
@@ -59,78 +62,29 @@ local function read_trainset(given, fields, what)
   return examples, texts
 end
 
--- --- neighbours: numbers of examples, the nearest first ---
+-- --- neighbours ---
 
--- By words. Those that share none come last, in their order.
-local function by_words(self, text, count)
-  local ok, hits = self._index:find(text, count)
-  if not ok then error(hits, 0) end
-  local list, taken = {}, {}
-  for i, hit in ipairs(hits) do
-    list[i], taken[hit.number] = hit.number, true
+-- The numbers of the examples for an input, the nearest first.
+local function nearest_numbers(self, input)
+  local whole, texts = text_of(self.inputs, input), {}
+  for _, part in ipairs(self._nearness.parts) do texts[part.name] = whole end
+  if self._weights then
+    for _, field in ipairs(self.inputs) do texts[field.name] = text_of({ field }, input) end
   end
-  for number = 1, #self._examples do
-    if #list >= count then break end
-    if not taken[number] then list[#list + 1] = number end
-  end
-  return list
-end
-
-local function normalised(vector)
-  local sum = 0.0
-  for i = 1, #vector do sum = sum + vector[i] * vector[i] end
-  local length, made = sum > 0 and math.sqrt(sum) or 1.0, {}
-  for i = 1, #vector do made[i] = vector[i] / length end
-  return made
-end
-
--- By the cosine of vectors. Those of the examples are asked for when they are needed first.
-local function by_vectors(self, text, count)
-  local space = self._space
-  if not space.vectors then
-    local vectors = self._embedder(self._texts)
-    for i, vector in ipairs(vectors) do vectors[i] = normalised(vector) end
-    space.vectors = vectors
-  end
-  local asked = normalised(self._embedder { text }[1])
-  local list, nearness = {}, {}
-  for number, vector in ipairs(space.vectors) do
-    if #vector ~= #asked then
-      errors.raise("bad_response", ("the embedder gave vectors of %d and of %d numbers"):format(#vector, #asked))
-    end
-    local sum = 0.0
-    for i = 1, #asked do sum = sum + vector[i] * asked[i] end
-    list[number], nearness[number] = number, sum
-  end
-  table.sort(list, function(a, b)
-    if nearness[a] ~= nearness[b] then return nearness[a] > nearness[b] end
-    return a < b
-  end)
-  return table.move(list, 1, count, 1, {})
+  local same = self._exclude_self and self._same[whole] or 0
+  return self._nearness:find(texts, self.k, same > 0 and function(number) return self._texts[number] == whole end or nil)
 end
 
 -- knn:nearest(input): the examples, the nearest first.
 local function nearest(self, input)
   if example.is(input) then input = example.inputs(input) end
   errors.check_type(input, "input", "nearest", "table")
-  local text = text_of(self.inputs, input)
-  local same = self._exclude_self and self._same[text] or 0
-  local numbers = (self._embedder and by_vectors or by_words)(self, text, self.k + same)
   local found = {}
-  for _, number in ipairs(numbers) do
-    if #found < self.k and not (same > 0 and self._texts[number] == text) then found[#found + 1] = self._examples[number] end
-  end
+  for i, number in ipairs(nearest_numbers(self, input)) do found[i] = self._examples[number] end
   return found
 end
 
 -- --- calls ---
-
--- The nearest stands last, next to the question.
-local function demos_with(own, found)
-  local demos = table.move(own, 1, #own, 1, {})
-  for i = #found, 1, -1 do demos[#demos + 1] = found[i] end
-  return demos
-end
 
 -- What of an example a predictor can show.
 local function fits(predictor, one)
@@ -146,30 +100,63 @@ local function fits(predictor, one)
   return sides == 2
 end
 
--- The names of the predictors that the examples are demonstrations of.
-local function targets_of(of, examples)
+-- What a predictor shows of an example: a demonstration made for it, or the example itself; nil where it has neither.
+local function demo_for(self, predictor, path, number)
+  local made = self._bootstrapped and self._bootstrapped[number]
+  if made and made[path] then return made[path] end
+  return fits(predictor, self._examples[number]) and self._examples[number] or nil
+end
+
+-- How long a demonstration is, in bytes of its values.
+local function size_of(predictor, demo)
+  local size = 0
+  for _, field in ipairs(predictor.signature.inputs) do
+    if demo[field.name] ~= nil then size = size + #values.write(demo[field.name], field.type) end
+  end
+  for _, field in ipairs(predictor.signature.outputs) do
+    if demo[field.name] ~= nil then size = size + #values.write(demo[field.name], field.type) end
+  end
+  return size
+end
+
+-- The demonstrations of a predictor and those found, of which the nearest stands last, next to the question. Where they are
+-- longer than allowed, the nearest that there is room for are shown.
+local function demos_with(self, predictor, path, own, numbers)
+  local shown, room = {}, self._max_bytes or math.huge
+  for _, number in ipairs(numbers) do
+    local demo = demo_for(self, predictor, path, number)
+    local size = demo and self._max_bytes and size_of(predictor, demo) or 0
+    if demo and size <= room then shown[#shown + 1], room = demo, room - size end
+  end
+  local demos = table.move(own, 1, #own, 1, {})
+  for i = #shown, 1, -1 do demos[#demos + 1] = shown[i] end
+  return demos
+end
+
+-- The names of the predictors that examples are demonstrations of.
+local function targets_of(of, examples, demos)
   local names = {}
   for _, entry in ipairs(of:predictors()) do
-    if not entry.predictor.frozen and fits(entry.predictor, examples[1]) then names[#names + 1] = entry.name end
+    local is_target = not entry.predictor.frozen and fits(entry.predictor, examples[1])
+    for number = 1, demos and not entry.predictor.frozen and #examples or 0 do
+      is_target = is_target or demos[number] and demos[number][entry.name] ~= nil
+    end
+    if is_target then names[#names + 1] = entry.name end
   end
   return names
 end
 
 local function forward(self, input, options)
-  local found = nearest(self, input)
+  local numbers = nearest_numbers(self, input)
   if predict.is(self.program) then
     local call = {}
     for name, value in next, options or {} do call[name] = value end
-    call.demos = demos_with(call.demos or self.program.demos, found)
+    call.demos = demos_with(self, self.program, "self", call.demos or self.program.demos, numbers)
     return self.program(input, call)
   end
   local changes, predictors = {}, self.program:predictors()
-  for _, name in ipairs(targets_of(self.program, self._examples)) do
-    local own, shown = predictors[name], {}
-    for _, one in ipairs(found) do
-      if fits(own, one) then shown[#shown + 1] = one end
-    end
-    changes[name .. ".demos"] = demos_with(own.demos, shown)
+  for _, name in ipairs(targets_of(self.program, self._examples, self._bootstrapped)) do
+    changes[name .. ".demos"] = demos_with(self, predictors[name], name, predictors[name].demos, numbers)
   end
   return self.program:with(changes)(input, options)
 end
@@ -212,6 +199,67 @@ local function check_own(own, what)
   return k
 end
 
+-- Weights of fields, of which one at least counts.
+local function check_weights(weights, fields, what)
+  errors.check_type(weights, "weights", what, "table", "nil")
+  if not weights then return end
+  local names, known, sum = {}, {}, 0.0
+  for i, field in ipairs(fields) do names[i], known[field.name] = field.name, true end
+  for _, name in ipairs(sorted.keys(weights)) do
+    local weight = weights[name]
+    if not known[name] then
+      errors.misuse(("'weights' of %s: there is no input '%s'%s"):format(what, tostring(name), errors.hint(name, names)))
+    end
+    if type(weight) ~= "number" or not (weight >= 0 and weight < math.huge) then
+      errors.misuse(("the weight of '%s' of %s must be a number of at least 0, not %s"):format(name, what, errors.shown(weight)))
+    end
+    sum = sum + weight
+  end
+  if sum <= 0 then errors.misuse(("'weights' of %s: one must be above 0"):format(what)) end
+end
+
+local function check_shown(own, what)
+  local diversity, bytes = own.diversity, own.max_bytes
+  if diversity ~= nil and (type(diversity) ~= "number" or not (diversity >= 0 and diversity <= 1)) then
+    errors.misuse(("'diversity' of %s must be a number from 0 to 1, not %s"):format(what, errors.shown(diversity)))
+  end
+  if bytes ~= nil and (math.type(bytes) ~= "integer" or bytes < 1) then
+    errors.misuse(("'max_bytes' of %s must be an integer of at least 1, not %s"):format(what, errors.shown(bytes)))
+  end
+  errors.check_type(own.bootstrapped, "bootstrapped", what, "table", "nil")
+end
+
+-- What is compared: all inputs as one text, or with weights each by itself.
+local function parts_of(fields, examples, texts, weights)
+  if not weights then return { { name = "", weight = 1.0, texts = texts } } end
+  local parts = {}
+  for _, field in ipairs(fields) do
+    if (weights[field.name] or 0) > 0 then
+      local own = {}
+      for i, one in ipairs(examples) do own[i] = text_of({ field }, one) end
+      parts[#parts + 1] = { name = field.name, weight = weights[field.name] + 0.0, texts = own }
+    end
+  end
+  return parts
+end
+
+---(internal) Asks for the vectors of examples that several knn are to be made of.
+---@async
+---@param fields lmopt.Field[] the inputs
+---@param trainset table[]
+---@param embedder function
+---@param by_field boolean those of each input by itself, too
+---@return table vectors an option of these knn
+function knn.vectors(fields, trainset, embedder, by_field)
+  local examples, texts = read_trainset(trainset, fields, "lmopt.knn")
+  local vectors, weights = {}, {}
+  for _, field in ipairs(fields) do weights[field.name] = 1 end
+  for _, parts in ipairs { parts_of(fields, examples, texts), by_field and parts_of(fields, examples, texts, weights) or nil } do
+    nearness.new(parts, { embedder = embedder, diversity = 0, space = vectors }):prepare()
+  end
+  return vectors
+end
+
 ---Makes a program that shows, at each call, the nearest training examples.
 ---@param of string|table|lmopt.Signature what to predict, or a program: those of its predictors that are not frozen get the
 ---  examples, where an example has an input and an output of theirs
@@ -222,17 +270,13 @@ function knn.new(of, options)
   errors.check_type(options, "options", what, "table")
   local own, rest = split_options(options)
   local k = check_own(own, what)
+  check_shown(own, what)
   local made = read_program(of, rest, what)
   local fields = input_fields(made)
+  check_weights(own.weights, fields, what)
   local examples, texts = read_trainset(own.trainset, fields, what)
-  if #targets_of(made, examples) == 0 and not predict.is(made) then
+  if #targets_of(made, examples, own.bootstrapped) == 0 and not predict.is(made) then
     errors.misuse(("%s: no predictor of the program has an input and an output of the examples"):format(what))
-  end
-  local index
-  if not own.embedder then
-    local ok
-    ok, index = text_index.open { texts = texts, tokenizer = own.tokenizer }
-    if not ok then error(index, 0) end
   end
   local same = {}
   for _, text in ipairs(texts) do same[text] = (same[text] or 0) + 1 end
@@ -240,8 +284,11 @@ function knn.new(of, options)
   for i, field in ipairs(fields) do inputs[i] = ("%s: %s"):format(field.name, types.text(field.type)) end
   return module.new {
     inputs = table.concat(inputs, ", "), program = made, forward = forward, nearest = nearest, k = k,
-    _examples = examples, _texts = texts, _same = same, _index = index, _embedder = own.embedder, _space = {},
-    _exclude_self = own.exclude_self or false,
+    _examples = examples, _texts = texts, _same = same, _exclude_self = own.exclude_self or false, _weights = own.weights or false,
+    _bootstrapped = own.bootstrapped or false, _max_bytes = own.max_bytes or false,
+    _nearness = nearness.new(parts_of(fields, examples, texts, own.weights), {
+      embedder = own.embedder, tokenizer = own.tokenizer, diversity = own.diversity or 0, space = own.vectors,
+    }),
   }
 end
 

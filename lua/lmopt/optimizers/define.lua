@@ -24,6 +24,8 @@ local M = {}
 ---@field begin? fun(run: lmopt.OptimizerRun) what is to be made ready first, and checked
 ---@field independent? boolean|fun(options: table): boolean no candidate depends on the scores of others: they may all be scored at once
 ---@field check? fun(options: table, what: string) raises what is wrong with its options, defaults filled in, when it is made
+---@field build? fun(run: lmopt.OptimizerRun, candidate: lmopt.Candidate): table the program that a candidate stands for, where it
+---  is more than program:with(candidate); it may be asked for again in a later run
 ---@field stop? fun(options: table): lmopt.StoppingRule? what of its options ends the search early
 ---@field unscored? boolean where the user gives no metric or no valset, nothing is scored, and a trial's value is the number of
 ---  demonstrations of its candidate
@@ -178,7 +180,8 @@ function Optimizer:compile(program, data)
   local options, definition = self.options, self.definition
   local read = read_data(data, what, definition.unscored)
   local run = runs.new {
-    optimizer = self.name, program = program, trainset = read.trainset, valset = read.valset, testset = read.testset,
+    optimizer = self.name, build = self.definition.build, program = program,
+    trainset = read.trainset, valset = read.valset, testset = read.testset,
     options = options, study = open_study(self, options), metric = options.metric,
     scored = read.scored and options.metric ~= nil,
     evaluation = { concurrency = options.concurrency, max_errors = options.max_errors },

@@ -65,7 +65,7 @@ end
 ---@return table
 function M.program(run, record)
   if not record then return run.program end
-  return candidates.apply(run.program, (candidates.read(record.user_attrs.candidate)))
+  return run:program_of((candidates.read(record.user_attrs.candidate)))
 end
 
 ---A callback that keeps the best program in a file, whenever there is a better one.

@@ -238,6 +238,14 @@ local function score_missing(self, one, items, stage, tell)
   })
 end
 
+---The program that a candidate stands for.
+---@param candidate lmopt.Candidate what the stages before have found included
+---@return table
+function Run:program_of(candidate)
+  if self.build and next(candidate) ~= nil then return self.build(self, candidate) end
+  return candidates.apply(self.original, candidate)
+end
+
 ---Scores a candidate on examples. What the sheet has is not asked again.
 ---@async
 ---@param candidate lmopt.Candidate
@@ -249,7 +257,7 @@ end
 ---  example, `worst` the lowest of them; `failed` rows count 0, and `problems` are those that say nothing of the candidate
 function Run:score(candidate, examples, stage, told)
   local given, text = candidates.read(whole(self, (candidates.read(candidate))))
-  local one = candidates.apply(self.original, given)
+  local one = self:program_of(given)
   if self.stage and (stage == "validation" or stage == "minibatch") then stage = self.stage.name end
   local items = list_items(self, candidates.digest(text), examples, stage)
   local tell = told and new_teller(items, told) or function() end
