@@ -243,10 +243,9 @@ describe("bootstrap_few_shot", function()
 
     it("is what it is with no example, and with one", function()
       local sort = sorter { known = 12 }
-      assert.matches("'trainset' of optimizers.bootstrap_few_shot:compile is empty", message_of(function()
-        bootstrap({ metric = exact }):compile(sort, { trainset = {} })
-      end))
-      local best, study = bootstrap({ metric = exact }):compile(sort, { trainset = {}, valset = examples(2) })
+      local best, study = bootstrap({ metric = exact }):compile(sort, { trainset = {} })
+      assert.same({ 0, 2 }, { #best.demos, #study.trials })
+      best, study = bootstrap({ metric = exact }):compile(sort, { trainset = {}, valset = examples(2) })
       assert.same({ 0, 1.0, 2 }, { #best.demos, study.best_value, #study.trials })
       best = bootstrap({ metric = exact }):compile(sort, { trainset = examples(1) })
       assert.equal(1, #best.demos)
@@ -309,6 +308,16 @@ describe("bootstrap_few_shot", function()
       assert.matches("the key is wrong", message_of(function()
         bootstrap({ metric = exact }):compile(sort, { trainset = examples(4) })
       end))
+      local turns = 0
+      sort = sorter {
+        before = function()
+          turns = turns + 1
+          if turns > 2 then errors.raise("auth", "the key is wrong") end
+        end,
+      }
+      local best, _, report = bootstrap({ metric = exact }):compile(sort, { trainset = examples(4), valset = examples(2) })
+      assert.same({ 0, "failed" }, { #best.demos, report.reason }) -- the program itself is scored
+      assert.matches("the key is wrong", report.message)
     end)
 
     it("says where nothing can be shown", function()

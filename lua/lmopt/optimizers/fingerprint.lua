@@ -42,6 +42,7 @@ function describe(value, depth)
   if kind ~= "table" then return kind == "userdata" and value ~= json.null and kind or ("%s %s"):format(kind, tostring(value)) end
   if program.kind_of(value) then return predictions.digest_program(value) end
   local meta = getmetatable(value)
+  if type(meta) == "table" and meta.__name == "lmopt.study" then return "study " .. value.name end
   if type(meta) == "table" and type(meta.__call) == "function" then return tostring(value.name) end -- a model
   if depth > DEEPEST then return kind end
   local parts = {}

@@ -5,7 +5,13 @@
 local errors = require "lmopt.error"
 
 local NAMES = {
-  "labeled_few_shot", "bootstrap_few_shot", "random_search", "bayesian_few_shot", "knn_few_shot", "opro",
+  "labeled_few_shot",
+  "bootstrap_few_shot",
+  "random_search",
+  "bayesian_few_shot",
+  "knn_few_shot",
+  "ensemble",
+  "opro",
 }
 
 local PLACES = { define = { "lmopt.optimizers.define", "define" } }
