@@ -53,7 +53,8 @@ class Handler(loopback.Handler):
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        prompt = json.loads(body)["messages"][-1]["content"]
+        request = json.loads(body)
+        prompt = request["messages"][-1]["content"] if "messages" in request else json.dumps(request["input"])  # of embeddings
         server = self.server
         with server.lock:
             server.asked[prompt] += 1

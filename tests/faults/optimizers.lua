@@ -21,6 +21,10 @@ local OPTIMIZERS = {
   { "labeled_few_shot", lmopt.optimizers.labeled_few_shot, { k = 3 } },
   { "bootstrap_few_shot", lmopt.optimizers.bootstrap_few_shot, { max_bootstrapped_demos = 3, max_labeled_demos = 2, max_rounds = 2 } },
   { "random_search", lmopt.optimizers.random_search, { max_bootstrapped_demos = 3, max_labeled_demos = 2, num_candidate_programs = 4 } },
+  { "bayesian_few_shot", lmopt.optimizers.bayesian_few_shot,
+    { max_bootstrapped_demos = 3, max_labeled_demos = 4, pool_size = 6, num_candidate_programs = 4 } },
+  { "knn_few_shot", lmopt.optimizers.knn_few_shot, { k = { 1, 4 }, num_candidate_programs = 4, embedder = "embedder" } },
+  { "ensemble", lmopt.optimizers.ensemble, { programs = { "skill 4", "skill 5", "skill 6" }, members = 3 } },
 }
 
 local wanted = os.getenv "FAULTS_OPTIMIZER"
@@ -48,6 +52,10 @@ for _, one in ipairs(OPTIMIZERS) do
     }
     for name, value in pairs(one[3]) do options[name] = value end
     local program = lmopt.predict("question -> answer", { lm = model })
+    if options.embedder then
+      options.embedder = lmopt.embedder("openai/test", { base_url = os.getenv "FAULTS_SERVER", api_key = "none", cache = false })
+    end
+    for i, instructions in ipairs(options.programs or {}) do options.programs[i] = program:with { instructions = instructions } end
     local _, _, report = one[2](options):compile(program, {
       trainset = examples(1, 8), valset = examples(101, 10), testset = examples(201, 4),
     })

@@ -46,6 +46,11 @@ class Model(model_server.Server):
         super().__init__(self.respond)
 
     def respond(self, asked):
+        if asked.path.endswith("/embeddings"):
+            texts = json.loads(asked.body)["input"]
+            return {"body": {"model": "m", "usage": {"prompt_tokens": len(texts), "total_tokens": len(texts)}, "data": [
+                {"index": place, "embedding": [digest("%d %s" % (i, text)) for i in range(4)]} for place, text in enumerate(texts)]},
+                "delay": digest(asked.prompt) * self.pause}
         text = reply_to(asked.body)
         return {"body": model_server.good("[[ ## answer ## ]]\n%s\n\n[[ ## completed ## ]]" % text),
                 "delay": digest(asked.prompt) * self.pause}

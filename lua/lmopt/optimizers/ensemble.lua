@@ -109,7 +109,7 @@ return define {
     if options.reduce and (options.field or options.normalize) then
       errors.misuse(("'field' and 'normalize' of %s are for the vote, which 'reduce' replaces"):format(what))
     end
-    if options.metric == nil then errors.misuse(what .. " needs a 'metric': the ensemble is compared with the best single program by it") end
+    if options.metric == nil then errors.misuse(what .. " needs a 'metric': it is compared with the best program alone by it") end
   end,
   begin = function(run)
     run.from_study = is_study(run.options.programs)
