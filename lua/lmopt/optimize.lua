@@ -4,6 +4,7 @@
 -- what is known of the others is what was drawn when they were asked. Results are stored the moment they arrive, callbacks
 -- run in the order of the numbers. A trial that does not end by itself (interrupted, out of time or budget) goes back to
 -- waiting, so that going on later gives the study that was never stopped.
+local arguments = require "lmopt.optimize_arguments"
 local client = require "lmopt.client"
 local core = require "lmopt.core.task"
 local errors = require "lmopt.error"
@@ -19,7 +20,6 @@ local waiting = require "lmopt.waiting"
 
 local M = {}
 
-local OPTIONS = { "n_trials", "timeout", "n_jobs", "callbacks", "catch", "progress", "total", "trial_budget", "stop", "space" }
 local SWEEP = 30 -- seconds between two looks whether a neighbour has died
 local ADVISED = 10 -- after so many trials of a run it is known what the sampler's options are about
 local FIRST = 3 -- when the first so many points all fail, the objective is wrong rather than unlucky
@@ -295,6 +295,15 @@ function Run:show(final, ended)
   }
 end
 
+-- The last trial that must have had its turn before trial `number` begins.
+function Run:last_needed(number)
+  local generation, last = self.generation, number - self.lag
+  if generation and number >= generation.first then
+    last = math.max(last, number - (number - generation.first) % generation.size - 1)
+  end
+  return last
+end
+
 -- May the next trial begin? Nil: later, when something has ended; false: no more of them.
 function Run:next_number()
   local study = self.study
@@ -319,7 +328,7 @@ function Run:next_number()
   end
   if self.arrival then return number end
   local oldest = self.queue[1]
-  if oldest and number >= oldest.number + self.lag then return nil end
+  if oldest and oldest.number <= self:last_needed(number) then return nil end
   return number
 end
 
@@ -406,61 +415,6 @@ end
 
 -- --- the call ---
 
-local function check(value, name, kinds, valid, wanted)
-  if value == nil then return end
-  if not kinds[type(value)] or (type(value) == "number" and not valid(value)) then
-    errors.misuse(("'%s' of optimize must be %s, not %s"):format(name, wanted, type(value) == "number" and tostring(value)
-      or type(value) == "string" and "'" .. value .. "'" or "a " .. type(value)), 4)
-  end
-end
-
-local NUMBER = { number = true }
-local function is_count(value) return math.tointeger(value) ~= nil and value >= 1 end
-local function is_positive(value) return value > 0 end
-
--- The stopping rules of an option: one, a list of them, or nothing.
-local function check_rules(given)
-  if given == nil then return nil end
-  local stopping = require "lmopt.stopping"
-  local rules = stopping.is(given) and { given } or given
-  if type(rules) ~= "table" then
-    errors.misuse("'stop' of optimize must be one of lmopt.stopping, or a list of them, not " .. type(given), 4)
-  end
-  for i, rule in ipairs(rules) do
-    if not stopping.is(rule) then
-      errors.misuse(("'stop' of optimize must be a list of rules from lmopt.stopping; item %d is a %s"):format(i, type(rule)), 4)
-    end
-  end
-  return rules
-end
-
-local function check_options(objective, options)
-  local metatable = getmetatable(objective)
-  if type(objective) ~= "function" and not (type(metatable) == "table" and metatable.__call) then
-    errors.misuse("'objective' of optimize must be a function of a trial, not " .. type(objective), 3)
-  end
-  errors.check_options(options, OPTIONS, "optimize", 3)
-  options = options or {}
-  check(options.n_trials, "n_trials", NUMBER, is_count, "an integer of at least 1")
-  check(options.n_jobs, "n_jobs", NUMBER, is_count, "an integer of at least 1")
-  check(options.total, "total", NUMBER, is_count, "an integer of at least 1")
-  check(options.timeout, "timeout", NUMBER, is_positive, "a positive number of seconds")
-  check(options.catch, "catch", { boolean = true }, is_count, "true or false")
-  check(options.progress, "progress", { boolean = true, ["function"] = true }, is_count, "true, false or a function")
-  if options.space ~= nil and not require("lmopt.space").is(options.space) then
-    errors.misuse(("'space' of optimize must come from lmopt.space{...}, not a %s"):format(type(options.space)), 3)
-  end
-  if options.trial_budget ~= nil then ledger.check(options.trial_budget, "optimize", 3, "trial_budget") end
-  check(options.callbacks, "callbacks", { table = true, ["function"] = true }, is_count, "a list of functions")
-  for i, callback in ipairs(type(options.callbacks) == "table" and options.callbacks or {}) do
-    if type(callback) ~= "function" and type(callback) ~= "table" then
-      errors.misuse(("'callbacks' of optimize must be a list of functions; item %d is a %s"):format(i, type(callback)), 3)
-    end
-  end
-  check_rules(options.stop)
-  return options
-end
-
 local function new_run(study, objective, options)
   if options.space ~= nil then study:_set_space(options.space) end
   local info = study._core:info()
@@ -487,10 +441,13 @@ local function new_run(study, objective, options)
     timeout = options.timeout,
     trial_budget = options.trial_budget,
     lag = info.lag,
+    generation = options.generation,
     arrival = info.arrival,
     catch = options.catch ~= false,
     first_trials = first_trials(study._sampler),
-    sequence = sequence.open(study, { lag = info.lag, arrival = info.arrival, callbacks = callbacks, rules = check_rules(options.stop) }),
+    sequence = sequence.open(study, {
+      lag = info.lag, arrival = info.arrival, callbacks = callbacks, rules = arguments.read_rules(options.stop),
+    }),
     progress = progress or nil,
     progress_given = options.progress,
     ended = 0,
@@ -564,7 +521,7 @@ end
 ---@return lmopt.OptimizeSummary summary. It raises when the run failed: the first three points all failed (kind "failed"), the
 ---  file can't be written, the key is wrong; and when it is interrupted
 function M.optimize(study, objective, options)
-  options = check_options(objective, options)
+  options = arguments.check(objective, options)
   if study._run then errors.misuse("the study is being optimized already", 3) end
   local run = new_run(study, objective, options)
   if core.current() then return run_to_end(run) end

@@ -52,6 +52,7 @@
 ---@field progress? boolean|fun(event: table) true: a bar on standard error; default: nothing
 ---@field trial_budget? lmopt.BudgetLimits limits of each trial; one that is over ends as pruned
 ---@field stop? lmopt.StoppingRule|lmopt.StoppingRule[] rules of lmopt.stopping that end it early, whichever is first
+---@field generation? { first: integer, size: integer } from trial `first` on, no trial begins before those of all earlier groups of `size` have ended, so an objective may rely on them
 ---@field space? lmopt.Space of this run's trials and of later ones, in place of the study's
 
 ---@class lmopt.OptimizeSummary

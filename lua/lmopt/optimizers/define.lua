@@ -23,6 +23,9 @@ local M = {}
 ---@field trials integer|fun(run: lmopt.OptimizerRun): integer how many candidates there are to score
 ---@field begin? fun(run: lmopt.OptimizerRun) what is to be made ready first, and checked
 ---@field independent? boolean|fun(options: table): boolean no candidate depends on the scores of others: they may all be scored at once
+---@field generation? fun(options: table): integer, integer candidates come in groups that need only what was before the group:
+---  the number of the first trial of the first group, and how many trials a group has. They are scored at once, and `propose`
+---  may use run:history_until(number)
 ---@field check? fun(options: table, what: string) raises what is wrong with its options, defaults filled in, when it is made
 ---@field build? fun(run: lmopt.OptimizerRun, candidate: lmopt.Candidate): table the program that a candidate stands for, where it
 ---  is more than program:with(candidate); it may be asked for again in a later run
@@ -90,15 +93,24 @@ function M.define(definition)
   end
 end
 
+-- The groups in which candidates come, or nil.
+local function generation_of(definition, options)
+  if not definition.generation then return nil end
+  local first, size = definition.generation(options)
+  return { first = first, size = size }
+end
+
 local function open_study(self, options)
   local definition = self.definition
   local independent = definition.independent
   if type(independent) == "function" then independent = independent(options) end
   if options.minibatch_size or options.tune and type(options.tune[1]) == "table" then independent = false end
+  local generation = generation_of(definition, options)
   return studies.create {
     name = options.name or options.storage and definition.name or nil, storage = options.storage,
     directions = objectives.directions(options.objectives), seed = options.seed, sampler = options.sampler or "random",
-    pruner = options.pruner or "none", load_if_exists = true, budget = options.budget, lag = options.lag or independent and 1000 or nil,
+    pruner = options.pruner or "none", load_if_exists = true, budget = options.budget,
+    lag = options.lag or independent and 1000 or generation and generation.size or nil,
   }
 end
 
@@ -151,9 +163,11 @@ end
 local function search(definition, run)
   local options = run.options
   begin(definition, run)
+  local generation = generation_of(definition, options)
   local callbacks = options.save and { outcome.saver(run, options.save) } or nil
   return run.study:optimize(function(trial) return run:run_trial(trial, definition.propose) end, {
-    total = run.total, n_jobs = options.n_jobs or 1, progress = options.progress, callbacks = callbacks, timeout = options.timeout,
+    total = run.total, n_jobs = options.n_jobs or generation and generation.size or 1, generation = generation,
+    progress = options.progress, callbacks = callbacks, timeout = options.timeout,
     stop = options.stop or definition.stop and definition.stop(options) or nil,
   })
 end

@@ -53,13 +53,10 @@ end
 ---@field full boolean they were all of the validation set
 ---@field scores table<integer, number> by the places of the examples in the validation set
 
----The candidates that a trial may know, in the order of their numbers: those of trials numbered at most its own - lag; with
----stages, those of its own stage.
----@param trial lmopt.Trial
----@return lmopt.ScoredCandidate[]
-function Run:history(trial)
+-- The candidates among a study's trials; with stages, those of the run's own stage.
+local function candidates_of(self, records)
   local list = {}
-  for _, record in ipairs(self.study:_view(trial.number).trials) do
+  for _, record in ipairs(records) do
     local sheet = record.user_attrs.scores
     local comparable = not self.stage or record.user_attrs.stage == self.stage.name
     if sheet and comparable and (record.state == "complete" or record.state == "pruned") then
@@ -80,7 +77,19 @@ function Run:history(trial)
   return list
 end
 
----The same by candidates: what their minibatches found is taken together.
+---The candidates that a trial may know, in the order of their numbers: those of trials numbered at most its own - lag; with
+---stages, those of its own stage.
+---@param trial lmopt.Trial
+---@return lmopt.ScoredCandidate[]
+function Run:history(trial) return candidates_of(self, self.study:_view(trial.number).trials) end
+
+---The candidates of the trials up to a number, for optimizers whose candidates come in groups (`generation`): those of
+---earlier groups have all ended when a trial begins.
+---@param number integer
+---@return lmopt.ScoredCandidate[]
+function Run:history_until(number) return candidates_of(self, self.study:_view_until(number).trials) end
+
+---The same as history by candidates: what their minibatches found is taken together.
 ---@param trial lmopt.Trial
 ---@return lmopt.ScoredCandidate[] list in the order in which they came up first
 function Run:candidates(trial) return schedule.by_candidate(self:history(trial)) end
