@@ -30,30 +30,53 @@ function M.shown(prompt)
   return list
 end
 
+local WORST = { calls = 1, prompt_tokens = 100, completion_tokens = 10, usd = 0.0 }
+
+-- Through the journal of the trial, as a model behind a network would be asked.
+local function journaled(body, make)
+  local journal = require("lmopt.core.task").context().journal
+  if not journal then return make() end
+  return (journal:call(body, "toy", body, WORST, function()
+    return make(), { calls = 1, prompt_tokens = 1, completion_tokens = 1, usd = 0.0 }, 0
+  end))
+end
+
 --- A model that does both.
----@param options? { sleep: (fun(): number)?, propose: (fun(prompt: string, nth: integer, request: table): string)? }
+---@param options? { sleep: (fun(): number)?, propose: (fun(prompt: string, nth: integer, request: table): string)?, sent: table<string, integer>? }
 ---@return lmopt.Model
----@return { prompts: { text: string, temperature: number? }[], answers: integer } log
+---@return { prompts: { text: string, temperature: number? }[], answers: integer } log `sent` counts what is sent, by what it is
 function M.model(options)
   options = options or {}
   local log, times = { prompts = {}, answers = 0 }, {}
-  local function propose(prompt)
+  local function propose(prompt, nth)
     local shown = M.shown(prompt)
-    return ("<INS>%s %s</INS>"):format(shown[#shown].text, M.WORDS[#log.prompts % #M.WORDS + 1])
+    return ("<INS>%s %s</INS>"):format(shown[#shown].text, M.WORDS[(nth + #prompt // 7) % #M.WORDS + 1])
   end
-  return lmopt.lm(function(request)
-    local prompt = text_of(request.messages[1])
-    local reply
-    if #request.messages == 1 then
-      times[prompt] = (times[prompt] or 0) + 1
+  local function exchange(request, nth)
+    local text
+    if nth > 0 then
+      local prompt = text_of(request.messages[1])
       log.prompts[#log.prompts + 1] = { text = prompt, temperature = request.temperature }
-      reply = (options.propose or propose)(prompt, times[prompt], request)
+      text = (options.propose or propose)(prompt, nth, request)
     else
       log.answers = log.answers + 1
-      reply = answer(request)
+      text = answer(request)
     end
     if options.sleep then lmopt.sleep(options.sleep()) end
-    return reply
+    return text
+  end
+  return lmopt.lm(function(request)
+    local prompt, nth = text_of(request.messages[1]), 0
+    if #request.messages == 1 then -- a meta-prompt: its how-manieth reply, whether that comes from here or from the journal
+      times[prompt] = (times[prompt] or 0) + 1
+      nth = times[prompt]
+    end
+    if not options.sent then return exchange(request, nth) end
+    local body = ("%d %s %s"):format(nth, prompt, text_of(request.messages[#request.messages]))
+    return journaled(body, function()
+      options.sent[body] = (options.sent[body] or 0) + 1
+      return exchange(request, nth)
+    end)
   end), log
 end
 

@@ -127,20 +127,72 @@ describe("lmopt.optimizers.opro", function()
     assert.same({ rejected = 1 }, study.trials[2].user_attrs.proposals.dropped)
   end)
 
-  it("gives the same study at any concurrency", function()
+  it("gives the same study at any number of jobs and any concurrency", function()
     local dumps = {}
-    for i, concurrency in ipairs { 1, 3, 16 } do
+    for i, with in ipairs { { 1, 1 }, { 2, 3 }, { 4, 16 }, {} } do
       local seed = 0
-      local _, study = compile({ n_steps = 3, concurrency = concurrency }, {
+      local _, study = compile({ n_steps = 3, n_jobs = with[1], concurrency = with[2], start = { "Use elder." } }, {
         sleep = function()
           seed = (seed * 5 + 3 * i + 1) % 7
           return seed / 10000
         end,
+        propose = function(prompt, nth)
+          local shown = support.shown(prompt)
+          return shown[#shown].text .. " " .. support.WORDS[(nth + #shown) % 6 + 1]
+        end,
       })
       dumps[i] = dump(study)
     end
-    assert.equal(dumps[1], dumps[2])
-    assert.equal(dumps[1], dumps[3])
+    for i = 2, 4 do assert.equal(dumps[1], dumps[i]) end
+  end)
+
+  it("goes on after an interruption, whenever it comes, as if there had been none, and sends nothing again", function()
+    local function spawn(sent, path)
+      local model = support.model { sent = sent, sleep = function() return 0.0005 end }
+      return lmopt.spawn(function()
+        local program = support.program():with { lm = model }
+        local _, study = opro { storage = path, prompt_model = model }:compile(program, { trainset = support.examples() })
+        local text = dump(study)
+        study:close()
+        return text
+      end)
+    end
+    local function total(sent)
+      local sum, twice = 0, 0
+      for _, count in pairs(sent) do
+        sum, twice = sum + count, twice + count - 1
+      end
+      return sum, twice
+    end
+    local undisturbed = {}
+    local expected = spawn(undisturbed):await()
+    for _, every in ipairs(debug.gethook() and { 37 } or { 5, 23 }) do
+      study_support.with_file(function(path)
+        local sent, interruptions, text = {}, 0, nil
+        repeat
+          local before, task = total(sent), spawn(sent, path)
+          local state = task:status()
+          while state ~= "done" and state ~= "failed" and total(sent) < before + every do
+            lmopt.sleep(0.0002)
+            state = task:status()
+          end
+          if state == "done" or state == "failed" then
+            text = task:await()
+          else
+            task:cancel()
+            interruptions = interruptions + 1
+          end
+        until text
+        assert.equal(expected, text)
+        assert.is_true(interruptions > 0)
+        local _, twice = total(sent)
+        -- Four trials of six examples each were in flight at most.
+        assert.is_true(twice <= 24 * interruptions, ("%d calls were sent again after %d interruptions"):format(twice, interruptions))
+        local all, again = total(undisturbed)
+        assert.equal(0, again)
+        assert.equal(all, (total(sent)) - twice)
+      end)
+    end
   end)
 end)
 

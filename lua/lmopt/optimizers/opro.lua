@@ -259,7 +259,7 @@ local function reader(run, entries, base)
 end
 
 local function propose_step(run, step, begins)
-  local options, history = run.options, run:history { number = begins }
+  local options, history = run.options, run:history_until(begins - 1)
   local turn = (step - 1) % #run.predictors + 1
   local entries = options.joint and run.predictors or { run.predictors[turn] }
   local best = best_of(history)
@@ -284,6 +284,7 @@ return define {
   name = "opro",
   options = OPTIONS,
   check = check,
+  generation = function(options) return 1 + #(options.start or {}), options.candidates_per_step end,
   trials = function(run) return run.first + run.options.n_steps * run.options.candidates_per_step end,
   begin = function(run)
     if #run.predictors == 0 then errors.misuse(("%s: the program has no predictor whose instructions may be changed"):format(WHAT)) end
