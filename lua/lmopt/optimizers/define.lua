@@ -30,6 +30,7 @@ local M = {}
 ---@field build? fun(run: lmopt.OptimizerRun, candidate: lmopt.Candidate): table the program that a candidate stands for, where it
 ---  is more than program:with(candidate); it may be asked for again in a later run
 ---@field stop? fun(options: table): lmopt.StoppingRule? what of its options ends the search early
+---@field methods? table<string, function> what it can do besides `compile`, which alone needs a metric then
 ---@field unscored? boolean where the user gives no metric or no valset, nothing is scored, and a trial's value is the number of
 ---  demonstrations of its candidate
 
@@ -40,7 +41,11 @@ local COMMON = {
 }
 
 local Optimizer = { __name = "lmopt.optimizer" }
-Optimizer.__index = Optimizer
+
+function Optimizer.__index(self, key)
+  local methods = rawget(self, "definition").methods
+  return Optimizer[key] or methods and methods[key] or errors.check_field(key, "an optimizer", Optimizer, methods or {})
+end
 
 function Optimizer:__tostring() return "lmopt.optimizers." .. self.name end
 
@@ -88,7 +93,7 @@ function M.define(definition)
     local made = read_options(definition, options, what)
     check_common(made, what)
     if definition.check then definition.check(made, what) end
-    check_metric(made.metric, definition.unscored, what)
+    check_metric(made.metric, definition.unscored or definition.methods, what)
     return setmetatable({ name = definition.name, definition = definition, options = made }, Optimizer)
   end
 end
@@ -191,6 +196,7 @@ end
 ---@return lmopt.OptimizerReport report
 function Optimizer:compile(program, data)
   local what = ("optimizers.%s:compile"):format(self.name)
+  check_metric(self.options.metric, self.definition.unscored, "optimizers." .. self.name)
   local options, definition = self.options, self.definition
   local read = read_data(data, what, definition.unscored)
   local run = runs.new {

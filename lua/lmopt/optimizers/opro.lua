@@ -7,6 +7,7 @@ local define = require("lmopt.optimizers.define").define
 local errors = require "lmopt.error"
 local json = require "lmopt.json"
 local meta_prompt = require "lmopt.optimizers.opro_meta_prompt"
+local problems = require "lmopt.optimizers.opro_problem"
 local reading = require "lmopt.optimizers.opro_reading"
 local sheets = require "lmopt.optimizers.score_sheet"
 local steps = require "lmopt.optimizers.opro_steps"
@@ -284,6 +285,7 @@ return define {
   name = "opro",
   options = OPTIONS,
   check = check,
+  methods = { solve = problems.solve },
   generation = function(options) return 1 + #(options.start or {}), options.candidates_per_step end,
   trials = function(run) return run.first + run.options.n_steps * run.options.candidates_per_step end,
   begin = function(run)

@@ -158,7 +158,7 @@ function M.propose(about)
     if #cell.items >= about.size then break end
   end
   if cell.dropped.failed == cell.asked then error(first, 0) end
-  if #cell.items < about.size then
+  if 2 * #cell.items < about.size then -- fewer by one or two are found in the trials, and no news
     core.log("info", ("opro: step %d has %d of %d candidates; %s"):format(about.step, #cell.items, about.size, M.said(cell)))
   end
   return cell
