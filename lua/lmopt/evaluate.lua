@@ -8,7 +8,6 @@ local arguments = require "lmopt.evaluate_arguments"
 local core = require "lmopt.core.task"
 local errors = require "lmopt.error"
 local evaluation = require "lmopt.evaluation"
-local example = require "lmopt.example"
 local ledger = require "lmopt.ledger"
 local optimize = require "lmopt.optimize"
 local predictions = require "lmopt.predictions"
@@ -126,6 +125,14 @@ local function score(run, row, worker)
   return problem
 end
 
+-- What a program is called with: some want the example with its labels.
+local function inputs_for(program, dataset)
+  local meta = getmetatable(program)
+  local kind = type(meta) == "table" and meta.lmopt_program
+  local inputs = arguments.read_inputs(dataset)
+  return kind and kind.takes_examples and dataset or inputs
+end
+
 ---(internal) One row, for those who run the rows themselves: the program's answer and what the metric says of it.
 ---@async
 ---@param program any
@@ -135,7 +142,7 @@ end
 ---@return any? problem what went wrong
 function M.one(program, one, metric)
   local row = { index = 1, example = one, prediction = nil, score = 0, feedback = nil, error = nil }
-  local run = { program = program, inputs = { example.inputs(one) }, metric = metric, metric_place = optimize.place_of(metric) }
+  local run = { program = program, inputs = inputs_for(program, { one }), metric = metric, metric_place = optimize.place_of(metric) }
   return row, score(run, row, {})
 end
 
@@ -521,7 +528,7 @@ function M.evaluate(program, dataset, metric, options)
   local run = new_run(count, metric, options)
   local kept = predictions.open(program, dataset, metric)
   if kept and kept.stored then return score_stored(run, dataset, kept.stored) end
-  run.program, run.dataset, run.inputs = program, dataset, arguments.read_inputs(dataset)
+  run.program, run.dataset, run.inputs = program, dataset, inputs_for(program, dataset)
   if options and options.resume then
     run.file = require("lmopt.evaluation_file").open(options.resume, program, dataset)
     run.resumed = run.file:take(run.rows)

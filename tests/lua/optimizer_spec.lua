@@ -177,6 +177,8 @@ describe("what ends a run early", function()
     assert.matches("no such field", problem.message)
     problem = problem_of(compile, support.network(), { metric = function() end })
     assert.matches("returned nothing", problem.message)
+    problem = problem_of(compile, support.network(), { metric = function() return nil, "no such answer" end })
+    assert.matches("none of the 8 examples could be scored: .*no such answer", problem.message)
     problem = problem_of(compile, support.network(), { metric = function() return 0 / 0 end },
       { trainset = support.examples(2), valset = support.examples(2) })
     assert.matches("returned NaN", problem.message)
@@ -184,6 +186,22 @@ describe("what ends a run early", function()
     network.fail = function() return errors.new("auth", "the key is wrong") end
     assert.equal("auth", problem_of(compile, network).kind)
     assert.equal(2.0, select(2, compile(support.network(), { metric = function() return 2.0 end })).best_value)
+  end)
+end)
+
+describe("a row that fails", function()
+  it("counts 0, is said in the trial, and asked again only where the model could not be asked", function()
+    local network = support.network()
+    network.fail = function(count) return count == 3 and errors.new("timeout", "it took too long") end
+    local _, study, report = compile(network, { metric = function(example, prediction)
+      if example.question == "x105" then return nil, "not this one" end
+      return support.right(example, prediction)
+    end, n_trials = 2 })
+    assert.equal(2, study.trials[1].user_attrs.failed)
+    assert.equal(1, study.trials[2].user_attrs.failed)
+    assert.equal(0, study.trials[1].user_attrs.scores["5"])
+    assert.matches("not this one", tostring(report.validation.after.rows[5].error))
+    assert.equal(1, #report.validation.after.errors)
   end)
 end)
 

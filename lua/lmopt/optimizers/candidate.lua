@@ -5,7 +5,6 @@
 -- kept with its trial and is what score-sheet cells and duplicates are known by.
 local errors = require "lmopt.error"
 local json = require "lmopt.json"
-local program = require "lmopt.program"
 local sorted = require "lmopt.sorted"
 local system = require "lmopt.core.system"
 
@@ -38,10 +37,10 @@ function M.read(given)
   for _, name in ipairs(sorted.keys(given)) do
     if name:match "%f[%w_]instructions$" and given[name] ~= json.null then check_instructions(name, given[name]) end
   end
-  local made = program.copy_data(given)
-  local ok, text = pcall(json.encode, made, { utf8 = "error" })
+  local ok, text = pcall(json.encode, given, { utf8 = "error" })
   if not ok then refuse("a candidate must be data that JSON can say: %s", errors.text(text)) end
-  return made, text
+  local made = json.decode(text) -- as a later run will find it in the study
+  return made, json.encode(made)
 end
 
 ---The program with a candidate's changes. What the program does not have raises "candidate".

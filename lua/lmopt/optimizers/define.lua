@@ -38,6 +38,7 @@ local M = {}
 local COMMON = {
   "metric", "name", "storage", "seed", "n_trials", "n_jobs", "lag", "concurrency", "budget", "pruner", "progress", "max_errors",
   "timeout", "stop", "save", "minibatch_size", "full_every", "objectives", "choose", "rollouts", "tune",
+  "sampler",
 }
 
 local Optimizer = { __name = "lmopt.optimizer" }
@@ -131,6 +132,7 @@ local function read_data(data, what, may_be_unscored)
     errors.misuse(("%s needs examples: trainset = {...}, and valset = {...} where candidates are scored on others"):format(what), 3)
   end
   made.trainset = made.trainset or {}
+  if data.valset == data.trainset then made.valset = made.trainset end
   made.scored = not may_be_unscored or made.valset ~= nil
   made.valset = made.valset or made.trainset
   if #made.valset == 0 then

@@ -6,6 +6,7 @@ local evaluation = require "lmopt.evaluation"
 local journal = require "lmopt.journal"
 local listener = require "lmopt.optimizers.listener"
 local objectives = require "lmopt.optimizers.objectives"
+local optimizable = require "lmopt.optimizable"
 local predict = require "lmopt.predict"
 local reports = require "lmopt.optimizers.report"
 local runs = require "lmopt.optimizers.run"
@@ -196,6 +197,8 @@ end
 -- What the program has where a candidate has something.
 local function value_of(run, name)
   local path, attribute = candidates.path_of(name), name:match "[%a_][%w_]*$"
+  local values = optimizable.is(run.program) and run.program.values
+  if values then return values[path or name] end
   for _, entry in ipairs(run.program:predictors()) do
     if entry.name == path or not path then
       local one = entry.predictor

@@ -131,7 +131,7 @@ local function make_cell(self, one, item, stage)
   end
   if problem ~= nil and not (errors.is(problem) and OF_CANDIDATE[problem.kind]) then error(problem, 0) end
   local failure = problem and { kind = problem.kind, message = tostring(problem.message), stage = problem.stage }
-  return { score = row.score + 0.0, feedback = row.feedback, prediction = data_of(row.prediction), error = failure,
+  return { score = (row.score or 0) + 0.0, feedback = row.feedback, prediction = data_of(row.prediction), error = failure,
     usage = used.calls > 0 and used or nil }
 end
 
@@ -279,20 +279,17 @@ end
 
 -- Did nothing come of it that says anything of the candidate? Then, why no other trial would fare better.
 local function why_hopeless(self, trial, result)
-  local problems, asked = result.problems, #result.cells
-  if #problems == 0 or #problems < asked then return nil end
-  local of_world, of_code = 0, 0
-  for _, problem in ipairs(problems) do
+  local of_world, of_code, first = 0, 0, result.problems[1]
+  for _, problem in ipairs(result.problems) do
     if OF_WORLD[problem.kind] then of_world = of_world + 1 end
     if OF_CODE[problem.kind] then of_code = of_code + 1 end
   end
-  local first = problems[1]
-  if of_world == asked then
-    return errors.new(first.kind, ("none of the %d examples could be scored: %s"):format(#self.valset, first.message), { fatal = true })
+  for _, cell in ipairs(result.cells) do
+    if cell.error and cell.error.kind == "rejected" then of_code, first = of_code + 1, first or cell.error end -- by the metric
   end
-  if of_code == asked and trial.number == 0 then
-    return errors.new("failed", ("none of the %d examples could be scored: %s"):format(#self.valset, first.message), { fatal = true })
-  end
+  local kind = of_world == #result.cells and first.kind or of_code == #result.cells and trial.number == 0 and "failed"
+  if not kind then return nil end
+  return errors.new(kind, ("none of the %d examples could be scored: %s"):format(#self.valset, first.message), { fatal = true })
 end
 
 local function sheet_of(scores, places)

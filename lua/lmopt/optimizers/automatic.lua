@@ -1,0 +1,199 @@
+--- `lmopt.optimize(program, { trainset =, metric =, budget = })`: picks an optimizer, says which and why and what it may cost,
+-- and runs it.
+local core = require "lmopt.core.task"
+local candidates = require "lmopt.optimizers.candidate"
+local demonstrations = require "lmopt.optimizers.demonstrations"
+local errors = require "lmopt.error"
+local lm = require "lmopt.lm"
+local offline = require "lmopt.providers.offline"
+local optimizable = require "lmopt.optimizable"
+local optimizers = require "lmopt.optimizers"
+local plans = require "lmopt.core.plans"
+local prices = require "lmopt.providers.prices"
+local program_of = require "lmopt.program"
+local replies = require "lmopt.reply"
+local runs = require "lmopt.optimizers.run"
+
+local M = {}
+
+local WHAT = "lmopt.optimize"
+-- What is handed on to the optimizer.
+local HANDED_ON = {
+  "metric", "budget", "name", "storage", "seed", "n_jobs", "lag", "concurrency", "progress", "save", "timeout", "stop", "max_errors",
+}
+local OF_OURS = { "trainset", "valset", "testset" }
+
+local SPLIT_FROM = 20 -- training examples from which on some of them are held out to score candidates on
+local FEW = 10 -- training examples: with fewer, random sets of demonstrations are all alike
+local CANDIDATES = 16 -- of random search
+local STEPS = 10 -- of OPRO, eight candidates each
+
+---@class lmopt.OptimizerChoice
+---@field optimizer string
+---@field options table its own
+---@field why string
+---@field estimate lmopt.OptimizerEstimate
+
+---@class lmopt.OptimizerEstimate what a run may cost, by a dry run of the program on one example
+---@field calls_per_example number model calls of the program for one example
+---@field evaluations integer candidates that are scored on the whole validation set
+---@field calls integer model calls in all, at most
+---@field usd number? what they may cost; nil where a price is not known
+
+-- --- what the program does ---
+
+-- What one run of the program asks, were a model in this process to answer: calls, and bytes that are read and written.
+local function measure(one, example)
+  local asked = { calls = 0, prompt = 0, completion = 0 }
+  if optimizable.is(one) then return { calls = 1, prompt = 0, completion = 0, unknown = true } end
+  local counting = lm.new(function(request)
+    local answer = offline.answer(nil, request)
+    asked.calls = asked.calls + 1
+    for _, message in ipairs(request.messages or {}) do asked.prompt = asked.prompt + #tostring(message.content) end
+    asked.completion = asked.completion + #answer.text
+    return answer.text
+  end)
+  local changes = { lm = counting }
+  pcall(one:with(changes), example) -- it may fail with answers such as these
+  if asked.calls == 0 then asked.calls, asked.unknown = math.max(1, #one:predictors()), true end
+  return asked
+end
+
+-- The model whose price counts: the first predictor's, or the one that is configured.
+local function model_of(one)
+  for _, entry in ipairs(one:predictors()) do
+    if entry.predictor.lm then return entry.predictor.lm end
+  end
+  local settings = core.context().settings
+  return settings and settings.lm or lm.get_default()
+end
+
+local function dollars(one, asked, calls)
+  local model = model_of(one)
+  local ok, price = pcall(function() return model and not model.answer and replies.price(model) end)
+  if not ok or not price or asked.unknown then return nil end
+  local tokens = { prompt_tokens = asked.prompt / 4 / asked.calls, completion_tokens = asked.completion / 4 / asked.calls }
+  return prices.cost(price, tokens) * calls
+end
+
+-- --- the choice ---
+
+local function pools_of(one, trainset)
+  local found = 0
+  for _, entry in ipairs(candidates.tunable(one)) do
+    if #demonstrations.pool(entry.predictor, trainset) > 0 then found = found + 1 end
+  end
+  return found
+end
+
+-- How many candidates can be scored on everything.
+local function affordable(budget, asked, size)
+  local calls = budget and budget.calls
+  if not calls then return math.huge end
+  return calls // (asked.calls * size)
+end
+
+-- name, options, evaluations, further calls, why
+local function pick(one, data, asked)
+  local size, train = #data.valset, #data.trainset
+  local most = affordable(data.budget, asked, size)
+  local shown = pools_of(one, data.trainset)
+  local teaching = train * asked.calls
+  if shown == 0 then
+    local steps = math.max(1, math.min(STEPS, most == math.huge and STEPS or math.floor((most - 1) // 9)))
+    local why = train == 0 and "there are no training examples to show" or "no predictor can show the training examples"
+    return "opro", { n_steps = steps }, 1 + 8 * steps, 8 * steps, why .. ", so its instructions are rewritten"
+  end
+  if most < 3 then
+    return "labeled_few_shot", {}, 2, 0, "the budget is for little more than scoring the program and one candidate"
+  end
+  if train < FEW or most < 8 then
+    local why = train < FEW and "%d training examples are too few for many different sets of them" or "the budget is for %d evaluations"
+    return "bootstrap_few_shot", {}, 2, teaching, why:format(train < FEW and train or most)
+  end
+  local count = math.floor(math.min(CANDIDATES, most - 4))
+  return "random_search", { num_candidate_programs = count }, count + 3, teaching,
+    ("%d training examples make many sets of demonstrations, of which %d are tried"):format(train, count)
+end
+
+local function choose(one, data)
+  local asked = measure(one, data.valset[1])
+  local name, options, evaluations, more, why = pick(one, data, asked)
+  local size = #data.valset + (data.testset and 2 * #data.testset / evaluations or 0)
+  local calls = math.ceil(evaluations * size * asked.calls) + more
+  return { optimizer = name, options = options, why = why, estimate = {
+    calls_per_example = asked.calls, evaluations = evaluations, calls = calls, usd = dollars(one, asked, calls),
+  } }
+end
+
+local function say(choice, data)
+  local estimate = choice.estimate
+  core.log("info", ("lmopt.optimize: %s, as %s; about %d model calls at most (%g for each of %d examples, %d candidates)%s"):format(
+    choice.optimizer, choice.why, estimate.calls, estimate.calls_per_example, #data.valset, estimate.evaluations,
+    estimate.usd and (", some $%.2f"):format(estimate.usd) or ""))
+end
+
+-- --- the call ---
+
+-- Half of many training examples are there to score candidates on, where nothing else is.
+local function split(data)
+  if data.valset then return end
+  local list = data.trainset
+  data.valset = list
+  if #list < SPLIT_FROM then return end
+  local train, valid = {}, {}
+  for i, place in ipairs(plans.order(data.seed or 0, 0, "lmopt.optimize", #list)) do
+    local half = i <= #list // 2 and train or valid
+    half[#half + 1] = list[place]
+  end
+  data.trainset, data.valset = train, valid
+end
+
+local function read(program, given)
+  local names = table.move(OF_OURS, 1, #OF_OURS, #HANDED_ON + 1, { table.unpack(HANDED_ON) })
+  errors.check_options(given, names, WHAT, 4)
+  if not program_of.kind_of(program) then
+    errors.misuse(("'program' of %s must be a program (lmopt.predict, lmopt.module, lmopt.optimizable, ...), not %s"):format(WHAT,
+      errors.shown(program)), 4)
+  end
+  local data = {}
+  for name, value in pairs(given or {}) do data[name] = value end
+  if data.trainset == nil and data.valset == nil then errors.misuse(("%s needs examples: trainset = {...}"):format(WHAT), 4) end
+  for _, name in ipairs(OF_OURS) do
+    if data[name] ~= nil then data[name] = runs.check_examples(data[name], name, WHAT, 5) end
+  end
+  if data.metric == nil and optimizable.is(program) then data.metric = program.metric end
+  if data.metric == nil then errors.misuse(("%s needs a 'metric': function(example, prediction) -> number"):format(WHAT), 4) end
+  data.trainset = data.trainset or {}
+  split(data)
+  if #data.valset == 0 then errors.misuse(("%s was given no examples"):format(WHAT), 4) end
+  if #candidates.tunable(program) == 0 then
+    errors.misuse(("%s: the program has no predictor that may be changed"):format(WHAT), 4)
+  end
+  return data
+end
+
+---Makes a program better: picks an optimizer by the program, the data and the budget, says what and why (the log, and
+---`report.choice`), and runs it. With 20 training examples or more and no valset, half of them score the candidates.
+---@async
+---@param program table
+---@param data lmopt.OptimizeProgramOptions
+---@return table best
+---@return lmopt.Study study
+---@return lmopt.OptimizerReport report
+function M.optimize(program, data)
+  errors.check_dot(program, "optimize")
+  local read_in = read(program, data)
+  local choice = choose(program, read_in)
+  say(choice, read_in)
+  local options = {}
+  for _, name in ipairs(HANDED_ON) do options[name] = read_in[name] end
+  for name, value in pairs(choice.options) do options[name] = value end
+  local best, study, report = optimizers[choice.optimizer](options):compile(program, {
+    trainset = read_in.trainset, valset = read_in.valset, testset = read_in.testset,
+  })
+  rawset(report, "choice", choice)
+  return best, study, report
+end
+
+return M

@@ -1,0 +1,160 @@
+-- lmopt.optimizable: anything with parameters as a program that optimizers tune; lmopt.optimize: which optimizer is picked.
+local lmopt = require "lmopt"
+local errors = require "lmopt.error"
+local support = require "optimizer_support"
+
+local function message_of(...)
+  local ok, problem = pcall(...)
+  assert.is_false(ok)
+  return errors.text(problem)
+end
+
+-- Joins texts; a point for each part that is right.
+local function joiner(more)
+  local definition = {
+    variables = {
+      greeting = { kind = "instruction", value = "hi", choices = { "hi", "hello", "good day" } },
+      mark = { kind = "choice", value = ".", choices = { ".", "!", "?" } },
+      times = { kind = "integer", value = 1, low = 1, high = 3 },
+      weight = { kind = "float", value = 0.5, low = 0, high = 1 },
+    },
+    apply = function(values) return values end,
+    evaluate = function(values, example)
+      local found = (values.greeting == example.greeting and 1 or 0) + (values.mark == "!" and 1 or 0) + (values.times == 2 and 1 or 0)
+      return (found + values.weight) / 4, ("%d of 3"):format(found)
+    end,
+  }
+  for name, value in pairs(more or {}) do definition[name] = value end
+  return lmopt.optimizable(definition)
+end
+
+local EXAMPLES = { lmopt.example { name = "a", greeting = "hello" }:with_inputs "name", lmopt.example { name = "b", greeting = "hello" }
+  :with_inputs "name" }
+
+local search = lmopt.optimizers.define {
+  name = "search", trials = 60, propose = function(run, trial) return run.program:suggest(trial) end,
+}
+
+describe("lmopt.optimizable", function()
+  it("is tuned by an optimizer, its variables by the study's sampler", function()
+    local program = joiner()
+    local best, study, report = search({ metric = program.metric, sampler = "tpe", seed = 4 }):compile(program, { valset = EXAMPLES })
+    assert.same({ "hello", "!", 2 }, { best.values.greeting, best.values.mark, best.values.times })
+    assert.is_true(study.best_value > 0.9)
+    assert.same({ "hi", ".", 1, 0.5 }, { program.values.greeting, program.values.mark, program.values.times, program.values.weight })
+    local before = {}
+    for _, change in ipairs(report.changes) do before[change.name] = change.before end
+    assert.same({ "hi", ".", 1 }, { before["greeting.instructions"], before.mark, before.times })
+    assert.equal("0 of 3", report.validation.before.rows[1].feedback)
+  end)
+
+  it("is tuned by optimizers that rewrite instructions", function()
+    local program = joiner()
+    local rewrite = lmopt.optimizers.define {
+      name = "rewrite", trials = 3,
+      propose = function(run, trial)
+        return { [run.predictors[1].name .. ".instructions"] = ({ "good day", "hello" })[trial.number] }
+      end,
+    }
+    local best = rewrite({ metric = program.metric }):compile(program, { valset = EXAMPLES })
+    assert.equal("hello", best.values.greeting)
+  end)
+
+  it("takes a metric of what it answers", function()
+    local program = joiner { evaluate = function(values, example) return { text = values.greeting .. example.name } end }
+    local best = search({ metric = function(example, prediction) return prediction.text == "hello" .. example.name end, n_trials = 12,
+      seed = 1 }):compile(program, { valset = EXAMPLES })
+    assert.equal("hello", best.values.greeting)
+    assert.equal(1, lmopt.evaluate(best, EXAMPLES, function(example, one) return one.text == "hello" .. example.name end).score)
+    assert.matches("evaluate returned no score", message_of(search({ metric = program.metric }).compile, search { metric = program.metric },
+      program, { valset = EXAMPLES }))
+  end)
+
+  it("is saved and loaded", function()
+    local path = os.tmpname()
+    local program = joiner()
+    local made = program:with { ["greeting.instructions"] = "hello", times = 3, weight = 1.0 }
+    made:save(path)
+    local loaded = program:load(path)
+    assert.same(made.values, loaded.values)
+    assert.equal(made:dump(), loaded:dump())
+    assert.matches("no variable here", message_of(joiner { variables = { other = { kind = "choice", value = 1, choices = { 1 } } } }.load,
+      joiner { variables = { other = { kind = "choice", value = 1, choices = { 1 } } } }, path))
+    os.remove(path)
+  end)
+
+  it("refuses what does not fit", function()
+    local program = joiner()
+    for pattern, changes in pairs {
+      ["there is no 'marks' %(did you mean 'mark'%?%)"] = { marks = "!" },
+      ["'mark' of with must be one of its choices, not 'x'"] = { mark = "x" },
+      ["'times' of with must be an integer from 1 to 3, not 4"] = { times = 4 },
+      ["'weight' of with must be a number from 0 to 1, not 2"] = { weight = 2 },
+      ["there is no 'greeting'"] = { greeting = "hello" },
+    } do
+      assert.matches(pattern, message_of(program.with, program, changes))
+    end
+    for pattern, variables in pairs {
+      ["'kind' of the variable 'a' of lmopt.optimizable must be one of .* not 'flaot' %(did you mean 'float'%?%)"] = {
+        a = { kind = "flaot", value = 1 },
+      },
+      ["needs 'low' and 'high'"] = { a = { kind = "float", value = 1 } },
+      ["needs 'choices'"] = { a = { kind = "choice", value = 1 } },
+      ["'value' of the variable 'a' .* must be a text, not 3"] = { a = { kind = "instruction", value = 3 } },
+      ["'variables' of lmopt.optimizable is empty"] = {},
+      ["have names like those of Lua"] = { ["a.b"] = { kind = "instruction", value = "" } },
+    } do
+      assert.matches(pattern, message_of(joiner, { variables = variables }))
+    end
+    assert.matches("'apply' of lmopt.optimizable must be a function", message_of(lmopt.optimizable, { variables = {} }))
+  end)
+end)
+
+describe("lmopt.optimize", function()
+  local function optimize(count, options)
+    local network = support.network()
+    local all = { trainset = support.examples(count), metric = support.right, seed = 1 }
+    for name, value in pairs(options or {}) do all[name] = value end
+    local best, study, report = lmopt.optimize(lmopt.predict("question -> answer", { lm = network.model }), all)
+    return report.choice, network, best, study, report
+  end
+
+  it("picks by the examples and the budget, and keeps to what it said", function()
+    local valset = support.examples(6, 101)
+    local choice, network = optimize(5, { valset = valset })
+    assert.equal("bootstrap_few_shot", choice.optimizer)
+    assert.matches("5 training examples are too few", choice.why)
+    assert.is_true(network.count <= choice.estimate.calls)
+    choice, network = optimize(24)
+    assert.equal("random_search", choice.optimizer)
+    assert.is_true(network.count <= choice.estimate.calls and choice.estimate.calls <= 3 * network.count)
+    choice, network = optimize(12, { valset = valset, budget = { calls = 14 } })
+    assert.equal("labeled_few_shot", choice.optimizer)
+    assert.is_true(network.count <= 14)
+    choice, network = optimize(12, { valset = valset, budget = { calls = 90 } })
+    assert.equal("random_search", choice.optimizer)
+    assert.is_true(network.count <= 90)
+  end)
+
+  it("holds out half of many training examples", function()
+    local _, _, _, study, report = optimize(20, { budget = { calls = 30 } })
+    assert.equal(10, report.validation.size)
+    assert.equal(0, report.overlap.validation)
+    assert.is_true(#study.trials >= 2)
+  end)
+
+  it("rewrites instructions where there is nothing to show", function()
+    local choice = optimize(0, { trainset = {}, valset = support.examples(3, 101), budget = { calls = 40 } })
+    assert.equal("opro", choice.optimizer)
+    assert.matches("no training examples", choice.why)
+  end)
+
+  it("refuses what it can't use", function()
+    assert.matches("needs a 'metric'", message_of(lmopt.optimize, lmopt.predict "a -> b", { trainset = support.examples(2) }))
+    assert.matches("needs examples", message_of(lmopt.optimize, lmopt.predict "a -> b", {}))
+    assert.matches("'program' of lmopt.optimize must be a program", message_of(lmopt.optimize, print, { trainset = {} }))
+    local frozen = lmopt.predict("question -> answer", { frozen = true })
+    assert.matches("no predictor that may be changed",
+      message_of(lmopt.optimize, frozen, { trainset = support.examples(2), metric = support.right }))
+  end)
+end)
