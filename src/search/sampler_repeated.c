@@ -14,7 +14,6 @@
 
 #include "math/elementary.h"
 #include "search/sampler.h"
-#include "search/structured.h"
 
 typedef struct repeated {
   lm_sampler base;
@@ -183,11 +182,7 @@ static lmopt_status sample_structure(lm_sampler *base, const lm_view *view, lm_c
                                      lm_error *e) {
   repeated *s = (repeated *)base;
   lm_view asked = view_for(s, view);
-  if (s->inner->class->sample_structure)
-    return s->inner->class->sample_structure(s->inner, &asked, columns, distributions, count, values, e);
-  lm_rng rng = lm_structure_stream(&asked, "structure", distributions[0]->part);
-  lm_structure_draw(distributions[0]->part, &rng, values, count);
-  return LMOPT_OK;
+  return lm_sampler_structure(s->inner, &asked, columns, distributions, count, values, e);
 }
 
 static void free_repeated(lm_sampler *base) {
