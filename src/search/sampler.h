@@ -61,6 +61,12 @@ lmopt_status lm_sampler_structure(lm_sampler *s, const lm_view *view, lm_column 
                                   const lm_distribution *const *distributions, size_t count, double *values,
                                   lm_error *e);
 
+/*
+** Adds what else is joint for `s` to `out`, whose parameters are decided: they
+** are fixed for `s`, as are those of view->fixed.
+*/
+lmopt_status lm_sampler_rest(lm_sampler *s, const lm_view *view, lm_assignments *out, lm_error *e);
+
 lm_sampler *lm_sampler_random(const lm_allocator *a);
 
 /* Defaults: those of Optuna 5 (lm_tpe_options_default). */

@@ -179,54 +179,6 @@ static bool pick_category(const lm_view *view, lm_rng *rng, lm_assignment *out) 
 
 /* --- the sampler --- */
 
-/* One of the latest finished trials has these very values. */
-static bool tried(const lm_view *view, const lm_assignments *list) {
-  for (size_t row = first_row(view); row < lm_view_count(view) && list->count; row++) {
-    bool same = counts(view, row);
-    for (size_t i = 0; i < list->count && same; i++) {
-      const lm_column *c = list->items[i].column;
-      same = lm_column_distribution(c, row) && c->values[row] == list->items[i].value;
-    }
-    if (same) return true;
-  }
-  return false;
-}
-
-/*
-** A Gaussian process that takes for noise what it can't explain proposes its
-** best point again and again. Once is enough: then TPE says where else.
-*/
-static lmopt_status sample_fresh(automatic *s, lm_sampler *inner, const lm_view *view, lm_assignments *out,
-                                 lm_error *e) {
-  size_t before = out->count;
-  lmopt_status status = inner->class->sample_relative(inner, view, out, e);
-  if (status || inner != s->parts[PART_GP] || !tried(view, out)) return status;
-  lm_sampler *other = get_part(s, PART_TPE_GROUP);
-  if (!other) return lm_fail_memory(e);
-  out->count = before;
-  return other->class->sample_relative(other, view, out, e);
-}
-
-/* The part's proposal for what is not `decided`, which comes first. */
-static lmopt_status sample_around(automatic *s, lm_sampler *inner, const lm_view *view, lm_assignment decided,
-                                  lm_assignments *out, lm_error *e) {
-  const lm_allocator *a = s->base.allocator;
-  lm_assignments fixed = {0}, drawn = {0};
-  lmopt_status status = lm_assignments_add(a, &fixed, decided, e);
-  for (size_t i = 0; view->fixed && i < view->fixed->count && !status; i++)
-    status = lm_assignments_add(a, &fixed, view->fixed->items[i], e);
-  lm_view other = *view;
-  other.fixed = &fixed;
-  if (!status) status = sample_fresh(s, inner, &other, &drawn, e);
-  if (!status) status = lm_assignments_add(a, out, decided, e);
-  for (size_t i = 0; i < drawn.count && !status; i++) {
-    if (!lm_assignments_find(&fixed, drawn.items[i].column)) status = lm_assignments_add(a, out, drawn.items[i], e);
-  }
-  lm_assignments_free(a, &drawn);
-  lm_assignments_free(a, &fixed);
-  return status;
-}
-
 static lmopt_status sample_relative(lm_sampler *base, const lm_view *view, lm_assignments *out, lm_error *e) {
   automatic *s = (automatic *)base;
   choice c = choice_for(s, view);
@@ -235,9 +187,10 @@ static lmopt_status sample_relative(lm_sampler *base, const lm_view *view, lm_as
   lm_rng rng = lm_rng_stream(view->seed, view->number, "auto");
   lm_assignment category;
   bool free_choice = c.part != PART_NSGA2 && lm_rng_uniform(&rng) < category_share;
-  if (free_choice && view->attempt == 0 && pick_category(view, &rng, &category))
-    return sample_around(s, inner, view, category, out, e);
-  return sample_fresh(s, inner, view, out, e);
+  if (!free_choice || view->attempt > 0 || !pick_category(view, &rng, &category))
+    return inner->class->sample_relative(inner, view, out, e);
+  lmopt_status status = lm_assignments_add(base->allocator, out, category, e);
+  return status ? status : lm_sampler_rest(inner, view, out, e);
 }
 
 /* What the joint proposal lacks: TPE learns from whatever trials there are, and begins with uniform draws. */

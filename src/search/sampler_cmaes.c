@@ -35,25 +35,6 @@ static lmopt_status sample_axes(cmaes *s, const lm_view *view, lm_assignments *o
   return status;
 }
 
-/* What else is joint, for the other sampler: the axes are fixed for it. */
-static lmopt_status sample_others(cmaes *s, const lm_view *view, lm_assignments *out, lm_error *e) {
-  const lm_allocator *a = s->base.allocator;
-  lm_assignments fixed = {0}, drawn = {0};
-  lmopt_status status = LMOPT_OK;
-  for (size_t i = 0; i < out->count && !status; i++) status = lm_assignments_add(a, &fixed, out->items[i], e);
-  for (size_t i = 0; view->fixed && i < view->fixed->count && !status; i++)
-    status = lm_assignments_add(a, &fixed, view->fixed->items[i], e);
-  lm_view other = *view;
-  other.fixed = &fixed;
-  if (!status) status = s->independent->class->sample_relative(s->independent, &other, &drawn, e);
-  for (size_t i = 0; i < drawn.count && !status; i++) {
-    if (!lm_assignments_find(&fixed, drawn.items[i].column)) status = lm_assignments_add(a, out, drawn.items[i], e);
-  }
-  lm_assignments_free(a, &drawn);
-  lm_assignments_free(a, &fixed);
-  return status;
-}
-
 static lmopt_status sample_relative(lm_sampler *base, const lm_view *view, lm_assignments *out, lm_error *e) {
   cmaes *s = (cmaes *)base;
   lm_cmaes_model *m = &s->model;
@@ -62,7 +43,7 @@ static lmopt_status sample_relative(lm_sampler *base, const lm_view *view, lm_as
   if (lm_cmaes_model_update(m, view)) return lm_fail_memory(e);
   if (m->count < (size_t)m->options.n_startup_trials) return LMOPT_OK;
   if (m->axis_count && sample_axes(s, view, out)) return lm_fail_memory(e);
-  return sample_others(s, view, out, e);
+  return lm_sampler_rest(s->independent, view, out, e); /* what else is joint */
 }
 
 /* As lm_cmaes_model_update would say. Without it: trials that run side by side ask in any order. */
