@@ -228,6 +228,18 @@ function errors.check_options(options, allowed, what, level)
   return options
 end
 
+---The options as a table of our own; checked as by `check_options`.
+---@param options table?
+---@param allowed string[] the names that may be there
+---@param what string the function the options are for
+---@param level? integer as in `errors.misuse`
+---@return table copy
+function errors.copy_options(options, allowed, what, level)
+  local copy = {}
+  for key, value in pairs(errors.check_options(options, allowed, what, (level or 2) + 1)) do copy[key] = value end
+  return copy
+end
+
 ---Raises at the user's line when `key`, which an object does not have, is almost the name of something it has. Keys that
 ---begin with an underscore are lmopt's own.
 ---@param key any

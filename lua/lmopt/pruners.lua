@@ -17,13 +17,6 @@ function Built:__tostring() return "lmopt.pruners." .. self.name end
 
 -- The checks raise where the user called lmopt.pruners.NAME, so that function itself calls them.
 
-local function copy(name, options, allowed)
-  errors.check_options(options, allowed, "pruners." .. name, 3)
-  local made = {}
-  for key, value in pairs(options or {}) do made[key] = value end
-  return made
-end
-
 local function build(name, made) return setmetatable({ name = name, options = made }, Built) end
 
 -- Those of `keys` that are given are integers of at least `minimum`.
@@ -67,7 +60,7 @@ end
 --- Never prunes.
 ---@param options? {} none yet
 ---@return lmopt.Pruner
-function M.none(options) return build("none", copy("none", options, {})) end
+function M.none(options) return build("none", errors.copy_options(options, {}, "pruners.none")) end
 
 local PERCENTILE = { "n_startup_trials", "n_warmup_steps", "interval_steps", "n_min_trials" }
 
@@ -75,7 +68,7 @@ local PERCENTILE = { "n_startup_trials", "n_warmup_steps", "interval_steps", "n_
 ---@param options? lmopt.MedianOptions
 ---@return lmopt.Pruner
 function M.median(options)
-  local made = copy("median", options, PERCENTILE)
+  local made = errors.copy_options(options, PERCENTILE, "pruners.median")
   check_counts(made, "median", 0, { "n_startup_trials", "n_warmup_steps" })
   check_counts(made, "median", 1, { "interval_steps", "n_min_trials" })
   return build("median", made)
@@ -85,7 +78,7 @@ end
 ---@param options lmopt.PercentileOptions
 ---@return lmopt.Pruner
 function M.percentile(options)
-  local made = copy("percentile", options, { "percentile", table.unpack(PERCENTILE) })
+  local made = errors.copy_options(options, { "percentile", table.unpack(PERCENTILE) }, "pruners.percentile")
   local value = made.percentile
   if type(value) ~= "number" or not (value >= 0 and value <= 100) then
     errors.misuse(("'percentile' of pruners.percentile must be a number from 0 to 100, not %s"):format(errors.shown(value)), 2)
@@ -100,7 +93,8 @@ end
 ---@return lmopt.Pruner
 function M.successive_halving(options)
   local name = "successive_halving"
-  local made = copy(name, options, { "min_resource", "reduction_factor", "min_early_stopping_rate", "bootstrap_count" })
+  local names = { "min_resource", "reduction_factor", "min_early_stopping_rate", "bootstrap_count" }
+  local made = errors.copy_options(options, names, "pruners.successive_halving")
   check_resource(made, name, "min_resource")
   check_counts(made, name, 2, { "reduction_factor" })
   check_counts(made, name, 0, { "min_early_stopping_rate", "bootstrap_count" })
@@ -115,7 +109,8 @@ end
 ---@return lmopt.Pruner
 function M.hyperband(options)
   local name = "hyperband"
-  local made = copy(name, options, { "min_resource", "max_resource", "reduction_factor", "bootstrap_count" })
+  local names = { "min_resource", "max_resource", "reduction_factor", "bootstrap_count" }
+  local made = errors.copy_options(options, names, "pruners.hyperband")
   check_counts(made, name, 1, { "min_resource" }, 1 << 53)
   check_resource(made, name, "max_resource")
   check_counts(made, name, 2, { "reduction_factor" })
@@ -133,7 +128,7 @@ end
 ---@param options lmopt.PatientOptions
 ---@return lmopt.Pruner
 function M.patient(options)
-  local made = copy("patient", options, { "wrapped", "patience", "min_delta" })
+  local made = errors.copy_options(options, { "wrapped", "patience", "min_delta" }, "pruners.patient")
   if made.patience == nil then errors.misuse("pruners.patient needs patience = N, a number of reports", 2) end
   check_counts(made, "patient", 0, { "patience" })
   if made.min_delta ~= nil then
@@ -154,7 +149,7 @@ end
 ---@param options lmopt.ThresholdOptions
 ---@return lmopt.Pruner
 function M.threshold(options)
-  local made = copy("threshold", options, { "lower", "upper", "n_warmup_steps", "interval_steps" })
+  local made = errors.copy_options(options, { "lower", "upper", "n_warmup_steps", "interval_steps" }, "pruners.threshold")
   if made.lower == nil and made.upper == nil then errors.misuse("pruners.threshold needs a bound: lower, upper or both", 2) end
   for _, key in ipairs { "lower", "upper" } do
     if made[key] ~= nil then check_bounds(made, "threshold", key, function() return true end, "a number") end
@@ -174,7 +169,7 @@ end
 ---@param options? lmopt.WilcoxonOptions
 ---@return lmopt.Pruner
 function M.wilcoxon(options)
-  local made = copy("wilcoxon", options, { "p_threshold", "n_startup_steps" })
+  local made = errors.copy_options(options, { "p_threshold", "n_startup_steps" }, "pruners.wilcoxon")
   local p = made.p_threshold
   if p ~= nil and not (type(p) == "number" and p >= 0 and p <= 1) then
     errors.misuse(("'p_threshold' of pruners.wilcoxon must be a number from 0 to 1, not %s"):format(errors.shown(p)), 2)

@@ -22,13 +22,6 @@ local function build(name, made, begin)
 end
 
 -- Raises where the user called lmopt.stopping.NAME, which calls this itself.
-local function copy(name, options, allowed)
-  errors.check_options(options, allowed, "stopping." .. name, 3)
-  local made = {}
-  for key, value in pairs(options or {}) do made[key] = value end
-  return made
-end
-
 local function check_count(made, name, key, default, minimum)
   if made[key] == nil then made[key] = default end
   if math.type(made[key]) ~= "integer" or made[key] < minimum then
@@ -110,7 +103,7 @@ end
 ---@param options? { n_trials: integer? } default: 30
 ---@return lmopt.StoppingRule
 function M.stagnation(options)
-  local made = copy("stagnation", options, { "n_trials" })
+  local made = errors.copy_options(options, { "n_trials" }, "stopping.stagnation")
   check_count(made, "stagnation", "n_trials", 30, 1)
   return build("stagnation", made, function(study)
     local front, stale, none = {}, 0, for_each(0, #study.directions)
@@ -176,7 +169,7 @@ end
 ---@param options { min_gain: number|number[], n_trials: integer?, relative: boolean? } n_trials: 20; relative: min_gain is a share of the best value
 ---@return lmopt.StoppingRule
 function M.patience(options)
-  local made = copy("patience", options, { "n_trials", "min_gain", "relative" })
+  local made = errors.copy_options(options, { "n_trials", "min_gain", "relative" }, "stopping.patience")
   check_count(made, "patience", "n_trials", 20, 1)
   if made.relative ~= nil and type(made.relative) ~= "boolean" then
     errors.misuse(("'relative' of stopping.patience must be true or false, not %s"):format(errors.shown(made.relative)), 2)
@@ -204,7 +197,7 @@ end
 ---@param options { value: number?, values: number[]? } `values` has one for each direction
 ---@return lmopt.StoppingRule
 function M.target(options)
-  local made = copy("target", options, { "value", "values" })
+  local made = errors.copy_options(options, { "value", "values" }, "stopping.target")
   if (made.value == nil) == (made.values == nil) then
     errors.misuse("stopping.target needs value = number or values = { number, ... }", 2)
   end
@@ -248,7 +241,7 @@ end
 ---@param options? { error: number?, min_trials: integer?, interval: integer? } min_trials: complete ones, 20; interval: of those between two looks, 1
 ---@return lmopt.StoppingRule
 function M.regret_bound(options)
-  local made = copy("regret_bound", options, { "error", "min_trials", "interval" })
+  local made = errors.copy_options(options, { "error", "min_trials", "interval" }, "stopping.regret_bound")
   check_count(made, "regret_bound", "min_trials", 20, 2)
   check_count(made, "regret_bound", "interval", 1, 1)
   if made.error ~= nil and not (is_number(made.error) and made.error >= 0) then

@@ -28,9 +28,7 @@ function fields.read(given, more, what)
     errors.misuse(("%s makes a metric, which is then called with the example: %s \"answer\""):format(what, what))
   end
   errors.check_type(given, "options", what, "table", "string", "nil")
-  local allowed = { "field", "prediction", table.unpack(more) }
-  local options = {}
-  for key, value in next, errors.check_options(given, allowed, what) do options[key] = value end
+  local options = errors.copy_options(given, { "field", "prediction", table.unpack(more) }, what)
   errors.check_type(options.field, "field", what, "string", "nil")
   errors.check_type(options.prediction, "prediction", what, "string", "nil")
   options.prediction = options.prediction or options.field

@@ -14,12 +14,7 @@ function checks.build(name, made) return setmetatable({ name = name, options = m
 function checks.is_built(sampler) return getmetatable(sampler) == Built end
 
 --- The user's options as a table of our own; a name that is not in `names` raises.
-function checks.copy(given, names, what)
-  errors.check_options(given, names, what, 3)
-  local made = {}
-  for key, value in pairs(given or {}) do made[key] = value end
-  return made
-end
+checks.copy = errors.copy_options
 
 --- An integer of at least `minimum`, or nothing.
 function checks.check_count(made, name, what, minimum)
