@@ -89,10 +89,12 @@ function checks.axis(name, values, what)
   return { name = name, count = #values, json = json.encode(list) }
 end
 
---- The sampler that another one is made around; `refused`: names of those that it can't be.
-function checks.base(given, what, refused)
+local ENUMERATE = { grid = true, brute_force = true }
+
+--- The sampler that another one is made around; with `again` none that tries every point once.
+function checks.base(given, what, again)
   local name = type(given) == "string" and given or checks.is_built(given) and given.name
-  if refused and refused[name] then
+  if again and ENUMERATE[name] then
     errors.misuse(("the base of %s can't be '%s', which tries every point once"):format(what, name), 3)
   end
   local base = given
@@ -103,9 +105,11 @@ function checks.base(given, what, refused)
   return base
 end
 
---- What is made around a sampler for one objective is for one objective; `one_objective_name` is whose fault that is.
-function checks.inherit_objectives(built, base)
+--- A sampler around made.base. Around one for one objective it is for one objective; `one_objective_name` is whose fault that is.
+function checks.build_around(name, made)
+  local built, base = checks.build(name, made), made.base
   built.one_objective, built.one_objective_name = base.one_objective, base.one_objective_name or base.name
+  return built
 end
 
 function checks.sorted_names(map)

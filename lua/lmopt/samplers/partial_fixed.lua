@@ -16,9 +16,7 @@ function partial_fixed.new(options)
   for _, name in ipairs(checks.sorted_names(made.fixed_params)) do
     axes[#axes + 1] = checks.axis(name, { made.fixed_params[name] }, what)
   end
-  local built = checks.build("partial_fixed", { axes = axes, base = base })
-  checks.inherit_objectives(built, base)
-  return built
+  return checks.build_around("partial_fixed", { axes = axes, base = base })
 end
 
 return partial_fixed

@@ -3,8 +3,6 @@ local checks = require "lmopt.samplers.checks"
 
 local repeated = {}
 
-local ENUMERATE = { grid = true, brute_force = true }
-
 --- For noise: each point of another sampler is evaluated several times, as so many trials in a row; or, with `promising`, only
 --- those that look good. `repeated{ base = "tpe", repeats = 3 }`.
 ---@param options? lmopt.RepeatedOptions
@@ -14,10 +12,8 @@ function repeated.new(options)
   local made = checks.copy(options, { "base", "repeats", "promising" }, what)
   checks.check_count(made, "repeats", what, 2)
   checks.check_flags(made, { "promising" }, what)
-  made.base = checks.base(made.base, what, ENUMERATE)
-  local built = checks.build("repeated", made)
-  checks.inherit_objectives(built, made.base)
-  return built
+  made.base = checks.base(made.base, what, true)
+  return checks.build_around("repeated", made)
 end
 
 return repeated

@@ -3,8 +3,6 @@ local checks = require "lmopt.samplers.checks"
 
 local restart = {}
 
-local ENUMERATE = { grid = true, brute_force = true }
-
 --- Another sampler that begins anew when nothing has got better for a while: `restart{ base = "tpe", stagnation = 30 }`.
 ---@param options? lmopt.RestartOptions
 ---@return lmopt.Sampler
@@ -13,10 +11,8 @@ function restart.new(options)
   local made = checks.copy(options, { "base", "stagnation", "keep_best" }, what)
   checks.check_count(made, "stagnation", what, 1)
   checks.check_flags(made, { "keep_best" }, what)
-  made.base = checks.base(made.base, what, ENUMERATE)
-  local built = checks.build("restart", made)
-  checks.inherit_objectives(built, made.base)
-  return built
+  made.base = checks.base(made.base, what, true)
+  return checks.build_around("restart", made)
 end
 
 return restart
