@@ -15,8 +15,7 @@ local WAYS = { "value", "robust" }
 function M.check(way, directions, what)
   if way == nil then return end
   if way ~= "value" and way ~= "robust" then
-    errors.misuse(("'best' of %s must be 'value' or 'robust', not %s%s"):format(what,
-      type(way) == "string" and "'" .. way .. "'" or tostring(way), type(way) == "string" and errors.hint(way, WAYS) or ""), 3)
+    errors.misuse(("'best' of %s must be 'value' or 'robust', not %s%s"):format(what, errors.shown(way), errors.hint(way, WAYS)), 3)
   end
   if way == "robust" and directions > 1 then
     errors.misuse(("best = 'robust' of %s is for one direction; of several there is the Pareto front, best_trials"):format(what), 3)
