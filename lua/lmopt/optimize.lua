@@ -198,9 +198,9 @@ end
 
 -- What became of the trials of this run, for its summary.
 function Run:count(entry)
-  self.counts[entry.state] = self.counts[entry.state] + 1
-  self.ended = self.ended + 1
-  if self.ended == ADVISED then self:advise() end
+  local counts = self.counts
+  counts[entry.state] = counts[entry.state] + 1
+  if counts.complete + counts.pruned + counts.failed == ADVISED then self:advise() end
   if entry.state == "failed" and not self.first_failure then
     self.first_failure = { number = entry.number, message = errors.text(entry.message) }
   end
@@ -450,7 +450,6 @@ local function new_run(study, objective, options)
     }),
     progress = progress or nil,
     progress_given = options.progress,
-    ended = 0,
     counts = { complete = 0, pruned = 0, failed = 0 },
     budget_left = next(study._limits) and function() return ledger.left_text(study:_read_accounts()) end or nil,
     usage = usage.new(),
