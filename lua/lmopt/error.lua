@@ -197,6 +197,9 @@ function errors.check_dot(value, what)
   end
 end
 
+-- What other libraries call otherwise, and near no name here.
+local ELSEWHERE = { study_name = "name" }
+
 ---Checks the names in a table of options; an unknown one raises at the user's line with the near miss.
 ---nil stands for an empty table.
 ---@param options table?
@@ -223,7 +226,8 @@ function errors.check_options(options, allowed, what, level)
   if wrong then
     errors.check_dot(options, what)
     local shown = type(wrong.key) == "string" and "'" .. wrong.text .. "'" or "[" .. wrong.text .. "]"
-    errors.misuse("unknown option " .. shown .. " for " .. what .. errors.hint(wrong.text, allowed), level)
+    local meant = known[ELSEWHERE[wrong.key]] and ELSEWHERE[wrong.key] or wrong.text
+    errors.misuse("unknown option " .. shown .. " for " .. what .. errors.hint(meant, allowed), level)
   end
   return options
 end

@@ -21,13 +21,6 @@ local CREATE = {
 local LOAD = { "name", "storage", "sampler", "pruner", "read_only", "space", "best" }
 local DIRECTIONS = { "minimize", "maximize" }
 
--- Optuna's names for the same.
-local function check_alias(options, what)
-  if type(options) == "table" and options.study_name ~= nil then
-    errors.misuse(("unknown option 'study_name' for %s (did you mean 'name'?)"):format(what), 3)
-  end
-end
-
 local function check_directions(options, what)
   if options.direction ~= nil and options.directions ~= nil then
     errors.misuse(("give 'direction' or 'directions' to %s, not both"):format(what), 3)
@@ -128,7 +121,6 @@ end
 ---@return lmopt.Study
 function M.create(options)
   local what = "create_study"
-  check_alias(options, what)
   options = check_space(errors.check_options(options, CREATE, what, 3), what)
   local maximize = check_directions(options, what)
   local seed = check_integer(options, "seed", what, 0)
@@ -167,7 +159,6 @@ end
 ---@return lmopt.Study
 function M.load(options)
   local what = "load_study"
-  check_alias(options, what)
   options = check_space(errors.check_options(options, LOAD, what, 3), what)
   local storage = check_text(options, "storage", what)
   if not storage then errors.misuse("load_study needs 'storage': a study in memory is gone with its program", 2) end
