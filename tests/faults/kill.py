@@ -19,6 +19,7 @@ import loopback
 
 KILLS = int(os.environ.get("FAULTS_KILLS", "20" if common.SANITIZED else "100"))
 TRIALS = 200
+KILLS_WITH_A_SPACE = max(5, KILLS // 10)
 MOST_OF_ONE_STUDY = 25  # kills, then it may finish
 
 
@@ -60,18 +61,18 @@ def kill_after(process, delay):
     return alive and process.returncode == -signal.SIGKILL
 
 
-def killed_at_random_moments(folder):
+def kill_often(folder, script, wanted):
     chance = random.Random(20240607)
-    common.copy_script("objective.lua", folder)
+    common.copy_script(script, folder)
     kills = in_flight = hits = studies = 0
     pace = None
-    while kills < KILLS:
+    while kills < wanted:
         studies += 1
         seed = 1000 + studies
         home = os.path.join(folder, str(seed))
         os.mkdir(home)
         path, log = os.path.join(home, "s.db"), os.path.join(home, "log")
-        run = ("run", "../objective.lua", "--seed", str(seed))
+        run = ("run", "../" + script, "--seed", str(seed))
         expected = reference(home, run, common.environment(FAULTS_TRIALS=TRIALS))
         killing = run + ("--storage", path, "--jobs", "8")
         if pace is None:  # how long it takes here, to kill all over it
@@ -87,7 +88,7 @@ def killed_at_random_moments(folder):
             common.same(expected, common.look(os.path.join(home, "pace.db")), "eight at a time")
         done = {}
         mine = 0
-        while kills < KILLS and mine < MOST_OF_ONE_STUDY:
+        while kills < wanted and mine < MOST_OF_ONE_STUDY:
             env = common.environment(FAULTS_TRIALS=TRIALS, FAULTS_PAUSE="0.03", FAULTS_SEED=chance.randrange(1 << 30))
             process = common.start(*killing, cwd=home, env=env, log=log)
             if not kill_after(process, chance.uniform(0, start + pace / 5)):
@@ -108,6 +109,14 @@ def killed_at_random_moments(folder):
         assert "lmopt: error" not in said and "locked" not in said and "warning" not in said, said[-2000:]
     assert hits * 4 >= kills, "only %d of %d kills met a running trial" % (hits, kills)
     return "%d kills in %d studies, %d trials in flight" % (kills, studies, in_flight)
+
+
+def killed_at_random_moments(folder):
+    return kill_often(folder, "objective.lua", KILLS)
+
+
+def killed_with_hard_constraints_and_brackets(folder):
+    return kill_often(folder, "space.lua", KILLS_WITH_A_SPACE)
 
 
 # --- model calls ---
@@ -274,7 +283,7 @@ def a_budget_holds_over_kills(folder):
     return "%d kills, %d of %d calls sent" % (kills, paid, limit)
 
 
-TESTS = [killed_at_random_moments, no_reply_is_paid_for_twice, a_budget_holds_over_kills]
+TESTS = [killed_at_random_moments, killed_with_hard_constraints_and_brackets, no_reply_is_paid_for_twice, a_budget_holds_over_kills]
 
 if __name__ == "__main__":
     sys.exit(common.run_tests(TESTS))
