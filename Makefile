@@ -77,11 +77,14 @@ FUZZ_PROGRAMS  := $(sort $(patsubst tests/fuzz/target_%,$(BUILD)/tests/fuzz/%,$(
 TEST_HELPERS   := $(sort $(filter-out $(UNIT_TESTS),$(wildcard tests/unit/*.c)))
 TEST_HELPER_OBJECTS := $(TEST_HELPERS:tests/%.c=$(BUILD)/obj/tests/%.o)
 
-.PHONY: all demo deb hosts reference install-rock uninstall test test-unit test-lua test-cli test-embed test-package test-faults faults-long test-fuzz test-gc fuzz fuzz-programs lint asan format bench interop install clean help force
+.PHONY: all demo deb hosts reference install-rock uninstall test suites test-unit test-lua test-cli test-embed test-package test-faults faults-long test-fuzz test-gc fuzz fuzz-programs lint asan format bench interop install clean help force
 
 all: $(BUILD)/lmopt $(BUILD)/liblmopt.a $(BUILD)/lmopt.so ## build/lmopt, build/liblmopt.a, build/lmopt.so
 
 # --- packages ---
+
+# One after the other: apt-get takes no company.
+$(BUILD)/.setup-test: | $(BUILD)/.setup-build
 
 $(BUILD)/.setup-%: scripts/setup
 	@$(SETUP) $*
@@ -248,7 +251,9 @@ demo: $(BUILD)/lmopt ## build, then run examples/quickstart.lua
 
 SUITES = test-unit test-lua test-cli test-embed test-faults test-fuzz
 
-test: $(SUITES) test-package ## every test
+test: suites test-package ## every test
+
+suites: $(SUITES) # they may run side by side; test-package runs make itself
 
 test-unit: $(UNIT_PROGRAMS) ## the C modules (cmocka)
 	@$(RUN_TESTS) unit $(UNIT_PROGRAMS)
@@ -286,7 +291,7 @@ test-package: $(INSTALLED) $(STAGE)/.installed | $(BUILD)/.setup-test ## what is
 	@$(RUN_TESTS) package
 
 asan: ## the tests under the address and undefined-behaviour sanitizers
-	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan SANITIZE=address,undefined $(SUITES)
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan SANITIZE=address,undefined suites
 
 REFERENCE = LUA_CPATH='$(BUILD)/?.so;;' LUA_PATH=';;' $(LUA) scripts/reference/main.lua
 
