@@ -1,11 +1,12 @@
--- Runs one sampler of lmopt on one problem, in memory: lua search.lua PROBLEM SAMPLER TRIALS SEED... |
+-- Runs one sampler of lmopt on one problem, in memory: lua search.lua [from] PROBLEM SAMPLER TRIALS SEED... |
 -- time SAMPLER FLOATS FIRST LAST SEED
 --
 -- Prints a line of JSON for each seed, as search_peer.py does: {"seed", "values", "seconds"}; or the seconds of ask,
--- suggestions and tell of the trials numbered FIRST to LAST - 1: those that passed, the processor's.
+-- suggestions and tell of the trials numbered FIRST to LAST - 1: those that passed, the processor's. With `from`, the first
+-- ten trials of a seed are those that search_peer.py's have.
 package.path = arg[0]:match "^(.*)search.lua$" .. "?.lua;" .. package.path
 local lmopt = require "lmopt"
-local problems = require("search_problems").problems
+local problems, starts = require("search_problems").problems, require("search_problems").starts
 
 -- Names that the peers' comparison has for options of one sampler.
 local VARIANTS = {
@@ -25,11 +26,14 @@ function Suggest:float(name, low, high, log) return self.trial:suggest_float(nam
 function Suggest:integer(name, low, high, log, step) return self.trial:suggest_int(name, low, high, { log = log, step = step }) end
 function Suggest:choice(name, choices) return self.trial:suggest_categorical(name, choices) end
 
-local function solve(problem, sampler, trials, seed)
+local STARTS = 10
+
+local function solve(problem, sampler, trials, seed, from)
   local count, evaluate = problem[1], problem[2]
   local directions = {}
   for i = 1, count do directions[i] = "minimize" end
   local study = lmopt.create_study { directions = directions, seed = seed, sampler = sampler_of(sampler) }
+  for _, point in ipairs(from and starts(problem, STARTS, seed) or {}) do study:enqueue_trial(point) end
   local suggest = setmetatable({}, Suggest)
   local started = lmopt.now()
   study:optimize(function(trial)
@@ -61,5 +65,7 @@ if arg[1] == "time" then
   return
 end
 
+local from = arg[1] == "from"
+if from then table.remove(arg, 1) end
 local problem = assert(problems[arg[1]], "no such problem")
-for i = 4, #arg do solve(problem, arg[2], math.tointeger(arg[3]), math.tointeger(arg[i])) end
+for i = 4, #arg do solve(problem, arg[2], math.tointeger(arg[3]), math.tointeger(arg[i]), from) end

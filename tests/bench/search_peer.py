@@ -1,8 +1,8 @@
-"""Runs one sampler of Optuna on one problem, in memory: search_peer.py PROBLEM SAMPLER TRIALS SEED... | time SAMPLER
-FLOATS FIRST LAST SEED
+"""Runs one sampler of Optuna on one problem, in memory: search_peer.py [from] PROBLEM SAMPLER TRIALS SEED... |
+time SAMPLER FLOATS FIRST LAST SEED
 
 Prints a line of JSON for each seed: {"seed", "values", "seconds"}; a value is null where the trial failed. The version of
-Optuna is that of the Python it runs under.
+Optuna is that of the Python it runs under. With `from`, the first ten trials of a seed are those that search.lua's have.
 """
 import contextlib
 import json
@@ -67,8 +67,13 @@ def study_of(problem, sampler, seed):
     return optuna.create_study(directions=["minimize"] * count, sampler=SAMPLERS[sampler](seed, count > 1))
 
 
-def solve(problem, sampler, trials, seed):
+STARTS = 10
+
+
+def solve(problem, sampler, trials, seed, begins=False):
     evaluate, study = problems.function(problem), study_of(problem, sampler, seed)
+    for point in problems.starts(problem, STARTS, seed) if begins else []:
+        study.enqueue_trial(point)
     started = time.perf_counter()
     study.optimize(lambda trial: evaluate(Suggest(trial)), n_trials=trials)
     seconds = time.perf_counter() - started
@@ -94,9 +99,10 @@ def main(arguments):
     if arguments[0] == "time":
         measure(arguments[1], *(int(one) for one in arguments[2:]))
         return
-    problem, sampler, trials = arguments[0], arguments[1], int(arguments[2])
-    for seed in arguments[3:]:
-        print(json.dumps(solve(problem, sampler, trials, int(seed))), flush=True)
+    begins = arguments[0] == "from"
+    problem, sampler, trials, *seeds = arguments[1:] if begins else arguments
+    for seed in seeds:
+        print(json.dumps(solve(problem, sampler, int(trials), int(seed), begins)), flush=True)
 
 
 if __name__ == "__main__":

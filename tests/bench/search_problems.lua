@@ -169,6 +169,23 @@ end
 
 function Drawn:choice(_, choices) return choices[1 + math.floor(self:uniform() * #choices)] end
 
+-- The first parameters of a run that begins where another library's does: `count` points of a problem, by name.
+function M.starts(problem, count, seed)
+  local drawn, points = setmetatable({ state = seed * 1000003 % 2147483648 }, Drawn), {}
+  for i = 1, count do
+    local point = {}
+    local function keep(kind)
+      return function(_, name, ...)
+        point[name] = Drawn[kind](drawn, name, ...)
+        return point[name]
+      end
+    end
+    problem[2] { float = keep "float", integer = keep "integer", choice = keep "choice" }
+    points[i] = point
+  end
+  return points
+end
+
 local function print_values(seed, count)
   local names = {}
   for name in pairs(M.problems) do names[#names + 1] = name end

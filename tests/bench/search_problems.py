@@ -220,6 +220,29 @@ class Drawn:
         return choices[int(self.uniform() * len(choices))]
 
 
+class Kept:
+    """Draws, and keeps what was drawn by name."""
+
+    def __init__(self, drawn):
+        self.drawn, self.point = drawn, {}
+
+    def __getattr__(self, kind):
+        def keep(name, *arguments, **options):
+            self.point[name] = getattr(self.drawn, kind)(name, *arguments, **options)
+            return self.point[name]
+        return keep
+
+
+def starts(problem, count, seed):
+    """The first parameters of a run that begins where lmopt's does: points of a problem, by name."""
+    drawn, points = Drawn(seed * 1000003 % 2147483648), []
+    for _ in range(count):
+        kept = Kept(drawn)
+        function(problem)(kept)
+        points.append(kept.point)
+    return points
+
+
 def difference(printed, other):
     """The largest relative difference between the values that two calls of `main` printed, this one's and Lua's."""
     largest = 0.0
