@@ -268,7 +268,7 @@ function M.set(study, space)
   handle:set_space(function(number) return draw_asked(study, number) end,
     ruled and function(places) return judge(study, places) end or nil)
   for _, variable in ipairs(space._variables) do
-    local ok, message, kind = handle:declare(variable.name, distributions.unpack(variable.distribution))
+    local ok, message, kind = handle:declare(variable.name, variable.prior, distributions.unpack(variable.distribution))
     if not ok then fail(message, kind) end
   end
 end

@@ -128,30 +128,6 @@ static int l_set_space(lua_State *L) {
   return 0;
 }
 
-/* declare(name, kind, ...) -> true */
-static int l_declare(lua_State *L) {
-  lm_study *study = lm_study_argument(L);
-  const char *name = luaL_checkstring(L, 2);
-  lm_distribution d;
-  lm_error e;
-  if (!lm_study_read_distribution(L, 3, &d, &e) || lm_study_declare(study, name, &d, &e) != LMOPT_OK)
-    return lm_study_failed(L, &e);
-  lua_pushboolean(L, 1);
-  return 1;
-}
-
-/* draft_begin(attempt, own) -> true */
-static int l_draft_begin(lua_State *L) {
-  lm_study *study = lm_study_argument(L);
-  unsigned attempt = (unsigned)luaL_checkinteger(L, 2);
-  bool own = lua_toboolean(L, 3);
-  lm_error e;
-  lm_study_enter_space(L, study);
-  if (lm_study_draft_begin(study, attempt, own, &e) != LMOPT_OK) return lm_study_failed(L, &e);
-  lua_pushboolean(L, 1);
-  return 1;
-}
-
 /*
 ** Reads a prior: nil, {"normal", mean, deviation}, {"lognormal", median,
 ** factor} or {"weights", ...}. What it points to stays on the stack.
@@ -175,6 +151,33 @@ static const lm_prior *read_prior(lua_State *L, int index, lm_prior *prior) {
   prior->width = numbers[1];
   prior->weights = numbers;
   return prior;
+}
+
+/* declare(name, prior, kind, ...) -> true */
+static int l_declare(lua_State *L) {
+  lm_study *study = lm_study_argument(L);
+  const char *name = luaL_checkstring(L, 2);
+  lm_distribution d;
+  lm_prior space;
+  lm_error e;
+  lua_settop(L, 9);
+  const lm_prior *prior = read_prior(L, 3, &space);
+  if (!lm_study_read_distribution(L, 4, &d, &e) || lm_study_declare(study, name, &d, prior, &e) != LMOPT_OK)
+    return lm_study_failed(L, &e);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+/* draft_begin(attempt, own) -> true */
+static int l_draft_begin(lua_State *L) {
+  lm_study *study = lm_study_argument(L);
+  unsigned attempt = (unsigned)luaL_checkinteger(L, 2);
+  bool own = lua_toboolean(L, 3);
+  lm_error e;
+  lm_study_enter_space(L, study);
+  if (lm_study_draft_begin(study, attempt, own, &e) != LMOPT_OK) return lm_study_failed(L, &e);
+  lua_pushboolean(L, 1);
+  return 1;
 }
 
 /* draft_value(name, prior, kind, ...) -> value */

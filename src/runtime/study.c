@@ -494,6 +494,7 @@ void lm_study_free(lm_study *study) {
   lm_pairs_free(a, &study->axes);
   lm_assignments_free(a, &study->declared);
   lm_cells_free(a, &study->cells);
+  lm_priors_free(a, &study->priors);
   lm_sampler_free(study->sampler);
   lm_pruner_free(study->pruner);
   lm_trials_free(study->trials);

@@ -95,8 +95,12 @@ typedef struct lm_study_space {
 
 void lm_study_set_space(lm_study *study, const lm_study_space *space);
 lm_study_space *lm_study_get_space(lm_study *study);
-/* Says from which distribution a parameter of the space comes. LMOPT_MISUSE: the study's trials have another kind. */
-lmopt_status lm_study_declare(lm_study *study, const char *name, const lm_distribution *d, lm_error *e);
+/*
+** Says from which distribution a parameter of the space comes, and what is believed of it (may be NULL; copied).
+** LMOPT_MISUSE: the study's trials have another kind.
+*/
+lmopt_status lm_study_declare(lm_study *study, const char *name, const lm_distribution *d, const lm_prior *prior,
+                              lm_error *e);
 /* The declared distribution of a column, or NULL. */
 const lm_distribution *lm_study_declared(const lm_study *study, const lm_column *column);
 /* A joint value as one of the declared distribution *d; NULL: it is none of it. LMOPT_NO_MEMORY or LMOPT_OK. */

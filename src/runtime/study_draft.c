@@ -11,12 +11,14 @@ const lm_distribution *lm_study_declared(const lm_study *study, const lm_column 
   return a ? a->distribution : NULL;
 }
 
-lmopt_status lm_study_declare(lm_study *study, const char *name, const lm_distribution *d, lm_error *e) {
+lmopt_status lm_study_declare(lm_study *study, const char *name, const lm_distribution *d, const lm_prior *prior,
+                              lm_error *e) {
   lm_column *column = NULL;
   const lm_distribution *interned = NULL;
   lmopt_status status = lm_study_check(study, false, e);
   if (status == LMOPT_OK) status = lm_study_resolve(study, name, d, &column, &interned, e);
   if (status != LMOPT_OK) return status;
+  if (lm_priors_set(study->allocator, &study->priors, column, prior, d->count) != LMOPT_OK) return lm_fail_memory(e);
   for (size_t i = 0; i < study->declared.count; i++) {
     if (study->declared.items[i].column != column) continue;
     study->declared.items[i].distribution = interned;
@@ -46,6 +48,7 @@ bool lm_study_enqueued(const lm_study *study, size_t number, const lm_column *co
 void lm_study_set_space(lm_study *study, const lm_study_space *space) {
   study->space = *space;
   lm_assignments_free(study->allocator, &study->declared);
+  lm_priors_free(study->allocator, &study->priors);
 }
 
 lm_study_space *lm_study_get_space(lm_study *study) { return &study->space; }

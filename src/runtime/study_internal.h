@@ -66,6 +66,7 @@ struct lm_study {
   lm_pairs axes; /* external values of joint ones without a distribution */
   lm_study_space space;
   lm_assignments declared; /* the space's parameters; the values mean nothing */
+  lm_priors priors;        /* what it believes of them */
   lm_draft *draft;         /* NULL: no trial is being drawn by the space */
   long long version;       /* of the file, when it was last read */
   lm_id last_id;           /* highest trial id read */

@@ -64,6 +64,7 @@ lm_view lm_study_view(lm_study *study, size_t number) {
   view.arrival = study->arrival;
   view.seed = study->seed;
   if (study->space.judge.judge) view.judge = &study->space.judge;
+  if (study->priors.count > 0) view.priors = &study->priors;
   const lm_pruner *pruner = study->pruner;
   if (pruner && pruner->class->scope) view.scope = pruner->class->scope(study->pruner, &view);
   return view;

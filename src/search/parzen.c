@@ -113,6 +113,8 @@ lmopt_status lm_parzen_init(lm_parzen *p, const lm_allocator *a, const lm_distri
   return LMOPT_NO_MEMORY;
 }
 
+void lm_parzen_set_prior(lm_parzen *p, size_t axis, const lm_prior *prior) { p->axes[axis].prior = prior; }
+
 void lm_parzen_free(lm_parzen *p) {
   if (!p->allocator) return;
   for (size_t i = 0; i < p->group_count; i++) lm_parzen_group_free(&p->groups[i]);
@@ -434,6 +436,7 @@ static double draw_category(const lm_parzen *p, const lm_parzen_axis *x, size_t 
     if (u < own) return x->centre[slot];
     u = (u - own) / (1 - own);
   }
+  if (x->prior) return lm_prior_at(x->prior, x->distribution, u);
   double category = floor(u * choices);
   return category < choices ? category : choices - 1;
 }
@@ -465,6 +468,10 @@ void lm_parzen_draw(const lm_parzen *p, lm_rng *rng, double *internal) {
     }
     if (x->distribution->kind == LM_CATEGORICAL) {
       internal[i] = draw_category(p, x, slot, rng);
+      continue;
+    }
+    if (slot == SIZE_MAX && x->prior) {
+      internal[i] = lm_prior_at(x->prior, x->distribution, lm_rng_uniform(rng));
       continue;
     }
     double centre = slot == SIZE_MAX ? x->prior_centre : x->centre[slot], sigma = lm_parzen_sigma(p, i, slot);

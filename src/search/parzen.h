@@ -19,6 +19,7 @@
 #include "base/rng.h"
 #include "math/distribution.h"
 #include "search/parzen_structured.h"
+#include "search/prior.h"
 
 typedef struct lm_parzen_options {
   double prior_weight;
@@ -38,6 +39,7 @@ typedef struct lm_parzen_axis {
   uint32_t *sorted;            /* the slots that are held, by (centre, slot); not for categories */
   double last_sigma, last_log; /* the last logarithm taken: most bandwidths are clipped to one value */
   double prior_centre, prior_scale, prior_log_norm;
+  const lm_prior *prior; /* in place of these, and of uniform categories; NULL: none */
 } lm_parzen_axis;
 
 typedef struct lm_parzen {
@@ -67,6 +69,8 @@ typedef struct lm_parzen {
 /* `distributions` must outlive the estimator; those of one structured variable stand together. */
 lmopt_status lm_parzen_init(lm_parzen *p, const lm_allocator *a, const lm_distribution *const *distributions,
                             size_t count, const lm_parzen_options *options);
+/* A belief in place of the prior that is as wide as the range; it must shape the distribution, and outlive p. */
+void lm_parzen_set_prior(lm_parzen *p, size_t axis, const lm_prior *prior);
 void lm_parzen_free(lm_parzen *p); /* a zeroed one is fine */
 void lm_parzen_clear(lm_parzen *p);
 
@@ -85,7 +89,7 @@ void lm_parzen_draw(const lm_parzen *p, lm_rng *rng, double *internal);
 /* Log densities at `count` points (internal values, axis by axis per point). */
 lmopt_status lm_parzen_density(lm_parzen *p, const double *points, size_t count, double *log_density);
 
-/* Sigma of a slot or, for slot = SIZE_MAX, of the prior. */
+/* Sigma of a slot or, for slot = SIZE_MAX, of the prior as wide as the range. */
 double lm_parzen_sigma(const lm_parzen *p, size_t axis, size_t slot);
 
 #endif

@@ -47,9 +47,9 @@ typedef struct term {
   const double *ends;      /* discrete: the bin of each distinct position */
   const uint32_t *rows;    /* discrete: per point, which distinct position */
   size_t pair_count;
-  double hit, miss;       /* categorical */
-  lm_parzen_group *group; /* structured: the kernels' */
-  const double *placed;   /* and the points as they see them, one after the other */
+  const double *hits, *misses; /* categorical: per point, of kernels that have its category, and of others */
+  lm_parzen_group *group;      /* structured: the kernels' */
+  const double *placed;        /* and the points as they see them, one after the other */
 } term;
 
 typedef struct point_sum {
@@ -96,7 +96,7 @@ static double bin_log_mass(double low, double high, double centre, double scale,
 static size_t scratch_size(const lm_parzen *p, size_t count) {
   size_t discrete = 0;
   for (size_t i = 0; i < p->axis_count; i++) discrete += p->axes[i].discrete;
-  size_t doubles = p->axis_count * count + count;          /* positions, prior exponents */
+  size_t doubles = 2 * p->axis_count * count + count;      /* positions or hits, misses, prior exponents */
   doubles += discrete * count * (p->held + 1 + 2);         /* tables, bins */
   doubles += BLOCK / 2 * (2 * p->axis_count + 1);          /* the panel */
   doubles += discrete * (p->slots + count) / 2 + discrete; /* pairs, rows: 32 bits each */
@@ -117,6 +117,7 @@ static lmopt_status reserve_scratch(lm_parzen *p, size_t doubles) {
 
 /* The prior's exponent at one point, one axis. */
 static double prior_term(const lm_parzen_axis *x, double internal, double position) {
+  if (x->prior) return lm_prior_log_density(x->prior, x->distribution, internal);
   if (x->distribution->kind == LM_CATEGORICAL) return -lm_log((double)x->distribution->count);
   if (x->discrete) {
     double low, high;
@@ -229,7 +230,8 @@ static bool bound_block(const lm_parzen *p, const plan *q, size_t point, float l
       const double *ends = t->ends + 2 * t->rows[point];
       subtract_bin(e, panel, (float)(ends[0] - low), (float)(ends[1] - low));
     } else {
-      add_matches(e, panel, (float)q->points[point * p->axis_count + t->index], (float)t->hit, (float)t->miss);
+      add_matches(e, panel, (float)q->points[point * p->axis_count + t->index], (float)t->hits[point],
+                  (float)t->misses[point]);
     }
   }
   return largest_of(e) > limit;
@@ -271,7 +273,8 @@ static double group_exponent(const lm_parzen *p, const term *t, size_t point, si
 static double discrete_exponent(const lm_parzen *p, const plan *q, const term *t, size_t point, size_t slot) {
   const lm_parzen_axis *x = t->axis;
   if (t->group) return group_exponent(p, t, point, slot);
-  if (!t->table) return x->centre[slot] == q->points[point * p->axis_count + t->index] ? t->hit : t->miss;
+  if (!t->table)
+    return x->centre[slot] == q->points[point * p->axis_count + t->index] ? t->hits[point] : t->misses[point];
   size_t row = t->rows[point];
   double *mass = &t->table[row * t->pair_count + t->pairs[slot]];
   if (isnan(*mass))
@@ -347,11 +350,33 @@ static term group_term(const lm_parzen *p, plan *q, lm_parzen_group *g, size_t c
   return (term){.axis = &p->axes[g->first], .index = g->first, .group = g, .placed = positions};
 }
 
+/*
+** A category's kernel has its own category, and with `share` any: each as often
+** as the prior's, whose probabilities are uniform unless something is believed.
+*/
+static void prepare_category(const lm_parzen *p, term *t, const plan *q, size_t count, double *hits, double *misses) {
+  const lm_parzen_axis *x = t->axis;
+  double share = p->options.prior_weight / (double)(p->held + 1), choices = (double)x->distribution->count;
+  double all = 1 + choices * share;
+  for (size_t c = 0; c < count; c++) {
+    double part = share;
+    if (x->prior) {
+      size_t category = (size_t)q->points[c * p->axis_count + t->index];
+      part = choices * share * lm_prior_share(x->prior, x->distribution, category);
+    }
+    bool same = !x->prior && c > 0;
+    hits[c] = same ? hits[0] : lm_log((1 + part) / all);
+    misses[c] = same ? misses[0] : lm_log(part / all);
+  }
+  t->hits = hits;
+  t->misses = misses;
+}
+
 /* Places the terms, and begins every sum with the prior. */
-static void prepare_terms(const lm_parzen *p, plan *q, size_t count, double *positions) {
+static void prepare_terms(const lm_parzen *p, plan *q, size_t count, double *positions, double *misses) {
   size_t first = 0, last = q->count, group = 0;
   for (size_t c = 0; c < count; c++) q->sums[c] = (point_sum){0, p->options.prior_weight};
-  for (size_t i = 0; i < p->axis_count; i++, positions += count) {
+  for (size_t i = 0; i < p->axis_count; i++, positions += count, misses += count) {
     const lm_parzen_axis *x = &p->axes[i];
     if (x->distribution->part) {
       lm_parzen_group *g = &p->groups[group++];
@@ -368,10 +393,7 @@ static void prepare_terms(const lm_parzen *p, plan *q, size_t count, double *pos
     }
     term *t = continuous ? &q->terms[first++] : &q->terms[--last];
     *t = (term){.axis = x, .index = i, .positions = continuous ? positions : NULL};
-    if (numeric) continue;
-    double share = p->options.prior_weight / (double)(p->held + 1), choices = (double)x->distribution->count;
-    t->hit = lm_log((1 + share) / (1 + choices * share));
-    t->miss = lm_log(share / (1 + choices * share));
+    if (!numeric) prepare_category(p, t, q, count, positions, misses);
   }
   q->continuous = first;
 }
@@ -393,9 +415,10 @@ lmopt_status lm_parzen_density(lm_parzen *p, const double *points, size_t count,
   for (size_t i = 0; i < p->group_count; i++) q.count -= p->groups[i].count - 1;
   q.terms = (term *)(void *)(q.sums + count);
   double *free_space = (double *)(void *)(q.terms + p->axis_count);
-  prepare_terms(p, &q, count, free_space);
-  q.panel = (float *)(void *)(free_space + p->axis_count * count);
-  prepare_tables(p, &q, count, free_space + p->axis_count * count + BLOCK / 2 * (2 * p->axis_count + 1));
+  double *misses = free_space + p->axis_count * count, *panel = misses + p->axis_count * count;
+  prepare_terms(p, &q, count, free_space, misses);
+  q.panel = (float *)(void *)panel;
+  prepare_tables(p, &q, count, panel + BLOCK / 2 * (2 * p->axis_count + 1));
   /* The newest first: they are the likeliest to be near a candidate, and to make the others negligible. */
   for (size_t blocks = (p->slots + BLOCK - 1) / BLOCK; blocks-- > 0;) {
     if (p->options.magic_clip) fill_panel(p, &q, blocks * BLOCK);

@@ -3,6 +3,7 @@
 ** optimization", JMLR 13 (2012). Nothing is joint.
 */
 #include "search/draw.h"
+#include "search/prior.h"
 #include "search/sampler.h"
 
 static lmopt_status sample_relative(lm_sampler *s, const lm_view *view, lm_assignments *out, lm_error *e) {
@@ -18,7 +19,7 @@ static lmopt_status sample_independent(lm_sampler *s, const lm_view *view, lm_co
   (void)s;
   (void)e;
   lm_rng rng = lm_draw_stream(view, column);
-  *internal = lm_draw_uniform(&rng, distribution);
+  *internal = lm_prior_draw(&rng, lm_view_prior(view, column, distribution), distribution);
   return LMOPT_OK;
 }
 

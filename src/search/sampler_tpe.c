@@ -6,10 +6,16 @@
 **
 ** The joint parameters are drawn when the trial is asked, in univariate mode
 ** too (each on its own), so that later trials see them as running.
+**
+** What a declared space believes takes the place of the uniform prior: in the
+** draws at random, in the good mixture as the component that is no observation's
+** and as what a category's kernel gives the other categories, and in the choice
+** among candidates.
 */
 #include <string.h>
 
 #include "search/draw.h"
+#include "search/prior.h"
 #include "search/sampler.h"
 #include "search/tpe_model.h"
 
@@ -118,7 +124,7 @@ static lmopt_status sample_independent(lm_sampler *base, const lm_view *view, lm
   if (lm_tpe_model_update(&s->model, view)) return lm_fail_memory(e);
   lm_rng rng = lm_draw_stream(view, column);
   if (starting(s)) {
-    *internal = lm_draw_uniform(&rng, distribution);
+    *internal = lm_prior_draw(&rng, lm_view_prior(view, column, distribution), distribution);
     return LMOPT_OK;
   }
   return lm_tpe_model_propose(&s->model, view, &column, &distribution, 1, &rng, internal) ? lm_fail_memory(e)

@@ -6,6 +6,9 @@
 /* More estimators than this, and than twice the joint parameters, are not kept. */
 enum { ESTIMATORS_KEPT = 64 };
 
+/* The power of a belief is this over the number of trials. */
+enum { BELIEF = 10 };
+
 static bool list_add(const lm_allocator *a, lm_row_list *list, size_t row) {
   if (!lm_grow(a, &list->items, &list->capacity, list->count + 1, sizeof *list->items)) return false;
   list->items[list->count++] = row;
@@ -60,6 +63,7 @@ void lm_tpe_model_free(lm_tpe_model *m) {
 static bool extends(const lm_tpe_model *m, const lm_view *v) {
   const lm_trials *t = v->trials;
   if (m->trials != t || m->birth != t->birth || m->edits != t->edits || m->arrival != v->arrival) return false;
+  if (m->priors != v->priors) return false;
   if (m->scope != v->scope.id) return false;
   if (!v->arrival) return v->horizon >= m->horizon;
   if (v->number < 0 || (size_t)v->number >= m->seen) return true;
@@ -84,6 +88,7 @@ lmopt_status lm_tpe_model_update(lm_tpe_model *m, const lm_view *view) {
     m->birth = view->trials->birth;
     m->edits = view->trials->edits;
     m->arrival = view->arrival;
+    m->priors = view->priors;
     m->scope = view->scope.id;
   }
   m->horizon = view->horizon;
@@ -100,7 +105,7 @@ lmopt_status lm_tpe_model_update(lm_tpe_model *m, const lm_view *view) {
 
 /* --- estimators --- */
 
-static lm_estimator *new_estimator(lm_tpe_model *m, lm_column *const *columns,
+static lm_estimator *new_estimator(lm_tpe_model *m, const lm_view *view, lm_column *const *columns,
                                    const lm_distribution *const *distributions, size_t count) {
   const lm_allocator *a = m->allocator;
   lm_estimator *x = lm_alloc_zeroed(a, sizeof *x);
@@ -116,6 +121,11 @@ static lm_estimator *new_estimator(lm_tpe_model *m, lm_column *const *columns,
     free_estimator(a, x);
     return NULL;
   }
+  for (size_t i = 0; i < count; i++) {
+    const lm_prior *prior = lm_view_prior(view, columns[i], distributions[i]);
+    lm_parzen_set_prior(&x->good, i, prior); /* it says where good values are, and nothing of bad ones */
+    x->believed = x->believed || prior;
+  }
   memcpy(x->columns, columns, count * sizeof *columns);
   memcpy(x->distributions, distributions, count * sizeof *distributions);
   return x;
@@ -127,7 +137,7 @@ static bool is_about(const lm_estimator *x, lm_column *const *columns, const lm_
          memcmp(x->distributions, distributions, count * sizeof *distributions) == 0;
 }
 
-static lm_estimator *find_estimator(lm_tpe_model *m, lm_column *const *columns,
+static lm_estimator *find_estimator(lm_tpe_model *m, const lm_view *view, lm_column *const *columns,
                                     const lm_distribution *const *distributions, size_t count) {
   size_t oldest = 0, limit = 2 * m->space.count > ESTIMATORS_KEPT ? 2 * m->space.count : ESTIMATORS_KEPT;
   for (size_t i = 0; i < m->estimator_count; i++) {
@@ -136,7 +146,7 @@ static lm_estimator *find_estimator(lm_tpe_model *m, lm_column *const *columns,
   }
   if (!lm_grow(m->allocator, &m->estimators, &m->estimator_capacity, m->estimator_count + 1, sizeof(lm_estimator *)))
     return NULL;
-  lm_estimator *x = new_estimator(m, columns, distributions, count);
+  lm_estimator *x = new_estimator(m, view, columns, distributions, count);
   if (!x) return NULL;
   if (m->estimator_count >= limit) {
     free_estimator(m->allocator, m->estimators[oldest]);
@@ -262,6 +272,23 @@ static lmopt_status best_candidate(const lm_view *view, const lm_estimator *x, c
   return LMOPT_OK;
 }
 
+/*
+** Trials that were drawn from a belief are near it, good ones and bad ones, and
+** their ratio would be best where it says that nothing is. So the ratio is
+** multiplied with the belief to a power that falls with the number of trials:
+** C. Hvarfner et al., "piBO: augmenting acquisition functions with user beliefs
+** for Bayesian optimization", ICLR (2022).
+*/
+static void add_beliefs(const lm_tpe_model *m, const lm_estimator *x, const double *points, double *ratio,
+                        size_t candidates) {
+  double power = BELIEF * m->parzen.prior_weight / (double)(m->split.count + 1);
+  for (size_t k = 0; k < x->axis_count && x->believed; k++) {
+    const lm_prior *prior = x->good.axes[k].prior;
+    for (size_t i = 0; i < candidates && prior; i++)
+      ratio[i] += power * lm_prior_log_density(prior, x->distributions[k], points[i * x->axis_count + k]);
+  }
+}
+
 lmopt_status lm_tpe_model_propose(lm_tpe_model *m, const lm_view *view, lm_column *const *columns,
                                   const lm_distribution *const *distributions, size_t count, lm_rng *rng,
                                   double *internal) {
@@ -269,7 +296,7 @@ lmopt_status lm_tpe_model_propose(lm_tpe_model *m, const lm_view *view, lm_colum
   if (!lm_grow(m->allocator, &m->scratch, &m->scratch_capacity, candidates * (count + 2), sizeof *m->scratch)) {
     return fail_empty(m);
   }
-  lm_estimator *x = find_estimator(m, columns, distributions, count);
+  lm_estimator *x = find_estimator(m, view, columns, distributions, count);
   if (!x || follow(m, x, view, internal)) return fail_empty(m);
   x->used = ++m->clock;
   double *points = m->scratch, *good = points + candidates * count, *bad = good + candidates;
@@ -280,6 +307,7 @@ lmopt_status lm_tpe_model_propose(lm_tpe_model *m, const lm_view *view, lm_colum
   lm_assignment *items = view->judge ? lm_alloc(m->allocator, count * sizeof *items) : NULL;
   if (view->judge && !items) return fail_empty(m);
   for (size_t i = 0; i < candidates; i++) good[i] -= bad[i];
+  add_beliefs(m, x, points, good, candidates);
   size_t best;
   lmopt_status status = best_candidate(view, x, points, good, candidates, items, &best);
   lm_free(m->allocator, items);

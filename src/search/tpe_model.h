@@ -21,8 +21,8 @@ typedef struct lm_estimator {
   size_t axis_count;
   lm_column **columns;
   const lm_distribution **distributions;
-  lm_parzen good, bad; /* slots: 0, 1, ... in number order; row numbers */
-  bool built;
+  lm_parzen good, bad;  /* slots: 0, 1, ... in number order; row numbers */
+  bool built, believed; /* some of the parameters have a prior of the space */
   lm_row_list good_rows;
   lm_row_list running;  /* rows that `bad` holds as the constant liar's */
   size_t seen_finished; /* how much of model->finished it has taken in */
@@ -39,6 +39,7 @@ typedef struct lm_tpe_model {
   double birth;
   unsigned long long edits;
   bool arrival;
+  const lm_priors *priors; /* those of one space: a study that is given another one makes its sampler anew */
   long long horizon;
   uint64_t scope;       /* its id */
   size_t seen;          /* rows below were looked at */

@@ -150,6 +150,7 @@ typedef struct lm_view_scope {
 ** suggested so far.
 */
 typedef struct lm_view lm_view;
+typedef struct lm_priors lm_priors;
 
 /* What the hard constraints of a declared space say of a point. */
 typedef enum lm_verdict { LM_ALLOWED, LM_REJECTED, LM_UNDECIDED, LM_NO_VERDICT } lm_verdict;
@@ -174,8 +175,9 @@ struct lm_view {
   const lm_assignments *fixed; /* parameters that are decided already and stay out of joint spaces; NULL: none */
   bool settled;     /* the caller waited after LMOPT_BUSY and something is left: answer, if need be with a duplicate */
   unsigned attempt; /* so many points that were drawn for this trial broke a hard constraint: draw another one */
-  const lm_judge *judge; /* NULL: there are no hard constraints */
-  lm_view_scope scope;   /* zeroed: every row */
+  const lm_judge *judge;   /* NULL: there are no hard constraints */
+  lm_view_scope scope;     /* zeroed: every row */
+  const lm_priors *priors; /* what a declared space believes (prior.h); NULL: nothing */
 };
 
 /* The verdict about joint values; LM_ALLOWED where there are no hard constraints. */

@@ -323,6 +323,23 @@ describe("a study with a space", function()
     assert.is_truthy(tostring(told):find("can't be changed by a function of its space", 1, true), tostring(told))
   end)
 
+  it("keeps to the priors while tpe has learned nothing else", function()
+    local space = lmopt.space {
+      x = { D.float(0, 1000), prior = { mean = 100, deviation = 5 } }, kind = { { "a", "b", "c" }, weights = { 1, 8, 0 } },
+    }
+    for _, sampler in ipairs { "tpe", lmopt.samplers.tpe { multivariate = false },
+      lmopt.samplers.partial_fixed { fixed_params = { y = 1 }, base = "tpe" } } do
+      local study, near, kinds = lmopt.create_study { space = space, seed = 3, sampler = sampler }, 0, { a = 0, b = 0, c = 0 }
+      study:optimize(function(trial)
+        if math.abs(trial.params.x - 100) < 20 then near = near + 1 end
+        kinds[trial.params.kind] = kinds[trial.params.kind] + 1
+        return trial:random("value"):uniform(0, 1) -- nothing to learn
+      end, { n_trials = 40 })
+      assert.is_true(near >= 36, near)
+      assert.is_true(kinds.b > 20 and kinds.c == 0, kinds.b)
+    end
+  end)
+
   it("draws the first trials from the priors", function()
     local space = lmopt.space { a = { D.float(0, 1000), prior = { mean = 1, deviation = 0.1 } },
       b = lmopt.choices { { "often", weight = 99 }, "seldom" } }

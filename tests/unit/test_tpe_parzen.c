@@ -11,6 +11,7 @@
 
 #include "base/rng.h"
 #include "search/parzen.h"
+#include "search/prior.h"
 
 enum { AXES = 5, SLOTS = 400 };
 
@@ -194,8 +195,109 @@ static void outside_the_range(void **state) {
   lm_parzen_free(&p);
 }
 
+/*
+** What a space believes, in place of the uniform prior, with and without
+** observations: on the scale of the range the density sums to one, and what is
+** drawn follows it.
+*/
+static const struct {
+  int axis;
+  lm_prior prior;
+} beliefs[] = {
+    {0, {LM_PRIOR_NORMAL, 1, 0.3, NULL}},
+    {0, {LM_PRIOR_LOGNORMAL, 0.5, 2, NULL}},
+    {0, {LM_PRIOR_NORMAL, 9, 2, NULL}},
+    {1, {LM_PRIOR_LOGNORMAL, 0.01, 5, NULL}},
+    {1, {LM_PRIOR_NORMAL, 2, 1.5, NULL}},
+    {2, {LM_PRIOR_NORMAL, 4, 2, NULL}},
+    {2, {LM_PRIOR_LOGNORMAL, 3, 1.5, NULL}},
+    {3, {LM_PRIOR_LOGNORMAL, 20, 2, NULL}},
+    {4, {LM_PRIOR_WEIGHTS, 0, 0, (const double[]){5, 1, 2, 0.5}}},
+};
+
+/* The share of the density below u of the range, or up to the grid's value x. */
+static double mass_until(lm_parzen *p, const lm_distribution *d, double x) {
+  bool grid = d->kind != LM_FLOAT;
+  double low = d->low, high = x, sum = 0;
+  if (!grid) {
+    lm_distribution_range(d, &low, &high);
+    high = lm_distribution_to_range(d, x);
+  }
+  int steps = grid ? (int)(x - d->low) + 1 : 4001;
+  for (int i = 0; i < steps; i++) {
+    double at = grid ? d->low + i : lm_distribution_from_range(d, low + (high - low) * i / (steps - 1)), log_density;
+    assert_int_equal(lm_parzen_density(p, &at, 1, &log_density), LMOPT_OK);
+    sum += exp(log_density) * (grid ? 1 : (high - low) / (steps - 1) * (i == 0 || i == steps - 1 ? 0.5 : 1));
+  }
+  return sum;
+}
+
+static void beliefs_shape_the_mixture(void **state) {
+  (void)state;
+  memory = lm_allocator_default();
+  const lm_parzen_options options = {1, true, false, false};
+  for (size_t k = 0; k < sizeof beliefs / sizeof *beliefs; k++) {
+    const lm_distribution *d = &axes[beliefs[k].axis];
+    for (size_t count = 0; count < 8; count += 7) {
+      lm_parzen p;
+      assert_int_equal(lm_parzen_init(&p, &memory, &d, 1, &options), LMOPT_OK);
+      lm_parzen_set_prior(&p, 0, &beliefs[k].prior);
+      lm_rng rng = lm_rng_stream(3, (int64_t)k, "belief");
+      for (size_t i = 0; i < count; i++) {
+        double point[AXES];
+        random_point(&rng, point);
+        assert_int_equal(lm_parzen_put(&p, i, &point[beliefs[k].axis]), LMOPT_OK);
+      }
+      lm_parzen_settle(&p);
+      assert_true(fabs(mass_until(&p, d, d->high) - 1) < 1e-5);
+      /* As much is drawn below a value as the density has there. */
+      enum { DRAWS = 4000 };
+      double middle = d->kind == LM_FLOAT ? lm_prior_at(&beliefs[k].prior, d, 0.3) : d->low + 1;
+      double share = mass_until(&p, d, middle);
+      if (count == 0 && d->kind == LM_FLOAT) assert_true(fabs(share - 0.3) < 1e-4);
+      int below = 0;
+      for (int i = 0; i < DRAWS; i++) {
+        double x;
+        lm_parzen_draw(&p, &rng, &x);
+        assert_true(lm_distribution_contains(d, x));
+        below += x <= middle;
+      }
+      assert_true(fabs(below - DRAWS * share) < 5 * sqrt(DRAWS * share) + 1);
+      lm_parzen_free(&p);
+    }
+  }
+}
+
+/* A choice of weight 0 is never drawn for its own sake, and can be learned from where somebody tried it. */
+static void no_weight(void **state) {
+  (void)state;
+  memory = lm_allocator_default();
+  const lm_parzen_options options = {1, true, false, false};
+  const lm_prior prior = {LM_PRIOR_WEIGHTS, 0, 0, (const double[]){1, 0, 3, 0}};
+  const lm_distribution *d = &axes[4];
+  lm_parzen p;
+  assert_int_equal(lm_parzen_init(&p, &memory, &d, 1, &options), LMOPT_OK);
+  lm_parzen_set_prior(&p, 0, &prior);
+  double tried = 3;
+  assert_int_equal(lm_parzen_put(&p, 0, &tried), LMOPT_OK);
+  lm_parzen_settle(&p);
+  lm_rng rng = lm_rng_stream(1, 1, "weights");
+  int counts[4] = {0};
+  for (int i = 0; i < 2000; i++) {
+    double x, log_density;
+    lm_parzen_draw(&p, &rng, &x);
+    counts[(int)x]++;
+    assert_int_equal(lm_parzen_density(&p, &x, 1, &log_density), LMOPT_OK);
+    assert_true(isfinite(log_density));
+  }
+  assert_true(counts[1] == 0 && counts[2] > counts[0] && counts[3] > 0);
+  lm_parzen_free(&p);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(history_does_not_show), cmocka_unit_test(densities_sum_to_one),
-                                     cmocka_unit_test(draws_follow_the_density), cmocka_unit_test(outside_the_range)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(history_does_not_show),     cmocka_unit_test(densities_sum_to_one),
+      cmocka_unit_test(draws_follow_the_density),  cmocka_unit_test(outside_the_range),
+      cmocka_unit_test(beliefs_shape_the_mixture), cmocka_unit_test(no_weight)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
