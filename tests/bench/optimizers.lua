@@ -73,7 +73,8 @@ local unscored = name == "labeled_few_shot" or name == "bootstrap_few_shot"
 if unscored then options.budget = nil end
 
 local began = lmopt.now()
-local best, study, report = lmopt.optimizers[name](options):compile(program, { trainset = sets.train, valset = not unscored and sets.val or nil })
+local examples = { trainset = sets.train, valset = not unscored and sets.val or nil }
+local best, study, report = lmopt.optimizers[name](options):compile(program, examples)
 local seconds, compiled = lmopt.now() - began, count()
 began = lmopt.now()
 local result = lmopt.evaluate(best, sets.test, metric, { concurrency = limit })

@@ -24,20 +24,20 @@ describe("the simulated models", function()
 
   it("answer programs of both kinds", function()
     for name, model in pairs(models) do
-      local data = sim.data(name, { train = 12, val = 0, test = 8 })
+      local data = sim.data(name, { train = 3, val = 0, test = 3 })
       for _, kind in ipairs { lmopt.predict, lmopt.chain_of_thought } do
         local before = model:count().requests
         local program = kind(data.signature, { lm = model:lm() }):with { ["self.demos"] = data.train }
         local result = lmopt.evaluate(program, data.test, data.metric, { concurrency = 4 })
         assert.equal(0, #result.errors)
-        assert.equal(8, model:count().requests - before)
+        assert.equal(3, model:count().requests - before)
         assert.same(result.rows[1].prediction[data.output], program(data.test[1])[data.output])
       end
     end
   end)
 
   it("learn from similar demonstrations", function()
-    local data = sim.data("learner", { train = 0, val = 0, test = 12 })
+    local data = sim.data("learner", { train = 0, val = 0, test = 5 })
     local program = lmopt.predict(data.signature, { lm = models.learner:lm() })
     local without = lmopt.evaluate(program, data.test, data.metric, { concurrency = 4 }).score
     local with = lmopt.evaluate(program:with { ["self.demos"] = data.test }, data.test, data.metric, { concurrency = 4 }).score
@@ -48,7 +48,7 @@ describe("the simulated models", function()
     local program = lmopt.predict("question, answer -> verdict: literal[right, wrong]", { lm = models.judge:lm { temperature = 1 } })
     local seeded = program:with { lm = models.judge:lm { temperature = 1, seed = 3 } }
     local seen, fixed = {}, {}
-    for _ = 1, 24 do
+    for _ = 1, 10 do
       seen[program { question = "What is 12 + 12?", answer = "24" }.verdict] = true
       fixed[seeded { question = "What is 12 + 12?", answer = "24" }.verdict] = true
     end
@@ -57,21 +57,25 @@ describe("the simulated models", function()
   end)
 
   it("give a draw back that reached nobody", function()
-    local slow <close> = sim.start("judge", { latency = 0.2 })
+    local slow <close> = sim.start("judge", { latency = 30 })
+    local other <close> = sim.start "judge"
     local text = { messages = { { role = "user", content = "[[ ## question ## ]]\nWhat is 1 + 1?\n\n[[ ## answer ## ]]\n2\n\n"
       .. "Now write [[ ## verdict ## ]], and end with [[ ## completed ## ]]." } }, temperature = 1 }
-    local task = lmopt.spawn(function() return slow:lm()(text) end)
-    lmopt.sleep(0.05)
-    task:cancel()
-    pcall(task.await, task)
-    local answers = {}
-    for i = 1, 3 do answers[i] = slow:lm()(text).text end
-    local count = slow:count()
-    assert.equal(1, count.abandoned)
-    assert.equal(4, count.requests)
-    local undisturbed = {}
-    local other <close> = sim.start "judge"
-    for i = 1, 3 do undisturbed[i] = other:lm()(text).text end
+    local function wait_for(name)
+      for _ = 1, 200 do
+        if slow:count()[name] == 1 then return end
+        lmopt.sleep(0.02)
+      end
+      error("no " .. name)
+    end
+    local call = lmopt.spawn(function() return slow:lm()(text) end)
+    wait_for "requests"
+    call:cancel()
+    wait_for "abandoned"
+    slow:set_latency(0)
+    local answers, undisturbed = {}, {}
+    for i = 1, 3 do answers[i], undisturbed[i] = slow:lm()(text).text, other:lm()(text).text end
+    assert.equal(4, slow:count().requests)
     assert.same(undisturbed, answers)
   end)
 

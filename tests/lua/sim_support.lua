@@ -46,6 +46,11 @@ function Sim:count()
   return json.decode(ok and reply.body or error(reply))
 end
 
+--- How many seconds each request takes that comes from now on.
+function Sim:set_latency(seconds)
+  http.request { method = "POST", url = self.base .. "/latency", body = tostring(seconds), timeout = 10 }
+end
+
 --- Ends the process, as the end of a block does where it is held by `local model <close> = sim.start(...)`.
 function Sim:stop()
   if not self.process then return end

@@ -39,8 +39,8 @@ def number_of(body, name):
 class Service:
     """The model, what it was asked, and what it remembers of that."""
 
-    def __init__(self, model, embed):
-        self.model, self.embed = model, embed
+    def __init__(self, model, embed, latency):
+        self.model, self.embed, self.latency = model, embed, latency
         self.counts = {"requests": 0, "completions": 0, "proposals": 0, "embeddings": 0, "abandoned": 0, "prompt_tokens": 0,
                        "completion_tokens": 0, "in_flight_most": 0}
         self.in_flight = 0
@@ -115,8 +115,8 @@ class Connection(asyncio.Protocol):
 
     open_ones = 0
 
-    def __init__(self, service, latency, stop):
-        self.service, self.latency, self.stop = service, latency, stop
+    def __init__(self, service, stop):
+        self.service, self.stop = service, stop
         self.buffer, self.waiting, self.drawn, self.transport = bytearray(), None, None, None
 
     def connection_made(self, transport):
@@ -166,6 +166,9 @@ class Connection(asyncio.Protocol):
         if method == "GET":
             self.write(*((200, service.counts) if path == "/count" else (404, problem("there is no " + path))), close)
             return
+        if path == "/latency":
+            self.change_latency(body, close)
+            return
         if path == "/shutdown":
             self.write(204, None, True)
             self.stop()
@@ -180,10 +183,17 @@ class Connection(asyncio.Protocol):
             return
         service.in_flight += 1
         service.counts["in_flight_most"] = max(service.counts["in_flight_most"], service.in_flight)
-        if self.latency > 0:
-            self.waiting = asyncio.get_running_loop().call_later(self.latency, self.finish, status, reply, close)
+        if service.latency > 0:
+            self.waiting = asyncio.get_running_loop().call_later(service.latency, self.finish, status, reply, close)
         else:
             self.finish(status, reply, close)
+
+    def change_latency(self, body, close):
+        try:
+            self.service.latency = min(60.0, max(0.0, float(body)))
+            self.write(204, None, close)
+        except ValueError:
+            self.write(400, problem("the body must be a number of seconds"), close)
 
     def finish(self, status, reply, close):
         self.waiting, self.drawn = None, None
@@ -203,8 +213,8 @@ class Connection(asyncio.Protocol):
 
 async def serve(model, embed, port, latency, seconds):
     """Prints the port, and serves until POST /shutdown, until whoever started it is gone, or for so many seconds."""
-    loop, service, stopped = asyncio.get_running_loop(), Service(model, embed), asyncio.Event()
-    server = await loop.create_server(lambda: Connection(service, latency, stopped.set), "127.0.0.1", port, backlog=512)
+    loop, service, stopped = asyncio.get_running_loop(), Service(model, embed, latency), asyncio.Event()
+    server = await loop.create_server(lambda: Connection(service, stopped.set), "127.0.0.1", port, backlog=512)
     print(server.sockets[0].getsockname()[1], flush=True)
     parent, left = os.getppid(), seconds
     while left > 0 and not stopped.is_set() and os.getppid() == parent:
