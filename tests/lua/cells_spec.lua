@@ -22,10 +22,10 @@ describe("cells", function()
   it("in memory", function()
     local study <close> = lmopt.create_study { seed = 1 }
     assert.is_true(missing(study._core, "key 1"))
-    fill(study._core, 300)
+    fill(study._core, 100)
     assert.is_true(study._core:add_cell("key 1", "another"))
     assert.is_true(study._core:add_cell("", "empty"))
-    check(study._core, 300)
+    check(study._core, 100)
     assert.equal("empty", study._core:cell "")
     local other <close> = lmopt.create_study { seed = 1 }
     assert.is_true(missing(other._core, "key 1"))
@@ -63,18 +63,18 @@ describe("cells", function()
       with_file(function(other)
         do
           local study <close> = lmopt.create_study { name = "s", storage = path, seed = 1 }
-          fill(study._core, 600) -- more than are copied at a time
+          fill(study._core, 300) -- more than are copied at a time
           study:tell(study:ask(), 1)
         end
         for _, place in ipairs { path, other } do
           local copy <close> = lmopt.copy_study { from_name = "s", from_storage = path, to_storage = place, to_name = "t" }
-          check(copy._core, 600)
+          check(copy._core, 300)
         end
         lmopt.delete_study { name = "s", storage = path }
         local study <close> = lmopt.create_study { name = "s", storage = path }
         assert.is_true(missing(study._core, "key 1"))
         local copy <close> = lmopt.load_study { name = "t", storage = path }
-        check(copy._core, 600)
+        check(copy._core, 300)
       end)
     end)
   end)

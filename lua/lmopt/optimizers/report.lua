@@ -218,6 +218,20 @@ local function money_text(used)
   return #others > 0 and ("%s (%s)"):format(text, table.concat(others, ", ")) or text
 end
 
+-- What one example costs with the program as it was, and with the best one: demonstrations are paid for with every call.
+local function example_text(report)
+  local part = parts_of(report)[1]
+  if not part or not part.after or part.before.usage.calls == 0 or part.after.usage.calls == 0 then return nil end
+  local texts = {}
+  for i, one in ipairs { part.before, part.after } do
+    local used = one.usage
+    local text = counted((used.prompt_tokens + used.completion_tokens + part.size // 2) // part.size, "token")
+    if used.usd > 0 then text = ("%s and %s"):format(text, usd_text(used.usd / part.size)) end
+    texts[i] = text
+  end
+  return ("%s before, %s after"):format(texts[1], texts[2])
+end
+
 -- { label, text } of what it took.
 local function facts_of(report)
   local used, facts = report.usage, {}
@@ -234,6 +248,8 @@ local function facts_of(report)
     add("tokens", ("%s prompt, %s completion"):format(grouped(used.prompt_tokens), grouped(used.completion_tokens)))
   end
   add("money", money_text(used))
+  local of_example = used.prompt_tokens + used.completion_tokens > 0 and example_text(report)
+  if of_example then add("an example", of_example) end
   add("time", seconds_text(report.seconds))
   local path = rawget(report, "storage")
   if path then add("study", ("'%s' in %s"):format(report.study, path)) end
