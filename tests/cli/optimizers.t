@@ -23,6 +23,7 @@ The table at the end of a run of an optimizer, on standard error; the best progr
   > END
   $ lmopt run tune.lua --report out.md
   lmopt: warning: optimizers.labeled_few_shot: 3 of the 12 validation examples are in the training set too; scores on them say little
+  2
   optimizers.labeled_few_shot: done
   The best candidate is that of trial 1.
   
@@ -47,7 +48,6 @@ The table at the end of a run of an optimizer, on standard error; the best progr
   
   warning: 3 of the 12 validation examples are in the training set too: their
   scores say little of other examples.
-  2
   $ head -3 out.md
   # optimizers.labeled_few_shot: done
   
@@ -71,6 +71,23 @@ With --quiet the file is written and the table is not shown; with --json the num
   "difference":* (glob)
   "trials":{"complete":2,"duplicates":0,"failed":0,"pruned":0,"total":2}
   "difference":* (glob)
+
+A script that prints the table itself has it once; of several runs each has its own.
+
+  $ sed 's/^local best =/local best, _, report =/; s/print(#best.demos)/print(report)/' tune.lua > print.lua
+  $ lmopt run print.lua 2>&1 | grep -c "^optimizers.labeled_few_shot: done"
+  1
+  $ lmopt run print.lua 2>/dev/null | grep -c "^optimizers.labeled_few_shot: done"
+  1
+  $ (cat tune.lua; echo 'do'; sed -n '/^local best/,$p' tune.lua; echo 'error "later"'; echo 'end') > twice.lua
+  $ lmopt run twice.lua --report out.md 2>&1 | grep "^optimizers\\|later\\|^2"
+  2
+  optimizers.labeled_few_shot: done
+  2
+  optimizers.labeled_few_shot: done
+  lmopt: twice.lua:*: later (glob)
+  $ grep -c "^# " out.md; rm out.md
+  2
 
 A file that can't be written is said before anything is spent, and so is a flag that means nothing.
 

@@ -18,23 +18,27 @@ local function check_writable(path)
   os.remove(beside)
 end
 
---- From now on every run of an optimizer ends with its table on standard error, and with its Markdown in the file of --report,
---- which has those of all runs so far.
+--- From now on every run of an optimizer is told of: its Markdown goes to the file of --report, which has those of all runs so
+--- far, and its table to standard error. A script may print the table itself, so ours comes when the next run is over or the
+--- script is, unless it did.
 ---@param flags table
 ---@param host table
----@return lmopt.OptimizerReport[] list of those that there were
+---@return lmopt.OptimizerReport[] list of those that there were; to be closed when the script has ended
 function reports.begin(flags, host)
-  local list, texts = {}, {}
+  local texts = {}
   if flags.report then check_writable(flags.report) end
-  function listener.tell(report)
-    list[#list + 1] = report
-    if flags.report then
-      texts[#texts + 1] = report:markdown()
-      require("lmopt.whole_file").write(flags.report, table.concat(texts, "\n"))
-    end
-    if flags.quiet then return end
+  local function show(report)
+    if not report or report:is_shown() or flags.quiet then return end
     local on_terminal, width = host.terminal(2)
     io.stderr:write(report:table(on_terminal and math.min(width, WIDEST) or nil), "\n")
+  end
+  local list = setmetatable({}, { __close = function(list) show(list[#list]) end })
+  function listener.tell(report)
+    show(list[#list])
+    list[#list + 1] = report
+    if not flags.report then return end
+    texts[#texts + 1] = report:markdown()
+    require("lmopt.whole_file").write(flags.report, table.concat(texts, "\n"))
   end
   return list
 end

@@ -440,9 +440,9 @@ local function main(flags, arguments, host)
   if flags["dry-run"] then require("lmopt.cli.estimate").begin() end
   if flags.budget then lmopt.configure { budget = money.parse(flags.budget) } end -- of this run, what it calls while it loads included
   local has_worked = watch()
-  local told = reports.begin(flags, host)
 
   local function body()
+    local told <close> = reports.begin(flags, host)
     local started = lmopt.now()
     local recorder = fingerprint.record()
     local results = table.pack(pcall(script.load, path, arguments))

@@ -182,11 +182,13 @@ local function warnings_of(report)
   if overlap.same then
     add "There was no validation set: candidates were scored on the training set, and their scores say little of other examples."
   elseif (overlap.validation or 0) > 0 then
-    add("%d of the %d validation examples are in the training set too: their scores say little of other examples.",
-      overlap.validation, report.validation.size)
+    add("%d of the %d validation examples %s in the training set too: their scores say little of other examples.",
+      overlap.validation, report.validation.size, overlap.validation == 1 and "is" or "are")
   end
   local test = rawget(report, "test")
-  if (overlap.test or 0) > 0 and test then add("%d of the %d test examples are in the training set too.", overlap.test, test.size) end
+  if (overlap.test or 0) > 0 and test then
+    add("%d of the %d test examples %s in the training set too.", overlap.test, test.size, overlap.test == 1 and "is" or "are")
+  end
   local best = rawget(report, "best")
   if not test and best and best.number > 0 and report.validation and report.validation.after and report.trials.complete > 2 then
     add("The best of %d candidates is likely worse than it looks on the examples that chose it; a testset would say by how much.",
@@ -295,6 +297,10 @@ local function text_change(change)
   local before = type(change.before) == "string" and harmless(change.before) or ""
   local after = harmless(change.after)
   if before == after then return nil end
+  if (before .. after):find "\n" == nil and (before:find "^%s" or before:find "%s$" or after:find "^%s" or after:find "%s$") then
+    local quoted = change.before and json.encode(before) or "not set"
+    return { title = ("%s: %s, before: %s"):format(change.name, json.encode(after), quoted), steps = {} }
+  end
   return { title = change.name, steps = difference.lines(before, after), inline = difference.inline(before, after),
     most = LINES_SHOWN, noun = "line" }
 end
@@ -396,6 +402,7 @@ end
 function methods:table(width)
   errors.check_type(width, "width", "table", "number", "nil")
   width = math.max(width or WIDTH, NARROWEST)
+  rawset(self, "_shown", true)
   local lines = wrap(headline(self), width)
   local function say(text, indent)
     for _, line in ipairs(wrap(harmless(text), width - #indent)) do lines[#lines + 1] = indent .. line end
@@ -419,6 +426,10 @@ function methods:table(width)
 end
 
 function Report:__tostring() return self:table() end
+
+---Whether somebody has asked for the table.
+---@return boolean
+function methods:is_shown() return rawget(self, "_shown") == true end
 
 ---The report as data that JSON can say, without rows: what was scored by its score and interval.
 ---@return table
