@@ -28,7 +28,7 @@ function reports.begin(flags, host)
   local texts = {}
   if flags.report then check_writable(flags.report) end
   local function show(report)
-    if not report or report:is_shown() or flags.quiet then return end
+    if not report or report:is_shown() or flags.quiet or flags["dry-run"] then return end
     local on_terminal, width = host.terminal(2)
     io.stderr:write(report:table(on_terminal and math.min(width, WIDEST) or nil), "\n")
   end
@@ -36,7 +36,7 @@ function reports.begin(flags, host)
   function listener.tell(report)
     show(list[#list])
     list[#list + 1] = report
-    if not flags.report then return end
+    if not flags.report or flags["dry-run"] then return end -- what the offline model answers is nobody's result
     texts[#texts + 1] = report:markdown()
     require("lmopt.whole_file").write(flags.report, table.concat(texts, "\n"))
   end
