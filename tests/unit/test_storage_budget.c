@@ -135,7 +135,8 @@ static void test_older_file(void **state) {
   lm_storage_close(s);
   run_sql(b->path,
           "ALTER TABLE lmopt_calls DROP COLUMN cached_tokens; ALTER TABLE lmopt_calls DROP COLUMN reasoning_tokens;"
-          "DROP TABLE lmopt_budgets; DROP TABLE lmopt_predictions; DROP TABLE lmopt_cells; UPDATE lmopt_version SET version = 1; "
+          "DROP TABLE lmopt_budgets; DROP TABLE lmopt_predictions; DROP TABLE lmopt_cells; UPDATE lmopt_version SET "
+          "version = 1; "
           "CREATE TABLE lmopt_budgets (study_id INTEGER PRIMARY KEY, limit_calls INTEGER NOT NULL DEFAULT -1, "
           "limit_prompt_tokens INTEGER NOT NULL DEFAULT -1, limit_completion_tokens INTEGER NOT NULL DEFAULT "
           "-1, limit_usd REAL NOT NULL DEFAULT -1, spent_calls INTEGER NOT NULL DEFAULT 0, "
