@@ -40,8 +40,7 @@ local search = lmopt.optimizers.define {
   propose = function(run, trial) return run.program:suggest(trial) end,
 }
 
-local best, study, report = search({ metric = program.metric, sampler = "tpe", seed = 1 }):compile(program,
+local best, study = search({ metric = program.metric, sampler = "tpe", seed = 1 }):compile(program,
   { valset = examples })
-print(report)
 print(("%d trials; best %.2f"):format(#study.trials, study.best_value))
 print(best:dump())

@@ -45,7 +45,6 @@ for i, ticket in ipairs { "my invoice is wrong", "password forgotten", "hello", 
     :with_inputs "ticket"
 end
 
-local best, _, report = word_by_word({ metric = lmopt.metrics.exact_match "queue", seed = 2, n_trials = 25 }):compile(
+local best = word_by_word({ metric = lmopt.metrics.exact_match "queue", seed = 2, n_trials = 25 }):compile(
   lmopt.predict("ticket -> queue", { lm = model }), { valset = tickets })
-print(report)
 print(best.instructions)

@@ -24,7 +24,7 @@ return {
       "lmopt.signature", "lmopt.predict", "lmopt.chain_of_thought", "lmopt.module", "lmopt.react", "lmopt.tool", "lmopt.best_of_n",
       "lmopt.refine", "lmopt.multi_chain_comparison", "lmopt.majority", "lmopt.parallel", "lmopt.ensemble", "lmopt.knn", "lmopt.retrieve",
       "lmopt.program_of_thought", "lmopt.code_act", "lmopt.rlm", "lmopt.with", "lmopt.details", "lmopt.trace", "lmopt.tracer",
-      "lmopt.adapters", "lmopt.optimizable",
+      "lmopt.adapters",
     },
     classes = {
       "lmopt.Signature", "lmopt.Field", "lmopt.Program", "lmopt.Predictor", "lmopt.Module", "lmopt.React", "lmopt.NearestExamples",
@@ -40,8 +40,9 @@ return {
   },
   {
     title = "Optimizers",
-    names = { "lmopt.optimizers" },
-    classes = {},
+    text = "With examples in [optimizers](optimizers.md).",
+    names = { "lmopt.optimize", "lmopt.optimizers", "lmopt.optimizable" },
+    classes = { "lmopt.Optimizer", "lmopt.OptimizerReport", "lmopt.OptimizerRun", "lmopt.ScoreSheet", "lmopt.Optimizable" },
   },
   {
     title = "Language models",

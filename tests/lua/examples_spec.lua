@@ -46,6 +46,19 @@ describe("the example", function()
     assert.is_true(summary.best.value >= 0.397 and summary.best.value < 1.5, tostring(summary.best.value))
   end)
 
+  example("optimizer.lua finds the words that help", function()
+    local text = output_of "run examples/optimizer.lua"
+    assert.matches("optimizers.word_by_word: done", text)
+    assert.matches("before%s+0%.20.*after%s+1%.00", text)
+  end)
+
+  example("optimizable.lua tunes a plain function", function()
+    local text = output_of "run examples/optimizable.lua"
+    assert.matches('"evening": "Good evening"', text)
+    assert.matches('"morning": "Good morning"', text)
+    assert.matches("60 trials; best 1.00", text)
+  end)
+
   example("iris.lua finds a good classifier, the same one every time", function()
     local first, second = summary_of "iris.lua", summary_of "iris.lua"
     assert.equal(40, first.trials.complete)

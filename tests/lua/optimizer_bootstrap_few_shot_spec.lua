@@ -243,9 +243,10 @@ describe("bootstrap_few_shot", function()
 
     it("is what it is with no example, and with one", function()
       local sort = sorter { known = 12 }
-      local best, study = bootstrap({ metric = exact }):compile(sort, { trainset = {} })
-      assert.same({ 0, 2 }, { #best.demos, #study.trials })
-      best, study = bootstrap({ metric = exact }):compile(sort, { trainset = {}, valset = examples(2) })
+      assert.matches("'trainset' of optimizers.bootstrap_few_shot:compile is empty", message_of(function()
+        bootstrap({ metric = exact }):compile(sort, { trainset = {} })
+      end))
+      local best, study = bootstrap({ metric = exact }):compile(sort, { trainset = {}, valset = examples(2) })
       assert.same({ 0, 1.0, 2 }, { #best.demos, study.best_value, #study.trials })
       best = bootstrap({ metric = exact }):compile(sort, { trainset = examples(1) })
       assert.equal(1, #best.demos)

@@ -406,7 +406,7 @@ local function optimise(path, given, bare, flags, recorder, arguments, host)
 end
 
 -- What a script that returns nothing is expected to use.
-local OWN_WORK = { "create_study", "load_study", "copy_study", "delete_study", "list_studies", "fixed_trial", "evaluate" }
+local OWN_WORK = { "create_study", "load_study", "copy_study", "delete_study", "list_studies", "fixed_trial", "evaluate", "optimize" }
 
 -- Has the script done any of its own work? A call of a model is some. Tells from now on; the tail calls keep errors at the script's line.
 local function watch()

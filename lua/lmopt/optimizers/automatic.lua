@@ -28,6 +28,25 @@ local FEW = 10 -- training examples: with fewer, random sets of demonstrations a
 local CANDIDATES = 16 -- of random search
 local STEPS = 10 -- of OPRO, eight candidates each
 
+---What `lmopt.optimize` takes. Everything but the examples is as in lmopt.OptimizerOptions.
+---@class lmopt.OptimizeProgramOptions
+---@field trainset? lmopt.Example[] to make candidates of
+---@field valset? lmopt.Example[] to score them on; default: half of the training set, all of it where that has fewer than 20
+---@field testset? lmopt.Example[] to score the best on, and the program as it was, at the end
+---@field metric function
+---@field budget? table
+---@field name? string
+---@field storage? string
+---@field seed? integer
+---@field n_jobs? integer
+---@field lag? integer
+---@field concurrency? integer
+---@field progress? boolean|fun(event: table)
+---@field save? string
+---@field timeout? number
+---@field stop? lmopt.StoppingRule|lmopt.StoppingRule[]
+---@field max_errors? integer
+
 ---@class lmopt.OptimizerChoice
 ---@field optimizer string
 ---@field options table its own

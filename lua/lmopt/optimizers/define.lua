@@ -34,6 +34,31 @@ local M = {}
 ---@field unscored? boolean where the user gives no metric or no valset, nothing is scored, and a trial's value is the number of
 ---  demonstrations of its candidate
 
+---What every optimizer takes.
+---@class lmopt.OptimizerOptions
+---@field metric? fun(example: lmopt.Example, prediction: any, trace: any, stage: string): number|boolean|nil, string? what candidates are compared by; `stage` says what for: "validation", "minibatch", "test", the name of a stage, or an optimizer's own
+---@field name? string the study's; default: the optimizer's, where there is a storage
+---@field storage? string the file of the study: a run that was ended goes on in it
+---@field seed? integer default: drawn, and kept with the study
+---@field n_trials? integer how many candidates are scored, the program itself among them; default: the optimizer's
+---@field n_jobs? integer candidates at a time; default: 1
+---@field lag? integer what trial k may know: the results of trials numbered at most k - lag
+---@field concurrency? integer examples of a candidate at a time; default: that of lmopt.configure
+---@field budget? table of the study, as of lmopt.create_study
+---@field timeout? number seconds of this run
+---@field stop? lmopt.StoppingRule|lmopt.StoppingRule[] of lmopt.stopping
+---@field pruner? string|lmopt.Pruner ends a candidate's scoring early; default: none
+---@field sampler? string|lmopt.Sampler of what a proposal draws by trial:suggest_*; default: random
+---@field progress? boolean|fun(event: table)
+---@field max_errors? integer rows of a candidate that may fail; default: all
+---@field save? string a file in which the best program so far always is
+---@field minibatch_size? integer new candidates are scored on so many examples only
+---@field full_every? integer each so many trials, and in the last, the best of those is scored on all; default: 5
+---@field rollouts? integer how often each example is scored, each time with another sample; default: 1
+---@field objectives? ("score"|"cost"|"latency"|"reliability")[] the score first; default: the score alone
+---@field choose? fun(front: lmopt.Record[]): lmopt.Record which of the Pareto front is the best; default: the highest score
+---@field tune? string[]|lmopt.OptimizerStage[] the paths of the predictors that may be changed, or stages, one after the other; default: all that are not frozen
+
 -- Options of every optimizer.
 local COMMON = {
   "metric", "name", "storage", "seed", "n_trials", "n_jobs", "lag", "concurrency", "budget", "pruner", "progress", "max_errors",
@@ -41,6 +66,10 @@ local COMMON = {
   "sampler",
 }
 
+---An optimizer with its options. `tostring` gives its name.
+---@class lmopt.Optimizer
+---@field name string
+---@field options table<string, any> what was left out filled in
 local Optimizer = { __name = "lmopt.optimizer" }
 
 function Optimizer.__index(self, key)
@@ -87,7 +116,7 @@ end
 
 ---Makes an optimizer: `define{...}` returns what `lmopt.optimizers.NAME` is.
 ---@param definition lmopt.OptimizerDefinition
----@return fun(options?: table): lmopt.Optimizer
+---@return fun(options?: lmopt.OptimizerOptions): lmopt.Optimizer
 function M.define(definition)
   local what = "optimizers." .. definition.name
   return function(options)
