@@ -58,7 +58,7 @@ end
 
 --- The journal of a piece of work that several trials may need: what it asks is known by the work, so that its replies come
 --- back whichever trial of `others` did it before.
----@param self lmopt.Journal|nil that of the context
+---@param self table|nil that of the context
 ---@param scope string what the work is known by
 ---@param others integer[] trials that may have begun it
 function M.scoped(self, scope, others)

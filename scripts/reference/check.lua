@@ -116,6 +116,19 @@ function check.public_function(tree, name, block, signature)
   end
 end
 
+-- What makes an optimizer is one function for all of them; what it is stands in its own file, above `return define {`.
+local function defined_at(tree, fn)
+  for i = 1, 255 do
+    local name, value = debug.getupvalue(fn, i)
+    if not name then return nil end
+    local path = name == "definition" and ("lua/lmopt/optimizers/%s.lua"):format(value.name)
+    local file = path and tree.by_path[path]
+    for line, text in ipairs(file and file.lines or {}) do
+      if text:find "^return define" then return path, line end
+    end
+  end
+end
+
 ---The block and the signature of a public function.
 ---@param tree reference.Tree
 ---@param fn function
@@ -124,6 +137,10 @@ end
 ---@return { params: string[], returns: boolean }? signature
 function check.describe(tree, fn, places)
   local path, line = check.place_of(fn)
+  if path == "lua/lmopt/optimizers/define.lua" then
+    local own, own_line = defined_at(tree, fn)
+    if own then return check.block_at(tree, own, own_line), { name = "", params = { "options" }, returns = true } end
+  end
   if path and tree.by_path[path] then
     local block = check.block_at(tree, path, line)
     return block, source.function_at(tokens_of(tree, path), line)

@@ -66,6 +66,9 @@ local function choose(run, trial, path, pool)
   return list
 end
 
+---Which demonstrations of a pool are shown, how many and in what order, chosen by the study's sampler.
+---@param options? lmopt.BayesianFewShotOptions
+---@return lmopt.Optimizer optimizer
 return define {
   name = "bayesian_few_shot",
   options = teachers.options {

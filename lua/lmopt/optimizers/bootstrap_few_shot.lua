@@ -16,6 +16,9 @@ local teachers = require "lmopt.optimizers.teacher"
 
 local WHAT = "optimizers.bootstrap_few_shot"
 
+---Demonstrations of what a teacher did well on training examples; labelled ones fill them up.
+---@param options? lmopt.BootstrapOptions
+---@return lmopt.Optimizer optimizer
 return define {
   name = "bootstrap_few_shot",
   options = teachers.OPTIONS,

@@ -86,6 +86,9 @@ local function propose(run, trial)
   return { ["ensemble.members"] = run.from_study and run.members or best_of(run) }
 end
 
+---Several programs that vote, chosen together.
+---@param options? lmopt.EnsembleSearchOptions
+---@return lmopt.Optimizer optimizer
 return define {
   name = "ensemble",
   options = { programs = false, members = 3, reduce = false, field = false, normalize = false, size = false },

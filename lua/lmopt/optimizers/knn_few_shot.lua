@@ -125,6 +125,9 @@ local function check(options, what)
   if options.metric == nil then errors.misuse(what .. " needs a 'metric': candidates are compared by it") end
 end
 
+---For each question the demonstrations that are nearest to it.
+---@param options? lmopt.KnnFewShotOptions
+---@return lmopt.Optimizer optimizer
 return define {
   name = "knn_few_shot",
   options = teachers.options {

@@ -9,6 +9,9 @@ local errors = require "lmopt.error"
 ---@field k? integer how many examples each predictor is shown; default: 16
 ---@field sample? boolean each predictor is shown its own, drawn at random (the default), or the first k
 
+---Training examples as demonstrations, as they are.
+---@param options? lmopt.LabeledFewShotOptions
+---@return lmopt.Optimizer optimizer
 return define {
   name = "labeled_few_shot",
   options = { k = 16, sample = true },

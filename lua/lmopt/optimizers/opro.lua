@@ -12,7 +12,7 @@ local reading = require "lmopt.optimizers.opro_reading"
 local sheets = require "lmopt.optimizers.score_sheet"
 local steps = require "lmopt.optimizers.opro_steps"
 
----@class lmopt.OproOptions options of lmopt.optimizers.opro, beside those of every optimizer
+---@class lmopt.OproOptions: lmopt.OptimizerOptions options of lmopt.optimizers.opro, beside those of every optimizer
 ---@field n_steps? integer default: 25 (the paper: up to 200)
 ---@field candidates_per_step? integer proposals of a step, asked for at once; default: 8
 ---@field pairs? integer how many of the best texts a proposer sees with their scores; default: 20
@@ -281,6 +281,9 @@ local function propose_step(run, step, begins)
 end
 
 ---Instructions proposed by a model that sees the best ones so far with their scores: lmopt.OproOptions.
+---A model is shown the best instructions so far with their scores, and proposes better ones.
+---@param options? lmopt.OproOptions
+---@return lmopt.Optimizer optimizer
 return define {
   name = "opro",
   options = OPTIONS,

@@ -32,6 +32,9 @@ local function without_demonstrations(run)
   return candidate
 end
 
+---Sets of demonstrations of random size and order, of which the best is kept.
+---@param options? lmopt.RandomSearchOptions
+---@return lmopt.Optimizer optimizer
 return define {
   name = "random_search",
   options = teachers.options { num_candidate_programs = 16, stop_at_score = false },
