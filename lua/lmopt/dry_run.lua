@@ -218,6 +218,7 @@ end
 ---@param lmopt table the library, whose functions that would write are replaced
 ---@return lmopt.DryRun
 function M.begin(lmopt)
+  M.begun = true
   local self = setmetatable({ models = {}, by_name = {}, trials = {}, seen = {}, dearest = 0 }, DryRun)
   lm.set_stand_in(function(...) return answer(self, ...) end)
   local original = optimize.optimize

@@ -18,6 +18,7 @@ local climb = lmopt.optimizers.define {
 -- Each with options that give it some thirty calls or more; all are told the metric, the storage and so on.
 local OPTIMIZERS = {
   { "climb", climb, {} },
+  { "minibatches", climb, { minibatch_size = 4, full_every = 3, rollouts = 2 } },
   { "labeled_few_shot", lmopt.optimizers.labeled_few_shot, { k = 3 } },
   { "bootstrap_few_shot", lmopt.optimizers.bootstrap_few_shot, { max_bootstrapped_demos = 3, max_labeled_demos = 2, max_rounds = 2 } },
   { "random_search", lmopt.optimizers.random_search, { max_bootstrapped_demos = 3, max_labeled_demos = 2, num_candidate_programs = 4 } },

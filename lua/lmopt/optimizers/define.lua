@@ -135,13 +135,16 @@ local function generation_of(definition, options)
   return { first = first, size = size }
 end
 
+-- As users make one: in a dry run that is one in memory.
+local function create_study(options) return (require("lmopt").create_study or studies.create)(options) end
+
 local function open_study(self, options)
   local definition = self.definition
   local independent = definition.independent
   if type(independent) == "function" then independent = independent(options) end
   if options.minibatch_size or options.tune and type(options.tune[1]) == "table" then independent = false end
   local generation = generation_of(definition, options)
-  return studies.create {
+  return create_study {
     name = options.name or options.storage and definition.name or nil, storage = options.storage,
     directions = objectives.directions(options.objectives), seed = options.seed, sampler = options.sampler or "random",
     pruner = options.pruner or "none", load_if_exists = true, budget = options.budget,

@@ -69,6 +69,16 @@ function M.program(run, record)
   return run:program_of((candidates.read(record.user_attrs.candidate)))
 end
 
+-- A dry run leaves files as they are, and has no scores to tell of.
+local function is_dry()
+  local dry_run = package.loaded["lmopt.dry_run"]
+  return dry_run and dry_run.begun
+end
+
+local function keep(one, path)
+  if not is_dry() then one:save(path) end
+end
+
 ---A callback that keeps the best program in a file, whenever there is a better one.
 ---@param run lmopt.OptimizerRun
 ---@param path string
@@ -78,7 +88,7 @@ function M.saver(run, path)
   return function(seen)
     local best = M.best(run, seen)
     if not best or best.number == saved then return end
-    M.program(run, best):save(path)
+    keep(M.program(run, best), path)
     saved = best.number
   end
 end
@@ -239,7 +249,7 @@ function M.conclude(run, ended)
   local study = run.study
   local best = M.best(run, study)
   local one = M.program(run, best)
-  if run.options.save then one:save(run.options.save) end
+  if run.options.save then keep(one, run.options.save) end
   local began = core.now()
   local test_made = on_test(run, best, ended)
   local all = study.trials
@@ -259,7 +269,7 @@ function M.conclude(run, ended)
   data.validation = { size = #run.valset, before = on_validation(run, all[1]), after = on_validation(run, best) }
   data.test = test_made
   local report = reports.new(data)
-  if listener.tell then listener.tell(report) end
+  if listener.tell and not is_dry() then listener.tell(report) end
   return one, report
 end
 

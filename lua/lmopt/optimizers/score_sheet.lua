@@ -5,6 +5,7 @@
 -- candidate that comes again, and a minibatch's candidate that is then scored on everything, cost what is new of them. What
 -- failed for want of a model is no cell: it is asked again. With a storage, cells are in the study's file.
 local errors = require "lmopt.error"
+local example = require "lmopt.example"
 local journal = require "lmopt.journal"
 local json = require "lmopt.json"
 local system = require "lmopt.core.system"
@@ -100,13 +101,15 @@ function Sheet:once(key, make)
   return self:put(key, within({ journal = own }, make))
 end
 
----The digest of an example: of its contents.
+---The digest of an example: of its contents, and of which are inputs.
 ---@param one lmopt.Example
 ---@return string
 function M.digest(one)
   local ok, text = pcall(json.encode, one, { nan = "literal" })
   if not ok then errors.misuse(("an example that is to be scored must be data: %s"):format(errors.text(text))) end
-  return system.sha256(text):sub(1, 32)
+  local inputs = example.input_names(one) or {}
+  table.sort(inputs)
+  return system.sha256(("%s %s"):format(table.concat(inputs, ","), text)):sub(1, 32)
 end
 
 return M
