@@ -25,6 +25,7 @@ local OPTIMIZERS = {
   { "bayesian_few_shot", lmopt.optimizers.bayesian_few_shot,
     { max_bootstrapped_demos = 3, max_labeled_demos = 4, pool_size = 6, num_candidate_programs = 4 } },
   { "knn_few_shot", lmopt.optimizers.knn_few_shot, { k = { 1, 4 }, num_candidate_programs = 4, embedder = "embedder" } },
+  { "opro", lmopt.optimizers.opro, { n_steps = 3, candidates_per_step = 3, exemplars = 1, start = { "skill 2" } } },
   { "ensemble", lmopt.optimizers.ensemble, { programs = { "skill 4", "skill 5", "skill 6" }, members = 3 } },
 }
 

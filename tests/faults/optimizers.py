@@ -32,6 +32,8 @@ def reply_to(body):
     """A model that follows instructions ("skill 7": seven questions of ten) and demonstrations (one question of ten more for each)."""
     messages = json.loads(body)["messages"]
     text = "\n".join(message["content"] for message in messages)
+    if "<INS>" in text:  # asked for an instruction
+        return "<INS>skill %d, for all that begins with %d</INS>" % (digest(text) * 10, digest(text + "?") * 1000)
     skill = int((re.findall(r"skill (\d+)", text) or ["3"])[-1]) + sum(message["role"] == "assistant" for message in messages)
     asked = re.findall(r"x(\d+)", messages[-1]["content"])
     if not asked:

@@ -127,6 +127,42 @@ describe("lmopt.optimizers.opro", function()
     assert.same({ rejected = 1 }, study.trials[2].user_attrs.proposals.dropped)
   end)
 
+  it("proposes for the trials that score on minibatches, and scores the best of them on everything", function()
+    local _, study = compile { n_steps = 3, minibatch_size = 3, full_every = 4 }
+    local full, part = 0, 0
+    for _, trial in ipairs(study.trials) do
+      local count = 0
+      for _ in pairs(trial.user_attrs.scores or {}) do count = count + 1 end
+      if trial.user_attrs.promoted then
+        full = full + 1
+        assert.equal(6, count)
+        assert.is_nil(trial.user_attrs.step)
+      elseif trial.user_attrs.step and not trial.user_attrs.missing then
+        part = part + 1
+        assert.equal(3, count)
+      end
+    end
+    assert.equal(2, full) -- the first has nothing to score yet
+    assert.is_true(part >= 6 and part <= 9)
+    assert.equal(3, study.trials[2].user_attrs.proposals.used)
+    assert.is_true(study.best_value > 0)
+  end)
+
+  it("goes stage by stage", function()
+    local program = lmopt.module {
+      inputs = "question", first = support.program(), other = lmopt.predict "question -> note",
+      forward = function(self, input) return self.first(input) end,
+    }
+    local best, study = compile({
+      n_steps = 4, tune = { { name = "words", predictors = { "first" } }, { name = "more", predictors = { "first" } } },
+    }, nil, program)
+    assert.equal("words", study.trials[2].user_attrs.stage)
+    assert.equal("more", study.trials[#study.trials].user_attrs.stage)
+    assert.is_true(study.best_value > 0)
+    assert.equal("Name the tree.", program.first.instructions)
+    assert.are_not.equal("Name the tree.", best.first.instructions)
+  end)
+
   it("gives the same study at any number of jobs and any concurrency", function()
     local dumps = {}
     for i, with in ipairs { { 1, 1 }, { 2, 3 }, { 4, 16 }, {} } do

@@ -9,6 +9,7 @@ local json = require "lmopt.json"
 local meta_prompt = require "lmopt.optimizers.opro_meta_prompt"
 local problems = require "lmopt.optimizers.opro_problem"
 local reading = require "lmopt.optimizers.opro_reading"
+local schedule = require "lmopt.optimizers.schedule"
 local sheets = require "lmopt.optimizers.score_sheet"
 local steps = require "lmopt.optimizers.opro_steps"
 
@@ -24,7 +25,7 @@ local steps = require "lmopt.optimizers.opro_steps"
 ---@field place? "before_Q"|"Q_begin"|"Q_end"|"A_begin" where the text goes; default: before_Q, it is the instructions
 ---@field start? (string|table<string, string>)[] texts to begin with, beside the program's own
 ---@field joint? boolean several predictors: true: one proposal has a text for each; default: false, one predictor a step, in turn
----@field prompt_model? string|lmopt.Model who proposes; default: the model of lmopt.configure
+---@field prompt_model? string|lmopt.Model who proposes; default: the model of the program's first predictor, or that of lmopt.configure
 ---@field temperature? number|false of the proposals; false: what the model does by itself; default: 1.0
 ---@field schedule? "constant"|"annealed" default: constant
 ---@field final_temperature? number where the annealed schedule ends; default: 0.4
@@ -90,14 +91,21 @@ end
 
 local function path_of(entry) return entry.name .. ".instructions" end
 
+-- The predictors whose instructions may be changed, with those that they have in the program (with stages, the best so far).
+local function entries_of(run)
+  local list, predictors = {}, run.program:predictors()
+  for i, entry in ipairs(run.predictors) do list[i] = { name = entry.name, own = predictors[entry.name].instructions } end
+  return list
+end
+
 -- The instructions of a tuned predictor under a candidate.
-local function instructions_of(entry, candidate) return candidate[path_of(entry)] or entry.predictor.instructions end
+local function instructions_of(entry, candidate) return candidate[path_of(entry)] or entry.own end
 
 -- What a candidate is known by: the instructions of all predictors. The program as it is and a candidate that says the same
 -- are one.
-local function key_of(run, candidate)
+local function key_of(all, candidate)
   local list = json.array {}
-  for i, entry in ipairs(run.predictors) do list[i] = instructions_of(entry, candidate) end
+  for i, entry in ipairs(all) do list[i] = instructions_of(entry, candidate) end
   return json.encode(list)
 end
 
@@ -106,19 +114,19 @@ local function candidate_of(run, base, entries, texts)
   local made = {}
   for name, value in next, base do made[name] = value end
   for i, entry in ipairs(entries) do
-    made[path_of(entry)] = meta_prompt.compose(run.options.place, entry.predictor.instructions, texts[i])
+    made[path_of(entry)] = meta_prompt.compose(run.options.place, entry.own, texts[i])
   end
   return made
 end
 
 -- The candidate of an entry of `start`.
 local function start_candidate(run, number)
-  local one, entries = run.options.start[number], run.predictors
+  local one, entries = run.options.start[number], entries_of(run)
   if type(one) == "string" then return candidate_of(run, {}, entries, { one }) end
   local made = {}
   for _, entry in ipairs(entries) do
     local text = one[entry.name]
-    if text then made[path_of(entry)] = meta_prompt.compose(run.options.place, entry.predictor.instructions, text) end
+    if text then made[path_of(entry)] = meta_prompt.compose(run.options.place, entry.own, text) end
   end
   return made
 end
@@ -160,7 +168,7 @@ local function tried_texts(run, entries, history)
     local texts = {}
     for i, entry in ipairs(entries) do
       local instructions = instructions_of(entry, one.candidate)
-      texts[i] = meta_prompt.text_in(options.place, entry.predictor.instructions, instructions) or instructions
+      texts[i] = meta_prompt.text_in(options.place, entry.own, instructions) or instructions
     end
     local key = json.encode(json.array(texts))
     local known = by_text[key]
@@ -242,7 +250,7 @@ end
 -- --- a step ---
 
 -- Reads one reply: a candidate and its key, or nil and what is wrong.
-local function reader(run, entries, base)
+local function reader(run, all, entries, base)
   local limits = { length = run.options.max_length, reject = run.options.reject }
   return function(reply)
     local texts = {}
@@ -255,25 +263,39 @@ local function reader(run, entries, base)
       texts[i] = text
     end
     local candidate = candidate_of(run, base, entries, texts)
-    return candidate, key_of(run, candidate)
+    return candidate, key_of(all, candidate)
   end
 end
 
-local function propose_step(run, step, begins)
-  local options, history = run.options, run:history_until(begins - 1)
-  local turn = (step - 1) % #run.predictors + 1
-  local entries = options.joint and run.predictors or { run.predictors[turn] }
+-- Which of a step's candidates trial `number` takes, and how many the step needs. With minibatches some of its trials are for
+-- scoring on everything what others have proposed; where there is nothing of that kind, they have nothing to do.
+local function share_of(run, number, begins)
+  local size, taken, needed = run.options.candidates_per_step, nil, 0
+  for one = begins, begins + size - 1 do
+    if not (run.minibatch_size and schedule.is_full(run, one)) then
+      needed = needed + 1
+      if one == number then taken = needed end
+    end
+  end
+  if needed == 0 then return number - begins + 1, size end
+  return taken or math.huge, needed
+end
+
+local function propose_step(run, step, begins, size)
+  local options, all = run.options, entries_of(run)
+  local history = schedule.by_candidate(run:history_until(begins - 1))
+  local entries = options.joint and all or { all[(step - 1) % #all + 1] }
   local best = best_of(history)
   local known, names = {}, {}
-  for _, one in ipairs(history) do known[key_of(run, one.candidate)] = true end
+  for _, one in ipairs(history) do known[key_of(all, one.candidate)] = true end
   for i, entry in ipairs(entries) do names[i] = entry.name end
   local shown = meta_prompt.best_last(above(tried_texts(run, entries, history), options.threshold), options.pairs)
   return steps.propose {
-    seed = run.seed, step = step, size = options.candidates_per_step, retries = options.retries, proposer = run.proposer, known = known,
+    seed = run.seed, step = step, size = size, retries = options.retries, proposer = run.proposer, known = known,
     temperature = steps.temperature(options, best_before(run, history, step)),
-    read = reader(run, entries, best and best.candidate or {}),
+    read = reader(run, all, entries, best and best.candidate or {}),
     prompt = meta_prompt.write {
-      names = names, step_name = #entries < #run.predictors and names[1] or nil, place = options.place, order = options.order,
+      names = names, step_name = #entries < #all and names[1] or nil, place = options.place, order = options.order,
       buckets = options.buckets, tried = shown, exemplars = choose_exemplars(run, step, shown),
       random = steps.random(run.seed, step, "order"),
     },
@@ -295,12 +317,13 @@ return define {
     if #run.predictors == 0 then errors.misuse(("%s: the program has no predictor whose instructions may be changed"):format(WHAT)) end
     check_start(run)
     run.first = 1 + #(run.options.start or {})
-    run.proposer = steps.proposer(run.options.prompt_model or nil)
+    run.proposer = steps.proposer(run.options.prompt_model or run.predictors[1].predictor.lm)
   end,
   propose = function(run, trial)
     if trial.number < run.first then return start_candidate(run, trial.number) end
-    local step, slot, begins = steps.place(trial.number, run.first, run.options.candidates_per_step)
-    local cell = run.sheet:once(sheets.key("opro", step), function() return propose_step(run, step, begins) end)
-    return steps.pick(trial, cell, step, slot)
+    local step, _, begins = steps.place(trial.number, run.first, run.options.candidates_per_step)
+    local slot, size = share_of(run, trial.number, begins)
+    local key = sheets.key("opro", step, run.stage and run.stage.name or "")
+    return steps.pick(trial, run.sheet:once(key, function() return propose_step(run, step, begins, size) end), step, slot)
   end,
 }
