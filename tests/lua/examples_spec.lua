@@ -89,6 +89,19 @@ describe("the example", function()
     assert.matches("\nCount the words%.%s+100 %%%s+100 %%%s+1\n", text)
   end)
 
+  example("opro_regression.lua finds the best pair, and goes no further", function()
+    local found, best = output_of("run examples/opro_regression.lua"):match "pairs: ([%d.]+); the best possible is ([%d.]+)\n$"
+    assert.is_truthy(found)
+    assert.equal(best, found)
+  end)
+
+  example("opro_tsp.lua finds the shortest tour", function()
+    local text = output_of "run examples/opro_tsp.lua"
+    local tour, found, best = text:match "([%d,]+) after %d+ tours: ([%d.]+); the shortest has ([%d.]+)\n$"
+    assert.is_truthy(tour)
+    assert.equal(best, found)
+  end)
+
   example("custom_sampler.lua comes near a minimum", function()
     local summary = summary_of "custom_sampler.lua"
     assert.equal(100, summary.trials.complete)
