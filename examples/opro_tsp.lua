@@ -2,11 +2,11 @@
 --
 --   lmopt run examples/opro_tsp.lua                           10 points; the model is a Lua function (below)
 --   lmopt run examples/opro_tsp.lua --lm openai/gpt-4o-mini   yours: 8 calls a step, 100 steps at most
---   lmopt run examples/opro_tsp.lua -- 12 3                   12 points (3 to 14), another seed
+--   lmopt run examples/opro_tsp.lua -- 12 3                   12 points (3 to 15), another seed
 local lmopt = require "lmopt"
 
 local count, seed = math.tointeger(tonumber((...))) or 10, math.tointeger(tonumber((select(2, ...)))) or 1
-assert(count >= 3 and count <= 14, "from 3 to 14 points: the best tour is worked out too, to compare with")
+assert(count >= 3 and count <= 15, "from 3 to 15 points: the best tour is worked out too, to compare with")
 
 -- --- the points, and the shortest tour there is ---
 

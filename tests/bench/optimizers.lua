@@ -1,12 +1,12 @@
--- One of lmopt's optimizers on a simulated model: optimizers.lua BASE_URL PROPOSER_URL MODEL SEED LIMIT OPTIMIZER CALLS
+-- One of lmopt's optimizers on a simulated model: optimizers.lua BASE_URL PROPOSER_URL MODEL SEED LIMIT OPTIMIZER CALLS [OPTIONS]
 --
--- It may make so many model calls (0: none are counted in). Prints a line of JSON: the best program's score on the test set, the calls
--- that the servers counted, the seconds.
+-- It may make so many model calls (0: none are counted in). OPTIONS are further ones of the optimizer, as JSON.
+-- Prints a line of JSON: the best program's score on the test set, the calls that the servers counted, the seconds.
 local lmopt = require "lmopt"
 local http = require "lmopt.core.http"
 local json = require "lmopt.json"
 
-local base, proposer, model, seed, limit, name, calls = table.unpack(arg)
+local base, proposer, model, seed, limit, name, calls, more = table.unpack(arg)
 seed, limit, calls = math.tointeger(seed), math.tointeger(limit), math.tointeger(calls)
 local here = arg[0]:match "^(.*)/[^/]*$" or "."
 
@@ -67,6 +67,7 @@ lmopt.configure {
 local sets = read_sets()
 local options = { metric = metric, seed = seed, concurrency = limit, budget = calls > 0 and { calls = calls } or nil }
 for key, value in pairs(OPTIONS[name]) do options[key] = value end
+for key, value in pairs(more and json.decode(more) or {}) do options[key] = value end
 local program = task.kind(task.signature, name == "opro" and { instructions = "Let's solve the problem." } or nil)
 -- The two that score nothing are asked for no more than DSPy's.
 local unscored = name == "labeled_few_shot" or name == "bootstrap_few_shot"

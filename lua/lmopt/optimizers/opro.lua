@@ -3,6 +3,7 @@
 -- After C. Yang et al., "Large Language Models as Optimizers", ICLR 2024 (https://arxiv.org/abs/2309.03409). What the paper
 -- leaves constant, the temperature, may fall as the best score settles: `schedule = "annealed"`. The same loop solves any
 -- problem whose solutions can be written down: `:solve` (opro_problem.lua).
+local candidates = require "lmopt.optimizers.candidate"
 local define = require("lmopt.optimizers.define").define
 local errors = require "lmopt.error"
 local json = require "lmopt.json"
@@ -92,9 +93,14 @@ end
 local function path_of(entry) return entry.name .. ".instructions" end
 
 -- The predictors whose instructions may be changed, with those that they have in the program (with stages, the best so far).
+-- What stands for a list of demonstrations of an optimizable has none.
 local function entries_of(run)
-  local list, predictors = {}, run.program:predictors()
-  for i, entry in ipairs(run.predictors) do list[i] = { name = entry.name, own = predictors[entry.name].instructions } end
+  local own, list = {}, {}
+  for _, entry in ipairs(run.program:predictors()) do own[entry.name] = entry.predictor.instructions end
+  for _, entry in ipairs(run.predictors) do
+    local text = own[entry.name]
+    if pcall(candidates.apply, run.program, { [path_of(entry)] = text }) then list[#list + 1] = { name = entry.name, own = text } end
+  end
   return list
 end
 
@@ -131,9 +137,9 @@ local function start_candidate(run, number)
   return made
 end
 
-local function check_start(run)
-  local names = {}
-  for i, entry in ipairs(run.predictors) do names[i] = entry.name end
+local function check_start(run, entries)
+  local names, known = {}, {}
+  for i, entry in ipairs(entries) do names[i], known[entry.name] = entry.name, true end
   for i, one in ipairs(run.options.start or {}) do
     if type(one) == "string" and #names > 1 then
       errors.misuse(("start[%d] of %s is a text, but there are several predictors; say whose it is: { [\"%s\"] = text }"):format(i,
@@ -142,7 +148,7 @@ local function check_start(run)
       errors.misuse(("start[%d] of %s must be a text, not a %s"):format(i, WHAT, type(one)))
     end
     for name, text in next, type(one) == "table" and one or {} do
-      if not run.program:predictors()[name] then
+      if not known[name] then
         errors.misuse(("start[%d] of %s: there is no predictor '%s'%s"):format(i, WHAT, tostring(name), errors.hint(tostring(name), names)))
       end
       errors.check_type(text, ("start[%d]['%s']"):format(i, name), WHAT, "string")
@@ -314,8 +320,9 @@ return define {
   generation = function(options) return 1 + #(options.start or {}), options.candidates_per_step end,
   trials = function(run) return run.first + run.options.n_steps * run.options.candidates_per_step end,
   begin = function(run)
-    if #run.predictors == 0 then errors.misuse(("%s: the program has no predictor whose instructions may be changed"):format(WHAT)) end
-    check_start(run)
+    local entries = entries_of(run)
+    if #entries == 0 then errors.misuse(("%s: the program has no predictor whose instructions may be changed"):format(WHAT)) end
+    check_start(run, entries)
     run.first = 1 + #(run.options.start or {})
     run.proposer = steps.proposer(run.options.prompt_model or run.predictors[1].predictor.lm)
   end,
