@@ -163,6 +163,47 @@ describe("lmopt.optimizers.opro", function()
     assert.are_not.equal("Name the tree.", best.first.instructions)
   end)
 
+  it("rewrites the texts of what is no program, and leaves its lists alone", function()
+    local model = support.model { propose = function(_, nth) return "<INS>style " .. nth .. "</INS>" end }
+    local program = lmopt.optimizable {
+      variables = { style = { kind = "instruction", value = "plain" }, examples = { kind = "demos", value = {} } },
+      apply = function(values) return function(text) return values.style .. " " .. text end end,
+      evaluate = function(thing, example) return thing(example.text):find(example.wanted, 1, true) ~= nil end,
+    }
+    local best, study = opro({ metric = program.metric, prompt_model = model, n_steps = 1 }):compile(program, {
+      trainset = { lmopt.example({ text = "good morning", wanted = "3 good" }):with_inputs "text" },
+    })
+    assert.equal("Style 3", best.values.style)
+    assert.equal(5, #study.trials)
+  end)
+
+  it("refuses a program that has nothing to rewrite", function()
+    local program = support.program()
+    program.frozen = true
+    misuse(function() opro():compile(program, { trainset = support.examples() }) end, "no predictor whose instructions may be changed")
+  end)
+
+  it("returns the best so far when the budget is spent or the model is down", function()
+    local down = false
+    local model = support.model {
+      propose = function(prompt, nth)
+        if down then error(lmopt.error.new("network", "the line is cut"), 0) end
+        down = prompt:find "\ntext:\nBirch" ~= nil
+        return "<INS>birch " .. ("x"):rep(nth) .. "</INS>"
+      end,
+    }
+    lmopt.configure { lm = model }
+    local best, study, report = opro({ n_steps = 3, retries = 0 }):compile(support.program(), { trainset = support.examples() })
+    assert.matches("^Birch x", best.instructions)
+    assert.equal("done", report.reason)
+    assert.equal("failed", study.trials[#study.trials].state)
+    local network = require("optimizer_support").network()
+    best, _, report = opro({ budget = { calls = 14 }, prompt_model = network.model }):compile(
+      lmopt.predict("question -> answer", { lm = network.model }), { trainset = require("optimizer_support").examples(6) })
+    assert.equal("budget", report.reason)
+    assert.is_string(best.instructions)
+  end)
+
   it("gives the same study at any number of jobs and any concurrency", function()
     local dumps = {}
     for i, with in ipairs { { 1, 1 }, { 2, 3 }, { 4, 16 }, {} } do
