@@ -2,10 +2,11 @@
 --
 --   lmopt run examples/opro_regression.lua                           the model is a Lua function (below)
 --   lmopt run examples/opro_regression.lua --lm openai/gpt-4o-mini   yours: 8 calls a step, 100 steps at most
---   lmopt run examples/opro_regression.lua -- 2 30 7                 other true values of w and b, another seed
+--   lmopt run examples/opro_regression.lua -- 2 30 7 annealed        other true values of w and b, another seed, another schedule
 local lmopt = require "lmopt"
 
 local true_w, true_b, seed = tonumber((...)) or 15, tonumber((select(2, ...))) or 14, math.tointeger(tonumber((select(3, ...)))) or 1
+local schedule = select(4, ...) or "constant" -- or "annealed": cooler as the best value settles
 
 -- --- the data: 50 points on a line, with noise ---
 
@@ -70,7 +71,7 @@ local problem = {
   target = best_possible,
 }
 
-local best, study = lmopt.optimizers.opro { n_steps = 100, seed = seed }:solve(problem)
+local best, study = lmopt.optimizers.opro { n_steps = 100, seed = seed, schedule = schedule }:solve(problem)
 
 print(("w = %d, b = %d after %d pairs: %.1f; the best possible is %.1f"):format(best.w, best.b, #study.trials, study.best_value,
   best_possible))

@@ -2,10 +2,11 @@
 --
 --   lmopt run examples/opro_tsp.lua                           10 points; the model is a Lua function (below)
 --   lmopt run examples/opro_tsp.lua --lm openai/gpt-4o-mini   yours: 8 calls a step, 100 steps at most
---   lmopt run examples/opro_tsp.lua -- 12 3                   12 points (3 to 15), another seed
+--   lmopt run examples/opro_tsp.lua -- 12 3 annealed          12 points (3 to 15), another seed, another schedule
 local lmopt = require "lmopt"
 
 local count, seed = math.tointeger(tonumber((...))) or 10, math.tointeger(tonumber((select(2, ...)))) or 1
+local schedule = select(3, ...) or "constant" -- or "annealed": cooler as the best value settles
 assert(count >= 3 and count <= 15, "from 3 to 15 points: the best tour is worked out too, to compare with")
 
 -- --- the points, and the shortest tour there is ---
@@ -118,6 +119,6 @@ local problem = {
   target = best_possible + 1e-9,
 }
 
-local best, study = lmopt.optimizers.opro { n_steps = 100, seed = seed }:solve(problem)
+local best, study = lmopt.optimizers.opro { n_steps = 100, seed = seed, schedule = schedule }:solve(problem)
 
 print(("%s after %d tours: %.1f; the shortest has %.1f"):format(table.concat(best, ","), #study.trials, study.best_value, best_possible))

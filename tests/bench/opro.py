@@ -22,7 +22,6 @@ SCHEDULES = {
     "constant, 1.0": {"schedule": "constant"},
     "annealed, 1.0 to 0.4": {"schedule": "annealed"},
     "annealed, 1.5 to 0.4": {"schedule": "annealed", "temperature": 1.5},
-    "constant, 0.4": {"schedule": "constant", "temperature": 0.4},
 }
 PAIRS = [(15, 14), (17, 17), (16, 10), (3, 5), (25, 23), (2, 30), (36, -1)]  # w and b, table 2 of the paper
 POINTS = [10, 12, 15]
@@ -63,14 +62,15 @@ def run_schedules(options):
 
 def run_numbers(options):
     problems = [("regression", (w, b), f"w = {w}, b = {b}") for w, b in PAIRS] + [("tsp", (count,), f"{count} points") for count in POINTS]
-    for seed in range(1, options.seeds + 1):
+    for seed, schedule in ((seed, schedule) for seed in range(1, options.seeds + 1) for schedule in ("constant", "annealed")):
         for script, values, how in problems:
+            how = f"{how}, {schedule}"
             if (script, how, seed) in read():
                 continue
             with Server("follower", seed, 0) as proposer:
                 environment = dict(os.environ, OPENAI_BASE_URL=proposer.base + "/v1", OPENAI_API_KEY="none")
                 command = [os.path.join(BUILD, "lmopt"), "run", "--quiet", os.path.join(ROOT, "examples", f"opro_{script}.lua"), "--lm",
-                           "openai/follower", "--"] + [str(value) for value in values + (seed,)]
+                           "openai/follower", "--"] + [str(value) for value in values + (seed, schedule)]
                 done = subprocess.run(command, capture_output=True, text=True, timeout=900, env=environment, check=False)
             found = FOUND.search(done.stdout)
             if not found:
@@ -102,13 +102,15 @@ def tables():
     rows = []
     for script in ("regression", "tsp"):
         for how in [f"w = {w}, b = {b}" for w, b in PAIRS] + [f"{count} points" for count in POINTS]:
-            mine = [run for key, run in runs.items() if key[:2] == (script, how)]
-            if mine:
+            row = [f"{script}, {how}"]
+            for schedule in ("constant", "annealed"):
+                mine = [run for key, run in runs.items() if key[:2] == (script, f"{how}, {schedule}")]
                 found = [run for run in mine if run["value"] <= run["best"] + 1e-6]
-                tried = spread_of([run["tried"] for run in found])
-                rows.append([script, how, f"{len(found)} of {len(mine)}", tried])
+                row += [f"{len(found)} of {len(mine)}", spread_of([run["tried"] for run in found])]
+            if row[1] != "0 of 0":
+                rows.append(row)
     if rows:
-        parts.append(as_table([["problem", "", "optimum found", "solutions tried until then: median, most"]] + rows))
+        parts.append(as_table([["problem", "constant: found", "tried: median, most", "annealed: found", "tried: median, most"]] + rows))
     return "\n\n".join(parts)
 
 
