@@ -2,13 +2,15 @@
 ** Samplers and pruners over random spaces and random histories.
 **
 ** The input: sampler, pruner, objectives (0: one), flags (1: maximize the
-** first, 2: arrival order, 4: memory is refused now and then), lag, startup
-** trials, seed, number of parameters; three bytes for each parameter (kind,
-** scale, gate); then three bytes for each trial (end, value, report).
+** first, 2: arrival order, 4: memory is refused now and then, 8: hard
+** constraints, 64: priors), lag, startup trials, seed, number of parameters;
+** three bytes for each parameter (kind, scale, gate); then three bytes for each
+** trial (end, value, report).
 **
 ** Properties: a suggestion is a value of what was asked for, never a NaN; it is
 ** the same from a sampler that was made this moment, and again when all trials
-** have ended (law 1); no memory is an error that leaves the sampler usable.
+** have ended (law 1); no memory is an error that leaves the sampler usable, also
+** where it is the constraints that had none.
 */
 #include <limits.h>
 #include <math.h>
@@ -17,6 +19,7 @@
 #include <string.h>
 
 #include "fuzz.h"
+#include "search/prior.h"
 #include "search/pruner.h"
 #include "search/sampler.h"
 
@@ -48,6 +51,10 @@ typedef struct study {
   long long lag;
   bool arrival, scarcity;
   uint64_t seed, draws;
+  lm_judge judge;    /* .judge NULL: no hard constraints */
+  unsigned verdicts; /* after so many there is no memory for one; 0: there always is */
+  unsigned attempts[TRIALS_MAX];
+  lm_priors priors;
 } study;
 
 /* --- samplers --- */
@@ -288,6 +295,45 @@ static void read_space(study *s, fuzz_input *in) {
   }
 }
 
+/* --- what a space says --- */
+
+/* A rule about the first two parameters that rejects every third point; without one of them it can't tell. */
+static lm_verdict rule(void *userdata, const lm_view *view, const lm_assignment *items, size_t count) {
+  study *s = userdata;
+  uint64_t mixed = s->seed;
+  size_t known = 0, wanted = s->parameter_count < 2 ? s->parameter_count : 2;
+  (void)view;
+  if (s->verdicts && --s->verdicts == 0) return LM_NO_VERDICT;
+  for (size_t i = 0; i < count; i++) {
+    for (size_t k = 0; k < wanted; k++) {
+      if (strcmp(items[i].column->name, s->parameters[k].name) != 0) continue;
+      uint64_t bits;
+      memcpy(&bits, &items[i].value, sizeof bits);
+      mixed ^= lm_mix(bits + k); /* in whatever order they come */
+      known++;
+    }
+  }
+  if (known < wanted) return LM_UNDECIDED;
+  return lm_mix(mixed) % 3 == 0 ? LM_REJECTED : LM_ALLOWED;
+}
+
+/* Something is believed of every other parameter; of choices that some are not worth a trial. */
+static void believe(study *s) {
+  for (size_t i = 0; i < s->parameter_count; i += 2) {
+    const lm_distribution *d = &s->parameters[i].distribution;
+    lm_column *column = lm_trials_column(s->trials, s->parameters[i].name, true);
+    lm_prior prior = {LM_PRIOR_NORMAL, 0.75 * d->low + 0.25 * d->high, 1 + d->high / 3 - d->low / 3, NULL};
+    double weights[1024];
+    if (i % 4 && d->high > 0) prior = (lm_prior){LM_PRIOR_LOGNORMAL, d->high / 2, 1.5, NULL};
+    if (d->kind == LM_CATEGORICAL) {
+      if (d->count > sizeof weights / sizeof *weights) continue;
+      for (size_t k = 0; k < d->count; k++) weights[k] = k == 0 ? 1 : (double)(lm_mix(s->seed + k) % 4);
+      prior = (lm_prior){.kind = LM_PRIOR_WEIGHTS, .weights = weights};
+    }
+    FUZZ_CHECK(column && !lm_priors_set(&s->plain, &s->priors, column, &prior, d->count), "no memory");
+  }
+}
+
 /* --- asking --- */
 
 static lm_view view_of(const study *s, size_t row) {
@@ -296,7 +342,10 @@ static lm_view view_of(const study *s, size_t row) {
                   .number = number,
                   .horizon = horizon < -1 ? -1 : horizon,
                   .arrival = s->arrival,
-                  .seed = s->seed};
+                  .seed = s->seed,
+                  .attempt = s->attempts[row],
+                  .judge = s->judge.judge ? &s->judge : NULL,
+                  .priors = s->priors.count ? &s->priors : NULL};
   if (s->pruner->class->scope) view.scope = s->pruner->class->scope(s->pruner, &view);
   return view;
 }
@@ -430,14 +479,29 @@ static void report(study *s, size_t row, unsigned how, const lm_view *view) {
   }
 }
 
+static lmopt_status ask_scarcely(study *s, lm_view *view, lm_assignments *list) {
+  if (s->scarcity) {
+    s->memory.fail_at = s->memory.calls + 1 + (size_t)(fuzz_draw(&s->draws) % 12);
+    if (s->judge.judge) s->verdicts = (unsigned)(fuzz_draw(&s->draws) % 8);
+  }
+  lmopt_status status = ask_relative(s, s->sampler, view, list);
+  s->memory.fail_at = 0;
+  s->verdicts = 0;
+  if (status != LMOPT_NO_MEMORY) return status;
+  FUZZ_CHECK(s->scarcity, "%s: no memory, but there is", s->how->name);
+  return ask_relative(s, s->sampler, view, list);
+}
+
+/* A point that is not allowed is drawn anew, a few times. */
 static lmopt_status ask(study *s, size_t row, lm_view *view) {
   lm_assignments list = {0};
-  if (s->scarcity) s->memory.fail_at = s->memory.calls + 1 + (size_t)(fuzz_draw(&s->draws) % 12);
-  lmopt_status status = ask_relative(s, s->sampler, view, &list);
-  s->memory.fail_at = 0;
-  if (status == LMOPT_NO_MEMORY) {
-    FUZZ_CHECK(s->scarcity, "%s: no memory, but there is", s->how->name);
-    status = ask_relative(s, s->sampler, view, &list);
+  lmopt_status status;
+  for (;;) {
+    status = ask_scarcely(s, view, &list);
+    if (status || view->attempt == 3 || lm_view_judge(view, list.items, list.count) != LM_REJECTED) break;
+    lm_assignments_free(&s->memory.allocator, &list);
+    view->attempt = ++s->attempts[row];
+    view->settled = false;
   }
   check_relative(s, &list);
   check_again(s, row, &list, status);
@@ -456,6 +520,7 @@ static bool one_trial(study *s, unsigned reported, bool *law) {
   law[row] = status == LMOPT_OK && !view.settled;
   if (status) return false;
   view = view_of(s, row);
+  view.judge = NULL; /* about whole points */
   if (!suggest_all(s, row, &view)) return false;
   report(s, row, reported, &view);
   return true;
@@ -509,9 +574,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
   s.sampler = s.how->make(&s.memory.allocator, s.startup, s.objectives);
   s.pruner = make_pruner(&s.plain, pruner, s.objectives);
   FUZZ_CHECK(s.trials && s.sampler && s.pruner, "no memory");
+  if (flags & 8) s.judge = (lm_judge){rule, &s};
+  if (flags & 64) believe(&s);
   run_trials(&s, &in);
   lm_sampler_free(s.sampler);
   lm_pruner_free(s.pruner);
+  lm_priors_free(&s.plain, &s.priors);
   lm_trials_free(s.trials);
   FUZZ_CHECK(s.memory.live == 0, "%s: %zu bytes were not given back", s.how->name, s.memory.live);
   return 0;
