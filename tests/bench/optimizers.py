@@ -1,5 +1,5 @@
 """Prompt optimizers next to DSPy's: optimizers.py [--seeds N] [--models A,B] [--optimizers A,B] [--limit N] [--latency S] [--peer]
-[--ours] [--fresh] [--table] [--print-only]
+[--ours] [--fresh] [--table] [--print-only] [--numbers]
 
 Each optimizer of either side gets the same simulated model (tests/sim), program, data and limit of calls in flight, DSPy its own
 defaults; lmopt may make as many model calls as DSPy's run of the same name has made, which the server counts. Then both best programs
@@ -12,6 +12,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -84,17 +85,22 @@ def compact(side):
             file.write(json.dumps(runs[key], sort_keys=True) + "\n")
 
 
-def lines_of(command, seconds):
-    """The objects that a program prints; what it says besides is shown when it fails."""
+def text_of(command, seconds):
+    """What a program prints; what it says besides is shown when it fails."""
     environment = dict(os.environ, LUA_CPATH=os.path.join(BUILD, "?.so") + ";;", LUA_PATH=";;", PYTHONDONTWRITEBYTECODE="1")
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, env=environment, check=False)
     except subprocess.TimeoutExpired:
         say(f"{' '.join(command)}: no end after {seconds} s")
-        return []
+        return ""
     if done.returncode != 0:
         say(f"{' '.join(command)}: exit status {done.returncode}\n{done.stderr[-2000:]}")
-    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    return done.stdout
+
+
+def lines_of(command, seconds):
+    """The objects that a program prints."""
+    return [json.loads(line) for line in text_of(command, seconds).splitlines() if line.startswith("{")]
 
 
 def run_theirs(options, model, seed, names):
@@ -200,6 +206,28 @@ def tables(options):
     return "\n\n".join(parts)
 
 
+def numbers(options):
+    """OPRO on the paper's kinds of numeric problems: how often the optimum is found, and after how many solutions."""
+    problems = [(f"regression, w = {w}, b = {b}", "opro_regression", [w, b])
+                for w, b in ((15, 14), (17, 17), (16, 10), (3, 5), (25, 23), (2, 30), (36, -1))]
+    problems += [(f"travelling salesman, {count} points", "opro_tsp", [count]) for count in (10, 14)]
+    rows = [["problem", "runs", "optimum found", "solutions looked at"]]
+    for name, example, arguments in problems:
+        tries, found = [], 0
+        for seed in range(1, options.seeds + 1):
+            with Server("follower", seed, 0.0) as server:
+                command = [LUA, os.path.join(HERE, "optimizers_numbers.lua"), server.base, str(options.limit), example, *map(str, arguments)]
+                said = text_of(command + [str(seed)], 300)
+            figures = re.search(r"after (\d+) \w+: ([\d.]+); the (?:best possible is|shortest has) ([\d.]+)", said)
+            if figures:
+                tries.append(int(figures.group(1)))
+                found += figures.group(2) == figures.group(3)
+        if tries:
+            rows.append([name, str(len(tries)), str(found), f"{statistics.median(tries):,.0f} [{min(tries):,}, {max(tries):,}]"])
+        say(f"{name} done")
+    return as_table(rows)
+
+
 def write(text):
     path = os.path.join(ROOT, "docs", "benchmarks.md")
     with open(path, encoding="utf-8") as file:
@@ -218,7 +246,11 @@ def main():
     parser.add_argument("--latency", type=float, default=0.0, help="seconds that each call takes; 0.05 for the table of times")
     for flag in ("--peer", "--ours", "--fresh", "--table", "--print-only"):
         parser.add_argument(flag, action="store_true")
+    parser.add_argument("--numbers", action="store_true", help="OPRO on regression and the travelling salesman alone")
     options = parser.parse_args()
+    if options.numbers:
+        print(numbers(options))
+        return
     if not options.table:
         run_all(options)
     text = tables(options)
