@@ -63,8 +63,7 @@ validation, 40 examples (intervals: 95 %)
 test, 10 examples (intervals: 95 %)
   before       0.50   0.20 to  0.80
   after        0.50   0.20 to  0.80
-  difference  +0.00  +0.00 to +0.00
-    p = 1; 0 better, 0 worse, 10 the same: may be chance
+  difference  +0.00  +0.00 to +0.00  every example the same
 
   trials       24: 20 complete, 3 pruned, 1 failed; 2 proposed what was known
   model calls  1,204 (204 cached)
@@ -91,6 +90,21 @@ test, 10 examples (intervals: 95 %)
     end
     assert.equal(made:table(80), tostring(made))
     assert.has_error(function() made:table "wide" end)
+  end)
+
+  it("writes numbers of any size, aligned", function()
+    local function scores(size, count)
+      local made = report { validation = { size = count, before = evaluate(count, function(i) return size * i end),
+        after = evaluate(count, function(i) return -size * i end) } }
+      local lines = {}
+      for line in tostring(made):gmatch "  [bad][efi][^\n]*%d" do lines[#lines + 1] = line end
+      return table.concat(lines, "\n")
+    end
+    has(scores(1, 1), "  before       1.0\n  after       -1.0\n  difference  -2.0  p = 1; 0 better, 1")
+    has(scores(1, 8), "  before       4.5    2.9 to  6.1\n  after       -4.5   -6.1 to -2.9\n  difference  -9.0  -12.2 to -5.8  p")
+    has(scores(1000, 8), "  before       4500.0 ")
+    has(scores(1e-9, 8), "  before       4.5e-09 ")
+    has(scores(1e20, 8), "  before       4.5e+20 ")
   end)
 
   it("says what an example costs", function()

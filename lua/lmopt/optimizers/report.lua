@@ -14,6 +14,7 @@ local WIDTH = 80 -- columns, when nobody says
 local NARROWEST = 30
 local DEMOS_SHOWN = 8
 local LINES_SHOWN = 40 -- of one text that has changed
+local MOST_PLACES, LARGE = 7, 1e7
 local CHANCE = 0.05 -- from this p on a difference is said to be one that chance makes
 
 local Report = { __name = "lmopt.optimizer_report" }
@@ -115,27 +116,31 @@ local function parts_of(report)
   return list
 end
 
--- Digits after the point that tell an interval's ends apart, and not many more.
-local function find_places(parts)
-  local least
+-- How numbers are written: digits after the point that tell an interval's ends apart, and not many more; where that would be
+-- too many digits, significant ones.
+local function find_format(parts)
+  local least, largest = nil, 0
   for _, part in ipairs(parts) do
     for _, one in ipairs { part.before, part.after or part.before } do
       local width = one.ci and one.ci[2] - one.ci[1] or math.abs(one.score)
       if width > 0 then least = math.min(least or width, width) end
+      largest = math.max(largest, math.abs(one.score), one.ci and math.abs(one.ci[1]) or 0, one.ci and math.abs(one.ci[2]) or 0)
     end
   end
   local places, unit = 1, 10.0
-  while places < 6 and (least or 0.1) < unit do places, unit = places + 1, unit / 10 end
-  return math.max(places - 1, 1)
+  while places < MOST_PLACES and (least or 0.1) < unit do places, unit = places + 1, unit / 10 end
+  if largest >= LARGE or least and least < unit then return ".4g" end
+  return (".%df"):format(math.max(places - 1, 1))
 end
 
 -- A row of the scores: label, score, the ends of its interval (both nil without one).
-local function score_row(label, score, ci, places, sign)
-  local format = ("%%%s.%df"):format(sign and "+" or "", places)
+local function score_row(label, score, ci, format, sign)
+  format = (sign and "%+" or "%") .. format
   return { label, format:format(score), ci and format:format(ci[1]), ci and format:format(ci[2]) }
 end
 
 local function outcome_of(comparison)
+  if comparison.wins + comparison.losses == 0 then return "every example the same" end
   local text = ("%s; %d better, %d worse, %d the same"):format(p_text(comparison.p), comparison.wins, comparison.losses, comparison.ties)
   return comparison.p >= CHANCE and text .. ": may be chance" or text
 end
@@ -143,12 +148,12 @@ end
 -- The parts with their rows: { title, rows, outcome }.
 local function score_tables(report)
   local parts = parts_of(report)
-  local places, tables = find_places(parts), {}
+  local format, tables = find_format(parts), {}
   for i, part in ipairs(parts) do
-    local rows = { score_row("before", part.before.score, part.before.ci, places) }
-    if part.after then rows[2] = score_row("after", part.after.score, part.after.ci, places) end
+    local rows = { score_row("before", part.before.score, part.before.ci, format) }
+    if part.after then rows[2] = score_row("after", part.after.score, part.after.ci, format) end
     local compared = part.comparison
-    if compared then rows[3] = score_row("difference", compared.difference, compared.ci, places, true) end
+    if compared then rows[3] = score_row("difference", compared.difference, compared.ci, format, true) end
     tables[i] = { name = part.title, title = ("%s, %s"):format(part.title, counted(part.size, "example")), rows = rows,
       outcome = compared and outcome_of(compared), confidence = part.before.confidence }
   end
