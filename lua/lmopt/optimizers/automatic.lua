@@ -149,7 +149,7 @@ local function say(choice, data)
   local estimate = choice.estimate
   core.log("info", ("lmopt.optimize: %s, as %s; about %d model calls at most (%g for each of %d examples, %d candidates)%s"):format(
     choice.optimizer, choice.why, estimate.calls, estimate.calls_per_example, #data.valset, estimate.evaluations,
-    estimate.usd and (", some $%.2f"):format(estimate.usd) or ""))
+    estimate.usd and (", some $%.2g"):format(estimate.usd) or ""))
 end
 
 -- --- the call ---
