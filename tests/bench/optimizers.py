@@ -159,8 +159,8 @@ def interval(values):
     return statistics.mean(values), STUDENT[min(count, len(STUDENT)) - 1] * statistics.stdev(values) / math.sqrt(count)
 
 
-def verdict(mean, reach):
-    if math.isnan(reach):
+def verdict(mean, reach, count):
+    if count < 5:
         return ""
     if mean - reach > 0:
         return "better"
@@ -188,7 +188,7 @@ def rows_of(ours, theirs, options, latency):
                              f"{whole[1] / whole[0]:.1f}"])
             else:
                 rows.append([f"`{name}`, {model}", str(len(pairs)), *(f"{100 * one:.1f}" for one in scores),
-                             f"{100 * mean:+.1f} ± {100 * reach:.1f}", verdict(mean, reach), *(f"{one:,.0f}" for one in calls),
+                             f"{100 * mean:+.1f} ± {100 * reach:.1f}", verdict(mean, reach, len(pairs)), *(f"{one:,.0f}" for one in calls),
                              *(f"{one:,.0f}" for one in asked)])
     return rows
 
