@@ -18,6 +18,7 @@ local MOST_PLACES, LARGE = 7, 1e7
 local CHANCE = 0.05 -- from this p on a difference is said to be one that chance makes
 
 local Report = { __name = "lmopt.optimizer_report" }
+---@class lmopt.OptimizerReport
 local methods = {}
 
 Report.__index = function(self, key)
@@ -432,7 +433,7 @@ end
 
 function Report:__tostring() return self:table() end
 
----Whether somebody has asked for the table.
+---Whether somebody has asked for the text.
 ---@return boolean
 function methods:is_shown() return rawget(self, "_shown") == true end
 
