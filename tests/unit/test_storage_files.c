@@ -90,7 +90,7 @@ static void test_refusals(void **state) {
   expect_refusals(b, "optuna storage upgrade");
   run_sql(b->path,
           "UPDATE version_info SET schema_version = 12; CREATE TABLE lmopt_version(version, made_here); INSERT INTO "
-          "lmopt_version VALUES (4, 0)");
+          "lmopt_version VALUES (99, 0)");
   expect_refusals(b, "newer lmopt");
   run_sql(b->path, "PRAGMA journal_mode = WAL");
   expect_refusals(b, "newer lmopt");
