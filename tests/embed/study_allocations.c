@@ -207,7 +207,8 @@ static void refuse_in_turn(const char *what, const char *text, const char *stora
 }
 
 int main(void) {
-  const char *step = getenv("LMOPT_TEST_STEP"); /* every so many-th: 1 takes three minutes, and the sanitizers are slow */
+  const char *step =
+      getenv("LMOPT_TEST_STEP"); /* every so many-th: 1 takes three minutes, and the sanitizers are slow */
   size_t every = step ? (size_t)strtoul(step, NULL, 10) : 3;
   char path[200];
   const char *folder = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp"; /* thousands of files: not on a disk */
