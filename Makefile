@@ -251,9 +251,10 @@ demo: $(BUILD)/lmopt ## build, then run examples/quickstart.lua
 
 SUITES = test-unit test-lua test-cli test-embed test-faults test-fuzz
 
-test: suites test-package ## every test
+test: suites ## every test
+	@$(MAKE) --no-print-directory test-package
 
-suites: $(SUITES) # they may run side by side; test-package runs make itself
+suites: $(SUITES) # they may run side by side; what test-package tests runs make itself
 
 test-unit: $(UNIT_PROGRAMS) ## the C modules (cmocka)
 	@$(RUN_TESTS) unit $(UNIT_PROGRAMS)
