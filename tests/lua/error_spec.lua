@@ -109,7 +109,7 @@ describe("options", function()
     assert.matches("error_spec.lua:%d+: lmopt has no 'inspect_history'; it is lmopt.history here",
       message_of(function() return lmopt.inspect_history end))
     assert.matches("lmopt has no 'load_program'; it is program:load here", message_of(function() return lmopt.load_program end), 1, true)
-    assert.is_nil(lmopt.optimizers) -- what is only to come can be asked for
+    assert.is_nil(lmopt.dashboard) -- what is only to come can be asked for
   end)
 
   it("have types", function()
