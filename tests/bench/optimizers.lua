@@ -52,7 +52,7 @@ local OPTIONS = {
   bootstrap_few_shot = {},
   random_search = { num_candidate_programs = MANY },
   bayesian_few_shot = { n_trials = MANY },
-  knn_few_shot = { n_trials = MANY },
+  knn_few_shot = { n_trials = 40 }, -- there are not many settings: most of a thousand would be known ones
   opro = {
     n_steps = MANY, candidates_per_step = 8,
     prompt_model = lmopt.lm("openai/follower", { base_url = proposer .. "/v1", api_key = "none" }),
