@@ -184,6 +184,18 @@ function M.list(study, seen_by, last)
   return list
 end
 
+--- The numbers of the trials that are complete or pruned: all of them, those up to number `last`, or those that trial `seen_by`
+--- may know of.
+---@return integer[]
+function M.scored(study, seen_by, last)
+  local list, handle = {}, study._core
+  for number = 0, math.min(last or math.huge, handle:counts().all - 1) do
+    local state = number ~= seen_by and handle:state(number, seen_by)
+    if state == "complete" or state == "pruned" then list[#list + 1] = number end
+  end
+  return list
+end
+
 local function feasible(record)
   for _, value in pairs(record.constraints) do
     if value > 0 then return false end

@@ -326,8 +326,9 @@ function study:attributes(user, number) end
 function study:counts() end
 
 ---@param number integer
+---@param seen_by? integer as that trial may know it: nil for later ones, "running" for what it may not know yet
 ---@return lmopt.core.State?
-function study:state(number) end
+function study:state(number, seen_by) end
 
 --- The best feasible complete trial.
 ---@return integer? number

@@ -211,11 +211,20 @@ static int l_counts(lua_State *L) {
   return 1;
 }
 
+/* state(number [, seen_by]) -> its name, as trial `seen_by` may know it; nil where there is no such trial, or a later one */
 static int l_state(lua_State *L) {
-  const lm_trials *trials = lm_study_trials(lm_study_argument(L));
-  lua_Integer number = luaL_checkinteger(L, 2);
-  if (number < 0 || (size_t)number >= trials->count) return 0;
-  lua_pushstring(L, lm_study_state_names[trials->rows[number].state]);
+  lm_study *study = lm_study_argument(L);
+  const lm_trials *trials = lm_study_trials(study);
+  lua_Integer given = luaL_checkinteger(L, 2);
+  if (given < 0 || (size_t)given >= trials->count) return 0;
+  size_t number = (size_t)given;
+  lm_state state = trials->rows[number].state;
+  if (!lua_isnoneornil(L, 3)) {
+    lm_view view = lm_study_view(study, (size_t)luaL_checkinteger(L, 3));
+    if (number >= lm_view_count(&view)) return 0;
+    state = lm_view_state(&view, number);
+  }
+  lua_pushstring(L, lm_study_state_names[state]);
   return 1;
 }
 

@@ -7,6 +7,7 @@ local example = require "lmopt.example"
 local json = require "lmopt.json"
 local objectives = require "lmopt.optimizers.objectives"
 local predict = require "lmopt.predict"
+local records = require "lmopt.records"
 local sampling = require "lmopt.sampling"
 local schedule = require "lmopt.optimizers.schedule"
 local sheets = require "lmopt.optimizers.score_sheet"
@@ -37,7 +38,7 @@ function M.new(about)
   self.seed, self.original = self.study.seed, self.program
   self.predictors = candidates.tunable(self.program)
   self.sheet = sheets.new(self.study)
-  self.digests = {}
+  self.digests, self.read = {}, {}
   self.rollouts = self.options.rollouts or 1
   return self
 end
@@ -52,42 +53,54 @@ end
 ---@field examples integer how many those were
 ---@field full boolean they were all of the validation set
 ---@field scores table<integer, number> by the places of the examples in the validation set
+---@field stage string? the name of its stage, where there are several
 
--- The candidates among a study's trials; with stages, those of the run's own stage.
-local function candidates_of(self, records)
-  local list = {}
-  for _, record in ipairs(records) do
-    local sheet = record.user_attrs.scores
-    local comparable = not self.stage or record.user_attrs.stage == self.stage.name
-    if sheet and comparable and (record.state == "complete" or record.state == "pruned") then
-      local scores, sum, count = {}, 0.0, 0
-      for i = 1, #self.valset do
-        local score = sheet[tostring(i)]
-        if score then
-          scores[i], sum, count = score, sum + score, count + 1
-        end
+-- A trial that is over, read once: what it says does not change. False where nothing was scored.
+local function read_trial(self, number)
+  local known = self.read[number]
+  if known ~= nil then return known end
+  local row = records.row(self.study, number)
+  local attributes = records.decode_pairs(row.user)
+  known = false
+  if attributes.scores then
+    local scores, sum, count = {}, 0.0, 0
+    for i = 1, #self.valset do
+      local score = attributes.scores[tostring(i)]
+      if score then
+        scores[i], sum, count = score, sum + score, count + 1
       end
-      local candidate, text = candidates.read(record.user_attrs.candidate)
-      list[#list + 1] = {
-        number = record.number, candidate = candidate, text = text, full = record.state == "complete",
-        score = count > 0 and sum / count or 0.0, examples = count, scores = scores,
-      }
     end
+    local candidate, text = candidates.read(attributes.candidate)
+    known = {
+      number = number, candidate = candidate, text = text, full = row.state == "complete", stage = attributes.stage,
+      score = count > 0 and sum / count or 0.0, examples = count, scores = scores,
+    }
+  end
+  self.read[number] = known
+  return known
+end
+
+-- The candidates of some trials; with stages, those of the run's own stage.
+local function candidates_of(self, numbers)
+  local list = {}
+  for _, number in ipairs(numbers) do
+    local known = read_trial(self, number)
+    if known and (not self.stage or known.stage == self.stage.name) then list[#list + 1] = known end
   end
   return list
 end
 
 ---The candidates that a trial may know, in the order of their numbers: those of trials numbered at most its own - lag; with
----stages, those of its own stage.
+---stages, those of its own stage. They are the run's own tables: copy what you change.
 ---@param trial lmopt.Trial
 ---@return lmopt.ScoredCandidate[]
-function Run:history(trial) return candidates_of(self, self.study:_view(trial.number).trials) end
+function Run:history(trial) return candidates_of(self, records.scored(self.study, trial.number)) end
 
 ---The candidates of the trials up to a number, for optimizers whose candidates come in groups (`generation`): those of
 ---earlier groups have all ended when a trial begins.
 ---@param number integer
 ---@return lmopt.ScoredCandidate[]
-function Run:history_until(number) return candidates_of(self, self.study:_view_until(number).trials) end
+function Run:history_until(number) return candidates_of(self, records.scored(self.study, nil, number)) end
 
 ---The same as history by candidates: what their minibatches found is taken together.
 ---@param trial lmopt.Trial
