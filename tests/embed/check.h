@@ -56,7 +56,7 @@ static inline void *counted_alloc(void *userdata, void *block, size_t old_size, 
   return moved;
 }
 
-/* Remembers the last text and counts. */
+/* Remembers the last warning and counts them; what a runtime has to tell besides is no fault. */
 typedef struct log_book {
   int lines;
   char last[4096];
@@ -64,7 +64,7 @@ typedef struct log_book {
 
 static inline void log_line(void *userdata, lmopt_log_level level, const char *text) {
   log_book *book = userdata;
-  (void)level;
+  if (level < LMOPT_LOG_WARNING) return;
   book->lines++;
   snprintf(book->last, sizeof book->last, "%s", text);
 }

@@ -412,11 +412,17 @@ local OWN_WORK = { "create_study", "load_study", "copy_study", "delete_study", "
 local function watch()
   local worked = false
   for _, name in ipairs(OWN_WORK) do
-    local original = lmopt[name]
-    lmopt[name] = function(...)
+    local original = rawget(lmopt, name)
+    local function watched(...)
       worked = true
+      if not original then -- loaded at its first call, so that scripts which never make it don't wait for it
+        lmopt[name] = nil
+        original = lmopt[name]
+        lmopt[name] = watched
+      end
       return original(...)
     end
+    lmopt[name] = watched
   end
   return function() return worked or require("lmopt.history").text(1, {}) ~= require("lmopt.history").text(0, {}) end
 end
