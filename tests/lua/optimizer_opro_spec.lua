@@ -107,13 +107,38 @@ describe("lmopt.optimizers.opro", function()
       end,
     })
     assert.same({ asked = 3, used = 2, dropped = { failed = 1 } }, study.trials[2].user_attrs.proposals)
-    local best
-    best, study = compile({ n_steps = 1, candidates_per_step = 3 }, {
-      propose = function() error(lmopt.error.new("network", "the line is cut"), 0) end,
+    local best, log
+    best, study, log = compile({ n_steps = 2, candidates_per_step = 3 }, {
+      propose = function() error(lmopt.error.new("context_length", "too much at once"), 0) end,
     })
     assert.equal("Name the tree.", best.instructions)
-    assert.equal("failed", study.trials[2].state)
-    assert.matches("the line is cut", study.trials[2].system_attrs["lmopt:error"])
+    assert.equal(7, #study.trials)
+    assert.equal(2 * 2 * 3, #log.prompts) -- a step is asked once and once more, not for each of its trials
+    for i = 2, 7 do
+      assert.equal("pruned", study.trials[i].state)
+      assert.matches("of 6 proposals: 6 failed calls: context_length: too much at once", study.trials[i].user_attrs.missing)
+    end
+  end)
+
+  it_quickly("ends when its proposer can't be reached, instead of asking at each of a thousand steps", function()
+    for _, kind in ipairs { "network", "timeout", "raised" } do
+      local asked = 0
+      lmopt.configure { lm = support.model {
+        propose = function()
+          asked = asked + 1
+          error(kind == "raised" and "the line is cut" or lmopt.error.new(kind, "the line is cut"), 0)
+        end,
+      } }
+      local best, study, report = opro({ n_steps = 1000, candidates_per_step = 3, retries = 1, n_jobs = 1 }):compile(support.program(), {
+        trainset = support.examples(),
+      })
+      assert.equal("failed", report.reason)
+      assert.matches("no call of step 1 for proposals was answered: .*the line is cut", report.message)
+      assert.equal("Name the tree.", best.instructions)
+      assert.equal(2, #study.trials)
+      assert.equal("waiting", study.trials[2].state) -- for the next run
+      assert.equal(2 * 3, asked)
+    end
   end)
 
   it_quickly("begins with given instructions", function()
@@ -199,8 +224,9 @@ describe("lmopt.optimizers.opro", function()
     lmopt.configure { lm = model }
     local best, study, report = opro({ n_steps = 3, retries = 0 }):compile(support.program(), { trainset = support.examples() })
     assert.matches("^Birch x", best.instructions)
-    assert.equal("done", report.reason)
-    assert.equal("failed", study.trials[#study.trials].state)
+    assert.equal("failed", report.reason)
+    assert.matches("the line is cut", report.message)
+    assert.equal("waiting", study.trials[#study.trials].state)
     local network = require("optimizer_support").network()
     local report_of
     best, study, report_of = opro({ budget = { calls = 14 }, prompt_model = network.model }):compile(

@@ -10,6 +10,7 @@ local predict = require "lmopt.predict"
 local random = require("lmopt.core.study").random
 local sheets = require "lmopt.optimizers.score_sheet"
 local tasks = require "lmopt.task"
+local unreachable = require "lmopt.optimizers.unreachable"
 
 local M = {}
 
@@ -145,10 +146,18 @@ end
 ---@field known table<string, boolean> keys of what was tried
 ---@field read fun(reply: string): any, string the proposal and its key; or nil and a word for what is wrong
 
----Asks for the proposals of a step. Where every call fails, the first error is raised.
+-- Every call of a step has failed. A proposer that can't be reached, or is wrong in itself, ends the run: a thousand steps of it
+-- would be no better. What it says no to for its own reasons, such as a prompt too long for it, is a step without proposals.
+local function check_failure(about, first)
+  local kind = errors.is(first) and first.kind or "raised"
+  if not unreachable[kind] and kind ~= "raised" then return errors.text(first) end
+  error(errors.new(kind, ("no call of step %d for proposals was answered: %s"):format(about.step, errors.text(first)), { fatal = true }), 0)
+end
+
+---Asks for the proposals of a step. Where the proposer can't be reached at all, what is raised ends the run.
 ---@async
 ---@param about lmopt.OproStep
----@return { items: any[], asked: integer, dropped: table<string, integer>, temperature: number|false }
+---@return { items: any[], asked: integer, dropped: table<string, integer>, temperature: number|false, problem: string? }
 function M.propose(about)
   local cell, seen, first = { items = {}, asked = 0, dropped = {}, temperature = about.temperature }, {}, nil
   for _ = 0, about.retries do
@@ -157,7 +166,7 @@ function M.propose(about)
     take(about, outcomes, cell, seen)
     if #cell.items >= about.size then break end
   end
-  if cell.dropped.failed == cell.asked then error(first, 0) end
+  if cell.dropped.failed == cell.asked then cell.problem = check_failure(about, first) end
   if 2 * #cell.items < about.size then -- fewer by one or two are found in the trials, and no news
     core.log("info", ("opro: step %d has %d of %d candidates; %s"):format(about.step, #cell.items, about.size, M.said(cell)))
   end
@@ -170,7 +179,7 @@ local REASONS = {
 }
 
 ---What became of the proposals of a step, in one line.
----@param cell { asked: integer, dropped: table<string, integer> }
+---@param cell { asked: integer, dropped: table<string, integer>, problem: string? }
 ---@return string
 function M.said(cell)
   local parts, known = {}, {}
@@ -185,7 +194,8 @@ function M.said(cell)
   end
   table.sort(others)
   for _, name in ipairs(others) do parts[#parts + 1] = ("%d %s"):format(cell.dropped[name], name) end
-  return ("of %d proposals: %s"):format(cell.asked, #parts > 0 and table.concat(parts, ", ") or "all are used")
+  local text = ("of %d proposals: %s"):format(cell.asked, #parts > 0 and table.concat(parts, ", ") or "all are used")
+  return cell.problem and text .. ": " .. cell.problem or text
 end
 
 ---The candidate of a trial among those of its step. Where there is none left for it, the trial ends, as pruned.

@@ -11,6 +11,7 @@ local records = require "lmopt.records"
 local sampling = require "lmopt.sampling"
 local schedule = require "lmopt.optimizers.schedule"
 local sheets = require "lmopt.optimizers.score_sheet"
+local unreachable = require "lmopt.optimizers.unreachable"
 local usage = require "lmopt.usage"
 
 local M = {}
@@ -120,8 +121,6 @@ end
 
 -- Kinds of failures that are the candidate's: asked again, it would fail again.
 local OF_CANDIDATE = { parse = true, truncated = true, refused = true, context_length = true, rejected = true, no_prediction = true }
--- Kinds that say nothing of the candidate: the model could not be asked.
-local OF_WORLD = { timeout = true, network = true, rate_limit = true, bad_response = true }
 -- Kinds that are the user's code.
 local OF_CODE = { metric = true, raised = true }
 
@@ -294,7 +293,7 @@ end
 local function why_hopeless(self, trial, result)
   local of_world, of_code, first = 0, 0, result.problems[1]
   for _, problem in ipairs(result.problems) do
-    if OF_WORLD[problem.kind] then of_world = of_world + 1 end
+    if unreachable[problem.kind] then of_world = of_world + 1 end
     if OF_CODE[problem.kind] then of_code = of_code + 1 end
   end
   for _, cell in ipairs(result.cells) do
