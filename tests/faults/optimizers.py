@@ -1,7 +1,7 @@
-"""Optimizers that are killed again and again: the finished run is the one an undisturbed run gives, and what had been answered is not
-sent again.
+"""Optimizers that are killed or interrupted again and again: the finished run is the one an undisturbed run gives, and what had been
+answered is not sent again.
 
-    BUILD=build optimizers.py [TEST...]        FAULTS_KILLS=50: how often each is killed
+    BUILD=build optimizers.py [TEST...]        FAULTS_KILLS=50: how often each is killed, in as many runs as that takes
 """
 
 import json
@@ -78,60 +78,83 @@ def finish(home, optimizer, server, **how):
     return output, common.look(os.path.join(home, "run.db"), "run"), common.read(os.path.join(home, "best.json"))
 
 
-def killed_once(home, optimizer, server, wanted):
-    """Kills a run when the server has been asked so often; False when it was over before."""
+def stopped_once(home, optimizer, server, wanted, how):
+    """Kills or interrupts a run when the server has been asked so often; False when it was over before."""
     process = common.start("run", "../optimizers.lua", log=os.path.join(home, "log"),
                            **run(home, optimizer, server, JOBS, CONCURRENCY))
     deadline = time.monotonic() + common.PATIENCE
     while server.requests() < wanted and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.001)
-    process.send_signal(signal.SIGKILL)
+    process.send_signal(how)
     process.wait(common.PATIENCE)
-    return process.returncode == -signal.SIGKILL
+    if how == signal.SIGINT and process.returncode != 0:
+        text = common.read(os.path.join(home, "log"))
+        assert process.returncode == 130, (process.returncode, text)
+        return True
+    return process.returncode == -how
 
 
-def check(folder, optimizer, chance):
-    home, quiet = os.path.join(folder, optimizer), os.path.join(folder, optimizer + "-undisturbed")
+def disturbed_run(home, optimizer, expected, calls, chance, how):
+    """One run that is stopped as `how` says, list of signals, and then finished; how many of those met it, and the calls sent twice."""
     os.mkdir(home)
-    os.mkdir(quiet)
-    with Model() as server:
-        expected = finish(quiet, optimizer, server)
-        calls = server.requests()
-        again = finish(quiet, optimizer, server)
-        assert again[0] == expected[0] and server.requests() == calls, "a finished run asked %d times" % (server.requests() - calls)
-    kills = 0
+    stops = 0
     with Model() as server:
         server.pause = PAUSE
-        while kills < KILLS:
+        for one in how:
             left = max(1, calls - server.requests())
-            if not killed_once(home, optimizer, server, server.requests() + chance.randrange(1, 2 + left // 3)):
+            if not stopped_once(home, optimizer, server, server.requests() + chance.randrange(1, 2 + left // 3), one):
                 break
-            kills += 1
+            stops += 1
             unknown = book(os.path.join(home, "run.db"))[1]
-            assert unknown <= kills * IN_FLIGHT, "%s: %d calls are open after %d kills" % (optimizer, unknown, kills)
+            assert unknown <= stops * IN_FLIGHT, "%s: %d calls are open after %d stops" % (optimizer, unknown, stops)
         server.pause = 0.0
         output, study, best = finish(home, optimizer, server, jobs=JOBS, concurrency=CONCURRENCY)
-        common.same(expected[1], study, "%s, killed %d times" % (optimizer, kills))
+        common.same(expected[1], study, "%s, stopped %d times" % (optimizer, stops))
         assert output == expected[0], "%r, not %r" % (output, expected[0])
         assert best == expected[2], "%s: the best program is another: %s" % (optimizer, best)
         done, unknown = book(os.path.join(home, "run.db"))
         assert done == calls, "%d replies are stored, and an undisturbed run has %d" % (done, calls)
-        assert server.requests() <= calls + unknown, "%d requests; %d are enough, and %d were in flight at the kills" % (
+        if signal.SIGINT in how:
+            unknown = stops * IN_FLIGHT  # an interrupted run closes its book over what was in flight
+        assert server.requests() <= calls + unknown, "%d requests; %d are enough, and %d were in flight at the stops" % (
             server.requests(), calls, unknown)
-        twice = server.requests() - calls
-    assert kills >= min(KILLS, 3), "only %d kills met a run" % kills
-    return "%s %d kills, %d of %d calls twice" % (optimizer, kills, twice, calls)
+        return stops, server.requests() - calls
 
 
-def killed_optimizers_come_to_the_same(folder):
+def check(folder, optimizer, chance, how, wanted):
+    home = os.path.join(folder, optimizer)
+    os.mkdir(home)
+    with Model() as server:
+        expected = finish(home, optimizer, server)
+        calls = server.requests()
+        again = finish(home, optimizer, server)
+        assert again[0] == expected[0] and server.requests() == calls, "a finished run asked %d times" % (server.requests() - calls)
+    stops, twice, runs = 0, 0, 0
+    while stops < wanted and runs < wanted:
+        runs += 1
+        met, repeated = disturbed_run("%s-%d" % (home, runs), optimizer, expected, calls, chance, [how] * min(wanted - stops, 5))
+        stops, twice = stops + met, twice + repeated
+    assert stops >= wanted, "only %d of %d stops met a run" % (stops, wanted)
+    return "%s %d in %d runs, %d of %d calls twice" % (optimizer, stops, runs, twice, runs * calls)
+
+
+def come_to_the_same(folder, how, wanted):
     chance = random.Random(777)
     common.copy_script("optimizers.lua", folder)
     status, names, errors = common.lmopt("run", "optimizers.lua", cwd=folder)
     assert status == 0, errors
-    return "; ".join(check(folder, name, chance) for name in names.split())
+    return "; ".join(check(folder, name, chance, how, wanted) for name in names.split())
 
 
-TESTS = [killed_optimizers_come_to_the_same]
+def killed_optimizers_come_to_the_same(folder):
+    return come_to_the_same(folder, signal.SIGKILL, KILLS)
+
+
+def interrupted_optimizers_come_to_the_same(folder):
+    return come_to_the_same(folder, signal.SIGINT, 2)
+
+
+TESTS = [killed_optimizers_come_to_the_same, interrupted_optimizers_come_to_the_same]
 
 if __name__ == "__main__":
     sys.exit(common.run_tests(TESTS))
