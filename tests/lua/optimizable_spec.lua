@@ -147,6 +147,43 @@ describe("lmopt.optimize", function()
     assert.is_true(#study.trials >= 2)
   end)
 
+  it_quickly("leaves enough for the test set, and says when there isn't", function()
+    local given = { valset = support.examples(6, 101), testset = support.examples(10, 201), budget = { calls = 120 } }
+    local choice, network, _, study, report = optimize(12, given)
+    assert.equal("random_search", choice.optimizer)
+    assert.is_false(choice.untested)
+    assert.equal("done", report.reason)
+    assert.is_true(network.count <= choice.estimate.calls and choice.estimate.calls <= 120, network.count)
+    assert.equal(choice.n_trials, #study.trials)
+    assert.is_truthy(report.test.before)
+    given.budget = { calls = 24 }
+    choice, network, _, _, report = optimize(12, given)
+    assert.is_true(choice.untested)
+    assert.is_true(network.count <= 24)
+    assert.equal("budget", report.reason)
+    -- What everything may cost counts too.
+    lmopt.configure { budget = { calls = 100 } }
+    choice = optimize(12, { valset = given.valset })
+    lmopt.configure { budget = false }
+    assert.equal((100 - 12) // 6, choice.n_trials)
+  end)
+
+  it_quickly("goes on when there is more to spend", function()
+    local path, network, study = os.tmpname() .. ".db", nil, nil
+    local choice, report
+    for i, calls in ipairs { 80, 100, 400 } do
+      choice, network, _, study, report = optimize(12, { valset = support.examples(6, 101), storage = path, budget = { calls = calls } })
+      assert.equal("random_search", choice.optimizer)
+      assert.equal("done", report.reason)
+      assert.equal(i < 3 and (calls - 12) // 6 or 19, #study.trials)
+      assert.is_true(study.budget.spent.calls <= calls)
+      study:close()
+    end
+    for _, ending in ipairs { "", "-wal", "-shm" } do os.remove(path .. ending) end
+    local _, undisturbed = optimize(12, { valset = support.examples(6, 101) })
+    assert.is_true(network.count < undisturbed.count) -- the rest alone was asked
+  end)
+
   it_quickly("rewrites instructions where there is nothing to show", function()
     local choice = optimize(0, { trainset = {}, valset = support.examples(3, 101), budget = { calls = 40 } })
     assert.equal("opro", choice.optimizer)
@@ -157,6 +194,8 @@ describe("lmopt.optimize", function()
     assert.matches("needs a 'metric'", message_of(lmopt.optimize, lmopt.predict "a -> b", { trainset = support.examples(2) }))
     assert.matches("needs examples", message_of(lmopt.optimize, lmopt.predict "a -> b", {}))
     assert.matches("'program' of lmopt.optimize must be a program", message_of(lmopt.optimize, print, { trainset = {} }))
+    assert.matches("'budget' of lmopt.optimize must be a table, not a number", message_of(lmopt.optimize,
+      lmopt.predict "question -> answer", { trainset = support.examples(2), metric = support.right, budget = 5 }))
     local frozen = lmopt.predict("question -> answer", { frozen = true })
     assert.matches("no predictor that may be changed",
       message_of(lmopt.optimize, frozen, { trainset = support.examples(2), metric = support.right }))

@@ -192,6 +192,32 @@ test, 10 examples (intervals: 95 %)
     assert.is_nil(report { best = json.null, validation = { size = 4 } }:plain().validation)
   end)
 
+  it("says what trials that did not end have spent, and of which models no price is known", function()
+    local used = usage.add(usage.new(), { calls = 461, cached = 20, prompt_tokens = 1000, usd = 0.5, billed_usd = 0.5 })
+    local text = report({ usage = used, given_up = 24 }):table()
+    has(text, "461 (20 cached, 24 of trials that did not end)")
+    text = report({ usage = used, unpriced = { "openai/x" } }):table()
+    has(text, "$0.5000 (the price of openai/x is not known)")
+    used.usd, used.billed_usd = 0.0, 0.0
+    text = report({ usage = used, unpriced = { "openai/x", "vllm/y" } }):table()
+    has(text, "the price of openai/x, vllm/y is not known")
+    assert.is_nil(text:find("$0", 1, true))
+  end)
+
+  it("does not call a program unbeaten that nothing was compared with", function()
+    local best = { number = 0, score = 0.5, candidate = {} }
+    has(report({ best = best, trials = { total = 20, complete = 1, pruned = 0, failed = 0, duplicates = 0 } }):table(),
+      "No candidate was scored yet")
+    has(report({ best = best, trials = { total = 20, complete = 2, pruned = 0, failed = 0, duplicates = 0 } }):table(),
+      "No candidate was better")
+  end)
+
+  it("warns of no scores where there are none", function()
+    local overlap = { validation = 10, test = 0, same = true }
+    assert.is_nil(report({ scored = false, overlap = overlap }):table():find "warning")
+    has(report({ overlap = overlap }):table(), "warning: There was no validation set")
+  end)
+
   it("is Markdown too", function()
     local text = report { changes = {
       { name = "answer.instructions", before = "Answer.", after = "Answer in ```code```.\n# no heading" },

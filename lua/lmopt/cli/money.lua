@@ -59,12 +59,8 @@ end
 
 -- " (the price of openai/x is unknown or 0)": models that were sent tokens for nothing, though their provider isn't free.
 local function unpriced(usage, budget)
-  local names = {}
   if usage.calls == (usage.cached or 0) then return "" end
-  for _, name in ipairs(sorted.keys(budget.spent.models)) do
-    local spent, provider = budget.spent.models[name], name:match "^([^/]+)/"
-    if spent.tokens > 0 and spent.usd == 0 and not (provider and prices.find(provider, "")) then names[#names + 1] = name end
-  end
+  local names = prices.unknown(budget.spent)
   return #names > 0 and (" (the price of %s is unknown or 0)"):format(table.concat(names, ", ")) or ""
 end
 

@@ -1,7 +1,8 @@
 --- `lmopt.optimize(program, { trainset =, metric =, budget = })`: picks an optimizer, says which and why and what it may cost,
 -- and runs it.
-local core = require "lmopt.core.task"
+local budgets = require "lmopt.budget"
 local candidates = require "lmopt.optimizers.candidate"
+local core = require "lmopt.core.task"
 local demonstrations = require "lmopt.optimizers.demonstrations"
 local errors = require "lmopt.error"
 local lm = require "lmopt.lm"
@@ -25,8 +26,11 @@ local OF_OURS = { "trainset", "valset", "testset" }
 
 local SPLIT_FROM = 20 -- training examples from which on some of them are held out to score candidates on
 local FEW = 10 -- training examples: with fewer, random sets of demonstrations are all alike
-local CANDIDATES = 16 -- of random search
-local STEPS = 10 -- of OPRO, eight candidates each
+local CANDIDATES = 16 -- of random search, drawn at random,
+local FIXED = 3 -- and the program as it is, labelled and taught demonstrations in order
+local STEPS, OPRO_STEP = 10, 8 -- of OPRO, and candidates of each
+local LEAST, MANY = 3, 8 -- evaluations: for fewer there is little to choose from; random search begins to pay
+local DEMONSTRATIONS = 16 -- of a candidate, at most
 
 ---What `lmopt.optimize` takes. Everything but the examples is as in lmopt.OptimizerOptions.
 ---@class lmopt.OptimizeProgramOptions
@@ -50,7 +54,9 @@ local STEPS = 10 -- of OPRO, eight candidates each
 ---@class lmopt.OptimizerChoice
 ---@field optimizer string
 ---@field options table its own
+---@field n_trials integer? how many candidates the budget is for, the program as it is among them; nil: as many as the optimizer tries
 ---@field why string
+---@field untested boolean the budget may not do for the test set
 ---@field estimate lmopt.OptimizerEstimate
 
 ---@class lmopt.OptimizerEstimate what a run may cost, by a dry run of the program on one example
@@ -87,12 +93,26 @@ local function model_of(one)
   return settings and settings.lm or lm.get_default()
 end
 
-local function dollars(one, asked, calls)
+-- How many bytes the demonstrations of a candidate add to each request, at most.
+local function bytes_of_demonstrations(one, trainset)
+  local sum = 0
+  for _, entry in ipairs(candidates.tunable(one)) do
+    local pool, bytes = demonstrations.pool(entry.predictor, trainset), 0
+    for _, item in ipairs(pool) do
+      for _, value in pairs(item.demo) do bytes = bytes + #tostring(value) end
+    end
+    if #pool > 0 then sum = math.max(sum, bytes / #pool * math.min(DEMONSTRATIONS, #pool)) end
+  end
+  return sum
+end
+
+-- What a call may cost; nil where no price is known.
+local function dollars(one, asked, of_demos)
   local model = model_of(one)
   local ok, price = pcall(function() return model and not model.answer and replies.price(model) end)
   if not ok or not price or asked.unknown then return nil end
-  local tokens = { prompt_tokens = asked.prompt / 4 / asked.calls, completion_tokens = asked.completion / 4 / asked.calls }
-  return prices.cost(price, tokens) * calls
+  local tokens = { prompt_tokens = (asked.prompt / asked.calls + of_demos) / 4, completion_tokens = asked.completion / 4 / asked.calls }
+  return prices.cost(price, tokens)
 end
 
 -- --- the choice ---
@@ -105,51 +125,73 @@ local function pools_of(one, trainset)
   return found
 end
 
--- How many candidates can be scored on everything.
-local function affordable(budget, asked, size)
-  local calls = budget and budget.calls
-  if not calls then return math.huge end
-  return calls // (asked.calls * size)
+-- How many model calls may still be made, by the budget of the study and by that of everything. With a storage the latter is
+-- that of one run of several, and the same command goes on with the rest.
+local function calls_left(data, usd_per_call)
+  local everything = data.storage == nil and budgets.get()
+  local most = math.huge
+  for _, one in ipairs { data.budget or {}, everything and everything:copy() or nil } do
+    local spent = one.spent or { calls = 0, usd = 0.0 }
+    if one.calls then most = math.min(most, one.calls - spent.calls) end
+    if one.usd and (usd_per_call or 0) > 0 then most = math.min(most, (one.usd - spent.usd) // usd_per_call) end
+  end
+  return math.max(most, 0)
 end
 
--- name, options, evaluations, further calls, why
-local function pick(one, data, asked)
-  local size, train = #data.valset, #data.trainset
-  local most = affordable(data.budget, asked, size)
-  local shown = pools_of(one, data.trainset)
-  local teaching = train * asked.calls
-  if shown == 0 then
-    local steps = math.max(1, math.min(STEPS, most == math.huge and STEPS or math.floor((most - 1) // 9)))
+-- How many candidates can be scored on everything: what the training set and the test set cost comes off before. Where the test
+-- set would leave too little, it has to wait for a larger budget.
+local function affordable(plan, each)
+  local left = plan.left - plan.teaching
+  if (left - plan.testing) // each >= LEAST then left = left - plan.testing end
+  return math.max(left, 0) // each
+end
+
+-- Which optimizer, its options, how many candidates are scored (nil: as many as it likes), why, and the calls beside scoring.
+local function pick(plan)
+  local data, train = plan.data, #plan.data.trainset
+  local each = plan.asked.calls * #data.valset
+  if plan.shown == 0 then
+    local step = OPRO_STEP * each + OPRO_STEP -- and each is proposed by one call
+    local steps = math.floor(math.max(1, math.min(STEPS, (plan.left - plan.testing - each) // step)))
     local why = train == 0 and "there are no training examples to show" or "no predictor can show the training examples"
-    return "opro", { n_steps = steps }, 1 + 8 * steps, 8 * steps, why .. ", so its instructions are rewritten"
+    return "opro", { n_steps = STEPS }, 1 + OPRO_STEP * steps, why .. ", so its instructions are rewritten", OPRO_STEP * steps
   end
-  if most < 3 then
-    return "labeled_few_shot", {}, 2, 0, "the budget is for little more than scoring the program and one candidate"
+  local most = affordable(plan, each)
+  if plan.left // each < LEAST then
+    return "labeled_few_shot", {}, nil, "the budget is for little more than scoring the program and one candidate", 0
   end
-  if train < FEW or most < 8 then
+  if train < FEW or most < MANY then
     local why = train < FEW and "%d training examples are too few for many different sets of them" or "the budget is for %d evaluations"
-    return "bootstrap_few_shot", {}, 2, teaching, why:format(train < FEW and train or most)
+    return "bootstrap_few_shot", {}, nil, why:format(train < FEW and train or most), plan.teaching
   end
-  local count = math.floor(math.min(CANDIDATES, most - 4))
-  return "random_search", { num_candidate_programs = count }, count + 3, teaching,
-    ("%d training examples make many sets of demonstrations, of which %d are tried"):format(train, count)
+  local count = math.floor(math.min(CANDIDATES + FIXED, most))
+  return "random_search", { num_candidate_programs = CANDIDATES }, count,
+    ("%d training examples make many sets of demonstrations, of which %d are tried"):format(train, count - 1), plan.teaching
 end
 
 local function choose(one, data)
   local asked = measure(one, data.valset[1])
-  local name, options, evaluations, more, why = pick(one, data, asked)
-  local size = #data.valset + (data.testset and 2 * #data.testset / evaluations or 0)
-  local calls = math.ceil(evaluations * size * asked.calls) + more
-  return { optimizer = name, options = options, why = why, estimate = {
-    calls_per_example = asked.calls, evaluations = evaluations, calls = calls, usd = dollars(one, asked, calls),
+  local plan = { data = data, asked = asked, shown = pools_of(one, data.trainset), teaching = #data.trainset * asked.calls,
+    testing = 2 * (data.testset and #data.testset or 0) * asked.calls }
+  local of_demos = plan.shown > 0 and bytes_of_demonstrations(one, data.trainset) or 0
+  local each_usd = dollars(one, asked, of_demos)
+  plan.left = calls_left(data, each_usd)
+  local name, options, count, why, more = pick(plan)
+  local evaluations = count or 2
+  local calls = math.ceil(evaluations * #data.valset * asked.calls) + more + plan.testing
+  local untested = plan.testing > 0 and calls > plan.left
+  return { optimizer = name, options = options, n_trials = count, why = why, untested = untested, estimate = {
+    calls_per_example = asked.calls, evaluations = evaluations, calls = calls, usd = each_usd and each_usd * calls,
   } }
 end
 
 local function say(choice, data)
   local estimate = choice.estimate
-  core.log("info", ("lmopt.optimize: %s, as %s; about %d model calls at most (%g for each of %d examples, %d candidates)%s"):format(
-    choice.optimizer, choice.why, estimate.calls, estimate.calls_per_example, #data.valset, estimate.evaluations,
-    estimate.usd and (", some $%.2g"):format(estimate.usd) or ""))
+  core.log("info", ("lmopt.optimize: %s, as %s"):format(choice.optimizer, choice.why))
+  core.log("info", ("lmopt.optimize: about %d model calls at most (%g for each of %d examples, %d candidates)%s%s"):format(
+    estimate.calls, estimate.calls_per_example, #data.valset, estimate.evaluations,
+    estimate.usd and (", some $%.2g"):format(estimate.usd) or "",
+    choice.untested and "; the budget may not do for the test set" or ""))
 end
 
 -- --- the call ---
@@ -183,6 +225,7 @@ local function read(program, given)
   end
   if data.metric == nil and optimizable.is(program) then data.metric = program.metric end
   if data.metric == nil then errors.misuse(("%s needs a 'metric': function(example, prediction) -> number"):format(WHAT), 4) end
+  if data.budget ~= nil then budgets.check(data.budget, WHAT, 4) end
   data.trainset = data.trainset or {}
   split(data)
   if #data.valset == 0 then errors.misuse(("%s was given no examples"):format(WHAT), 4) end
@@ -208,6 +251,7 @@ function M.optimize(program, data)
   local options = {}
   for _, name in ipairs(HANDED_ON) do options[name] = read_in[name] end
   for name, value in pairs(choice.options) do options[name] = value end
+  options.n_trials = choice.n_trials
   local best, study, report = optimizers[choice.optimizer](options):compile(program, {
     trainset = read_in.trainset, valset = read_in.valset, testset = read_in.testset,
   })

@@ -191,11 +191,17 @@ end
 
 local REASONS = { limit = "budget", exhausted = "done" }
 
--- Why a run ended before its time: what it raised is returned where there is something to return.
-local function ended_by(run, problem)
+-- Why a run ended before its time: what it raised is returned where there is something to return. An interruption goes on its
+-- way, and what there is so far is told and saved before.
+local function ended_by(run, problem, ended)
+  if is_from_outside(problem) then
+    ended.reason, ended.message, ended.unfinished, ended.seconds = "interrupted", problem.message, true, core.now() - ended.began
+    pcall(outcome.conclude, run, ended)
+    error(problem, 0)
+  end
   local spent = errors.is(problem, "budget") and not problem.no_price
   local something = run.scored and outcome.best(run, run.study)
-  if not spent and (not something or is_from_outside(problem)) then error(problem, 0) end
+  if not spent and not something then error(problem, 0) end
   return spent and "budget" or "failed", errors.is(problem) and problem.message or errors.text(problem)
 end
 
@@ -246,15 +252,14 @@ function Optimizer:compile(program, data)
   if options.objectives and options.objectives[2] then run.study:set_metric_names(options.objectives) end
   run.overlap = outcome.overlap(run)
   if run.scored then outcome.warn_of_overlap(run, self.name) end
-  local began = core.now()
-  local ended = { started = 1 }
+  local ended = { started = 1, began = core.now() }
   local ok, summary = pcall(search, definition, run)
   if ok then
     ended.reason, ended.message, ended.started = REASONS[summary.reason] or summary.reason, summary.message, summary.started
   else
-    ended.reason, ended.message = ended_by(run, summary)
+    ended.reason, ended.message = ended_by(run, summary, ended)
   end
-  ended.seconds = core.now() - began
+  ended.seconds = core.now() - ended.began
   ended.unfinished = ended.reason ~= "done" and ended.reason ~= "stopped"
   explain(run, ended)
   local best, report = outcome.conclude(run, ended)

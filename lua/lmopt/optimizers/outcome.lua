@@ -4,10 +4,12 @@ local core = require "lmopt.core.task"
 local errors = require "lmopt.error"
 local evaluation = require "lmopt.evaluation"
 local journal = require "lmopt.journal"
+local json = require "lmopt.json"
 local listener = require "lmopt.optimizers.listener"
 local objectives = require "lmopt.optimizers.objectives"
 local optimizable = require "lmopt.optimizable"
 local predict = require "lmopt.predict"
+local prices = require "lmopt.providers.prices"
 local reports = require "lmopt.optimizers.report"
 local runs = require "lmopt.optimizers.run"
 local schedule = require "lmopt.optimizers.schedule"
@@ -25,7 +27,7 @@ local CONFIDENCE = 0.95
 ---@field optimizer string its name
 ---@field study string the study's name
 ---@field storage string? its file
----@field reason "done"|"budget"|"timeout"|"stopped"|"failed" why it ended
+---@field reason "done"|"budget"|"timeout"|"stopped"|"failed"|"interrupted" why it ended
 ---@field message string? that in words
 ---@field trials { total: integer, complete: integer, pruned: integer, failed: integer, duplicates: integer }
 ---@field scored boolean false: candidates were made and not scored
@@ -36,8 +38,10 @@ local CONFIDENCE = 0.95
 ---@field overlap { validation: integer, test: integer, same: boolean } how many examples of these sets are in the training set too;
 ---  `same`: there was no validation set, and candidates were scored on the training set
 ---@field objectives string[]? the names of several objectives
----@field usage lmopt.Usage of all runs of the study
----@field seconds number the same
+---@field usage lmopt.Usage of all runs of the study, with what trials have spent that were given up
+---@field given_up integer how many of the calls those were: of trials that a budget, an interruption or a kill has ended
+---@field unpriced string[] models that were asked and whose price is not known
+---@field seconds number of all runs
 
 -- --- the best ---
 
@@ -239,6 +243,20 @@ local function count_trials(run, all)
   return counts, used
 end
 
+-- Adds what the study's account has besides: the calls of trials that did not end are in no trial's usage. Their tokens can be
+-- told from the rest only where nothing came from a cache, whose replies are no part of the account.
+local function add_given_up(used, spent)
+  local given_up = math.max(0, spent.calls - (used.calls - used.cached))
+  used.calls = used.calls + given_up
+  local usd = math.max(0.0, spent.usd - used.billed_usd)
+  used.usd, used.billed_usd = used.usd + usd, used.billed_usd + usd
+  if used.cached == 0 then
+    used.prompt_tokens = math.max(used.prompt_tokens, spent.prompt_tokens)
+    used.completion_tokens = math.max(used.completion_tokens, spent.completion_tokens)
+  end
+  return given_up
+end
+
 ---Ends a run: the test set, the report, the file of the best program.
 ---@async
 ---@param run lmopt.OptimizerRun
@@ -255,7 +273,9 @@ function M.conclude(run, ended)
   local all = study.trials
   local trials, used = count_trials(run, all)
   usage.add(used, study:property(BESIDE) or run.beside or {})
-  local stored = study:property(PROPERTY) or {}
+  local stored, spent = study:property(PROPERTY) or {}, study.budget.spent
+  local given_up = add_given_up(used, spent)
+  local seconds = (stored.seconds or 0.0) + (ended.started == 0 and 0.0 or ended.seconds + core.now() - began)
   local data = {
     optimizer = run.optimizer, study = study.name, storage = study.path, reason = ended.reason, message = ended.message,
     trials = trials, scored = run.scored,
@@ -263,7 +283,7 @@ function M.conclude(run, ended)
       candidate = candidates.read(best.user_attrs.candidate) } or nil,
     changes = best and changes_of(run, (candidates.read(best.user_attrs.candidate))) or {},
     overlap = run.overlap, objectives = run.options.objectives, usage = used,
-    seconds = (stored.seconds or 0.0) + (ended.started == 0 and 0.0 or ended.seconds + core.now() - began),
+    given_up = given_up, unpriced = json.array(prices.unknown(spent)), seconds = math.max(seconds, spent.seconds),
   }
   study:set_property(PROPERTY, data)
   data.validation = { size = #run.valset, before = on_validation(run, all[1]), after = on_validation(run, best) }

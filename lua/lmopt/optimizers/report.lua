@@ -23,7 +23,7 @@ local methods = {}
 
 Report.__index = function(self, key)
   if methods[key] then return methods[key] end
-  errors.check_field(key, "the report", self, methods, { "message", "best", "test", "objectives", "storage" })
+  errors.check_field(key, "the report", self, methods, { "message", "best", "test", "objectives", "storage", "choice" })
 end
 
 ---Makes a report of its data.
@@ -165,7 +165,7 @@ end
 
 local REASONS = {
   done = "done", budget = "ended early: the budget is spent", timeout = "ended early: the time is over", stopped = "stopped",
-  failed = "failed",
+  failed = "failed", interrupted = "interrupted",
 }
 
 local function headline(report)
@@ -177,6 +177,10 @@ local function verdict(report)
   local best = rawget(report, "best")
   if not best then return "No candidate was scored on the whole validation set; the program is as it was." end
   if report.scored == false then return "Nothing was scored: that needs a metric and a validation set." end
+  local trials = report.trials
+  if best.number == 0 and (trials.complete or 0) + (trials.pruned or 0) <= 1 then
+    return "No candidate was scored yet; the program is as it was."
+  end
   if best.number == 0 then return "No candidate was better than the program as it was." end
   return ("The best candidate is that of trial %d."):format(best.number)
 end
@@ -185,9 +189,9 @@ end
 local function warnings_of(report)
   local overlap, list = report.overlap or {}, {}
   local function add(text, ...) list[#list + 1] = text:format(...) end
-  if overlap.same then
+  if overlap.same and rawget(report, "scored") ~= false then
     add "There was no validation set: candidates were scored on the training set, and their scores say little of other examples."
-  elseif (overlap.validation or 0) > 0 then
+  elseif not overlap.same and (overlap.validation or 0) > 0 then
     add("%d of the %d validation examples %s in the training set too: their scores say little of other examples.",
       overlap.validation, report.validation.size, overlap.validation == 1 and "is" or "are")
   end
@@ -218,12 +222,23 @@ local function trials_text(trials)
   return text
 end
 
-local function money_text(used)
-  local text = usd_text(used.usd)
-  local others = {}
-  if used.usd > 0 and used.billed_usd < used.usd then others[1] = usd_text(used.billed_usd) .. " billed" end
+local function money_text(used, unpriced)
+  local text, others = usd_text(used.usd), {}
+  if #unpriced > 0 then
+    local whose = ("the price of %s is not known"):format(table.concat(unpriced, ", "))
+    if used.usd == 0 then return whose end
+    others[1] = whose
+  end
+  if used.usd > 0 and used.billed_usd < used.usd then others[#others + 1] = usd_text(used.billed_usd) .. " billed" end
   if (used.saved_usd or 0) > 0 then others[#others + 1] = usd_text(used.saved_usd) .. " saved by the cache" end
   return #others > 0 and ("%s (%s)"):format(text, table.concat(others, ", ")) or text
+end
+
+local function calls_text(used, given_up)
+  local parts = {}
+  if used.cached > 0 then parts[1] = grouped(used.cached) .. " cached" end
+  if given_up > 0 then parts[#parts + 1] = grouped(given_up) .. " of trials that did not end" end
+  return grouped(used.calls) .. (#parts > 0 and (" (%s)"):format(table.concat(parts, ", ")) or "")
 end
 
 -- What one example costs with the program as it was, and with the best one: demonstrations are paid for with every call.
@@ -251,11 +266,11 @@ local function facts_of(report)
     for i, name in ipairs(objectives) do parts[i] = ("%s %.6g"):format(name, best.values[i]) end
     add("objectives", table.concat(parts, ", "))
   end
-  add("model calls", grouped(used.calls) .. (used.cached > 0 and (" (%s cached)"):format(grouped(used.cached)) or ""))
+  add("model calls", calls_text(used, rawget(report, "given_up") or 0))
   if used.prompt_tokens + used.completion_tokens > 0 then
     add("tokens", ("%s prompt, %s completion"):format(grouped(used.prompt_tokens), grouped(used.completion_tokens)))
   end
-  add("money", money_text(used))
+  add("money", money_text(used, rawget(report, "unpriced") or {}))
   local of_example = used.prompt_tokens + used.completion_tokens > 0 and example_text(report)
   if of_example then add("an example", of_example) end
   add("time", seconds_text(report.seconds))
@@ -444,7 +459,7 @@ function methods:plain()
     return one and { score = one.score, ci = one.ci and json.array { table.unpack(one.ci) } or nil }
   end
   local made = {}
-  for _, name in ipairs { "optimizer", "study", "storage", "reason", "message", "trials", "overlap", "usage", "seconds" } do
+  for _, name in ipairs { "optimizer", "study", "storage", "reason", "message", "trials", "overlap", "usage", "given_up", "unpriced", "seconds" } do
     made[name] = rawget(self, name)
   end
   local best = rawget(self, "best")

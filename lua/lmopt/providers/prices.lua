@@ -14,6 +14,7 @@
 -- https://developers.openai.com/api/docs/pricing and .../guides/prompt-caching (who is charged for writes),
 -- https://platform.claude.com/docs/en/about-claude/pricing, https://ai.google.dev/gemini-api/docs/pricing
 local names = require "lmopt.providers.names"
+local sorted = require "lmopt.sorted"
 
 local prices = {}
 
@@ -197,6 +198,18 @@ function prices.bound(price, prompt_tokens, completion_tokens, asks) -- luacheck
     most = math.max(most, (prompt_tokens * input + completion_tokens * one.output) / 1e6)
   end
   return most
+end
+
+--- The models that were sent tokens for nothing, though their provider is not free: their price is unknown or 0.
+---@param spent table study.budget.spent
+---@return string[] names
+function prices.unknown(spent)
+  local names = {}
+  for _, name in ipairs(sorted.keys(spent.models)) do
+    local one, provider = spent.models[name], name:match "^([^/]+)/"
+    if one.tokens > 0 and one.usd == 0 and not (provider and prices.find(provider, "")) then names[#names + 1] = name end
+  end
+  return names
 end
 
 return prices
