@@ -21,6 +21,7 @@ local BOUNDS = { "least", "expected", "most" }
 ---@class lmopt.DryRun
 ---@field models table[], in the order in which they were first asked
 ---@field trials { study: string, trials: integer }[] what was multiplied
+---@field optimizes boolean? an optimizer was run
 ---@field dearest number dollars that one call may cost at most
 local DryRun = {}
 DryRun.__index = DryRun
@@ -153,7 +154,24 @@ end
 
 -- --- studies ---
 
--- One trial stands for all that were asked for.
+---Studies of optimizers: they say so themselves.
+---@type table<lmopt.Study, boolean>
+M.of_optimizers = setmetatable({}, { __mode = "k" })
+
+-- Runs one trial for `weight` of them.
+local function run_for(original, study, objective, given, weight)
+  local outer = core.context()
+  local running = core.current()
+  local of_this = setmetatable({ dry_run_weight = (outer.dry_run_weight or 1) * weight }, { __index = outer })
+  if running then core.set_context(running, of_this) end
+  local results = table.pack(pcall(original, study, objective, given))
+  if running then core.set_context(running, outer) end
+  if not results[1] then error(results[2], 0) end
+  return table.unpack(results, 2, results.n)
+end
+
+-- One trial stands for all that were asked for. An optimizer's first is the program as it is, and the next one, where candidates
+-- don't come in groups, stands for those with demonstrations.
 local function run_one(self, original, study, objective, options)
   local given = {}
   for name, value in pairs(options or {}) do given[name] = value end
@@ -162,15 +180,14 @@ local function run_one(self, original, study, objective, options)
   local trials = given.n_trials or given.total and math.max(1, given.total - finished)
   self.trials[#self.trials + 1] = { study = study.name, trials = trials or 1, unlimited = trials == nil }
   given.n_trials, given.total, given.n_jobs, given.trial_budget = 1, nil, 1, nil
-  local outer = core.context()
-  local weight = (outer.dry_run_weight or 1) * (trials or 1)
-  local running = core.current()
-  if running then core.set_context(running, setmetatable({ dry_run_weight = weight }, { __index = outer })) end
   given.progress = function() end -- the estimate says itself what failed
-  local results = table.pack(pcall(original, study, objective, given))
-  if running then core.set_context(running, outer) end
-  if not results[1] then error(results[2], 0) end
-  return table.unpack(results, 2, results.n)
+  local optimizes = M.of_optimizers[study]
+  self.optimizes = self.optimizes or optimizes
+  if not optimizes or given.generation or (trials or 1) == 1 or finished > 0 then
+    return run_for(original, study, objective, given, trials or 1)
+  end
+  run_for(original, study, objective, given, 1)
+  return run_for(original, study, objective, given, trials - 1)
 end
 
 local function in_memory(options)

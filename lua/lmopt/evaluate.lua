@@ -138,11 +138,13 @@ end
 ---@param program any
 ---@param one lmopt.Example
 ---@param metric function
+---@param place? string where the user's own is defined, if `metric` only calls it
 ---@return lmopt.Row row without usage and seconds
 ---@return any? problem what went wrong
-function M.one(program, one, metric)
+function M.one(program, one, metric, place)
   local row = { index = 1, example = one, prediction = nil, score = 0, feedback = nil, error = nil }
-  local run = { program = program, inputs = inputs_for(program, { one }), metric = metric, metric_place = optimize.place_of(metric) }
+  local run = { program = program, inputs = inputs_for(program, { one }), metric = metric,
+    metric_place = place or optimize.place_of(metric) }
   return row, score(run, row, {})
 end
 

@@ -97,9 +97,17 @@ A file that can't be written is said before anything is spent, and so is a flag 
   [2]
   $ echo 'print(1)' > nothing.lua; lmopt run nothing.lua --report out.md --quiet
   1
-  lmopt: warning: --report had no effect: nothing.lua ran no optimizer
+  lmopt: warning: --report had no effect: nothing.lua compiled no program with an optimizer
   $ rm -f out.md; echo 'return function(trial) return trial:suggest_float("x", 0, 1) end' > bowl.lua
   $ lmopt run bowl.lua --report out.md --trials 1 --quiet > /dev/null; ls *.md
-  lmopt: warning: --report had no effect: bowl.lua ran no optimizer
+  lmopt: warning: --report had no effect: bowl.lua compiled no program with an optimizer
   ls: * (glob)
   [2]
+
+A run that a limit ends says so by its status, as a study's does, and what there is so far is told.
+
+  $ sed 's/k = 2, /timeout = 0.001, &/; s/local model = .*/&\n  lmopt.sleep(0.01)/' tune.lua > short.lua
+  $ lmopt run short.lua 2>&1 | grep "^optimizers"
+  optimizers.labeled_few_shot: ended early: the time is over
+  $ lmopt run short.lua > /dev/null 2>&1
+  [3]

@@ -23,7 +23,7 @@ A server, and a script that asks it.
   > threading.Timer(60, server.shutdown).start()
   > server.serve_forever()
   > END
-  $ python3 server.py > address.txt & echo $! > server.pid
+  $ rm -f address.txt; python3 server.py > address.txt & echo $! > server.pid
   $ for _ in $(seq 100); do test -s address.txt && break; sleep 0.05; done
   $ cat > ask.lua <<'END'
   > local lmopt = require "lmopt"
@@ -119,7 +119,7 @@ What can't be is said before the script runs.
 `trial replay` runs a trial again from the study's journal, print and all, and changes no byte of the study.
 
   $ sed -i 's/ .. math.random(5)//' ask.lua
-  $ python3 server.py > address.txt & echo $! > server.pid
+  $ rm -f address.txt; python3 server.py > address.txt & echo $! > server.pid
   $ for _ in $(seq 100); do test -s address.txt && break; sleep 0.05; done
   $ lmopt run ask.lua --jobs 1 --storage one.db --quiet --cache off >/dev/null 2>&1; kill $(cat server.pid)
   $ sha256sum one.db* > before.txt
@@ -200,7 +200,7 @@ What the objective does with an error of `prune` changes nothing; a study inside
   >   return inner.best_value + trial:suggest_float("x", 0, 1)
   > end }
   > END
-  $ python3 server.py > address.txt & echo $! > server.pid
+  $ rm -f address.txt; python3 server.py > address.txt & echo $! > server.pid
   $ for _ in $(seq 100); do test -s address.txt && break; sleep 0.05; done
   $ lmopt run nested.lua --storage nested.db --quiet --cache nested-cache.db | head -1; kill $(cat server.pid)
   study 'nested': 2 trials, 1 complete, 1 pruned

@@ -89,7 +89,7 @@ def stopped_once(home, optimizer, server, wanted, how):
     process.wait(common.PATIENCE)
     if how == signal.SIGINT and process.returncode != 0:
         text = common.read(os.path.join(home, "log"))
-        assert process.returncode == 130, (process.returncode, text)
+        assert process.returncode == 130 and ": interrupted\n" in text, (process.returncode, text)
         return True
     return process.returncode == -how
 

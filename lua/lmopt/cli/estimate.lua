@@ -63,7 +63,8 @@ end
 
 local function heading(problem)
   local asked = recorder.asked
-  local lines = { "an estimate, from one trial on the offline model; nothing was sent, nothing was stored\n" }
+  local lines = { ("an estimate, from %s on the offline model; nothing was sent, nothing was stored\n"):format(
+    recorder.optimizes and "single trials" or "one trial") }
   if asked then
     lines[#lines + 1] = ("study '%s': %s to go%s\n"):format(asked.name, output.count(asked.trials, "trial"),
       asked.finished > 0 and (" (%d finished)"):format(asked.finished) or "")
@@ -160,7 +161,8 @@ local function to_text(total, given, problem)
   end
   for _, line in ipairs(budget_lines(total, given)) do lines[#lines + 1] = line end
   if total.calls > 0 then lines[#lines + 1] = "not in it: attempts that fail, replies longer than the offline model's (but for the "
-    .. "worst case), and what the cache has already\n" end
+    .. "worst case), and what the cache has already"
+    .. (recorder.optimizes and "; of an optimizer: what proposes, a teacher's runs beyond those of one candidate, and the test of the best program" or "") .. "\n" end
   return table.concat(lines)
 end
 

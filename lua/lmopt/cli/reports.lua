@@ -27,12 +27,13 @@ end
 function reports.begin(flags, host)
   local texts = {}
   if flags.report then check_writable(flags.report) end
+  local list = {}
   local function show(report)
     if not report or report:is_shown() or flags.quiet or flags["dry-run"] then return end
     local on_terminal, width = host.terminal(2)
-    io.stderr:write(report:table(on_terminal and math.min(width, WIDEST) or nil), "\n")
+    io.stderr:write(report == list[1] and "" or "\n", report:table(on_terminal and math.min(width, WIDEST) or nil), "\n")
   end
-  local list = setmetatable({}, { __close = function(list) show(list[#list]) end })
+  setmetatable(list, { __close = function(list) show(list[#list]) end })
   function listener.tell(report)
     show(list[#list])
     list[#list + 1] = report
@@ -41,6 +42,14 @@ function reports.begin(flags, host)
     require("lmopt.whole_file").write(flags.report, table.concat(texts, "\n"))
   end
   return list
+end
+
+--- Whether the last run of an optimizer was ended by a limit: with a storage, the same command goes on.
+---@param list lmopt.OptimizerReport[]
+---@return boolean
+function reports.ended_by_limit(list)
+  local last = list[#list]
+  return last ~= nil and (last.reason == "budget" or last.reason == "timeout")
 end
 
 --- What the reports say, for --json.

@@ -458,7 +458,7 @@ local function main(flags, arguments, host)
     local status
     if given then status = optimise(path, given, bare, flags, recorder, arguments, host) end
     if flags.report and #told == 0 then
-      io.stderr:write(("lmopt: warning: --report had no effect: %s ran no optimizer\n"):format(path))
+      io.stderr:write(("lmopt: warning: --report had no effect: %s compiled no program with an optimizer\n"):format(path))
     end
     if status then return status end
     if host.interrupted() then
@@ -478,7 +478,7 @@ local function main(flags, arguments, host)
         .. "or see 'lmopt help run'\n"):format(path))
     end
     if flags.json then host.write(json.encode { seconds = lmopt.now() - started, reports = reports.plain(told) } .. "\n") end
-    return DONE
+    return reports.ended_by_limit(told) and LIMIT or DONE
   end
   return task.spawn(body):await()
 end

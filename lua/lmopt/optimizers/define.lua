@@ -138,6 +138,11 @@ end
 -- As users make one: in a dry run that is one in memory.
 local function create_study(options) return (require("lmopt").create_study or studies.create)(options) end
 
+local function note_for_dry_run(study)
+  local dry_run = package.loaded["lmopt.dry_run"]
+  if dry_run then dry_run.of_optimizers[study] = true end
+end
+
 local function open_study(self, options)
   local definition = self.definition
   local independent = definition.independent
@@ -247,6 +252,7 @@ function Optimizer:compile(program, data)
     evaluation = { concurrency = options.concurrency, max_errors = options.max_errors },
   }
   fingerprint.check(run, self.name)
+  note_for_dry_run(run.study)
   schedule.read_tune(run, what)
   schedule.read_minibatches(run)
   if options.objectives and options.objectives[2] then run.study:set_metric_names(options.objectives) end

@@ -6,6 +6,7 @@ local evaluate = require "lmopt.evaluate"
 local example = require "lmopt.example"
 local json = require "lmopt.json"
 local objectives = require "lmopt.optimizers.objectives"
+local optimize = require "lmopt.optimize"
 local predict = require "lmopt.predict"
 local records = require "lmopt.records"
 local sampling = require "lmopt.sampling"
@@ -41,6 +42,7 @@ function M.new(about)
   self.sheet = sheets.new(self.study)
   self.digests, self.read = {}, {}
   self.rollouts = self.options.rollouts or 1
+  self.metric_place = self.metric and optimize.place_of(self.metric)
   return self
 end
 
@@ -134,7 +136,7 @@ end
 local function make_cell(self, one, item, stage)
   local metric = self.metric
   local function staged(of, prediction) return metric(of, prediction, nil, stage) end
-  local function score() return evaluate.one(one, item.example, staged) end
+  local function score() return evaluate.one(one, item.example, staged, self.metric_place) end
   local used, row, problem
   if item.rollout > 0 then
     used, row, problem = predict.counted(sampling.run, { sample = item.rollout }, score)
