@@ -66,7 +66,9 @@ local function outcome(run, trial, results)
   if not results[1] then
     local problem = errors.carried(results[2]) -- Lua's "not enough memory" comes without a handler
     if problem == trials.PRUNED then fate = fate or trials.PRUNED end
-    if errors.is(problem, "cancelled") or errors.is(problem, "interrupted") then fate = fate or problem end
+    -- A cancellation that is not the trial's own is that of a task it awaited: its objective's business.
+    local ours = errors.is(problem, "cancelled") and core.fate() ~= nil
+    if ours or errors.is(problem, "interrupted") then fate = fate or problem end
     if errors.is(problem) and is_fatal(problem) then fate = fate or problem end
     if problem == "not enough memory" then fate = fate or errors.new("memory", problem) end -- Lua's own, not the objective's
   end

@@ -15,17 +15,31 @@ function whole_file.needs_io(what, instead)
   errors.misuse(("%s needs Lua's io and os, which this host has not opened; %s"):format(what, instead))
 end
 
+---Raises "storage" where no file could be written. It leaves no file.
+---@param path string
+function whole_file.check(path)
+  local place, wrong = system.write_place(path)
+  local beside = place and ("%s.%d.new"):format(place, system.process_id())
+  local file, problem
+  if beside then file, problem = io.open(beside, "wb") end
+  if not file then errors.raise("storage", ("%s can't be written: %s"):format(path, reason_of(wrong or problem))) end
+  file:close()
+  os.remove(beside)
+end
+
 ---Writes a file beside the one that is meant, then puts it in its place. What goes wrong is an error of kind "storage".
 ---@param path string
 ---@param text string
 function whole_file.write(path, text)
-  local beside = ("%s.%d.new"):format(path, system.process_id())
+  local place, wrong = system.write_place(path)
+  if not place then errors.raise("storage", ("%s can't be written: %s"):format(path, reason_of(wrong))) end
+  local beside = ("%s.%d.new"):format(place, system.process_id())
   local file, problem = io.open(beside, "wb")
   if not file then errors.raise("storage", ("%s can't be written: %s"):format(path, reason_of(problem))) end
   local written, why = file:write(text)
   local closed, why_not_closed = file:close()
   local moved, why_not_moved
-  if written and closed then moved, why_not_moved = os.rename(beside, path) end
+  if written and closed then moved, why_not_moved = os.rename(beside, place) end
   if not moved then
     os.remove(beside)
     errors.raise("storage", ("%s can't be written: %s"):format(path, reason_of(why or why_not_closed or why_not_moved)))

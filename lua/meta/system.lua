@@ -58,6 +58,12 @@ function system.sha256_file(path) end
 ---@return string? message
 function system.cut_file(path, size) end
 
+---Where a file that replaces another has to be put: what a symbolic link points to; nil for what is no file.
+---@param path string
+---@return string? place
+---@return string? message
+function system.write_place(path) end
+
 ---Makes a folder and those it is in; those that are there are fine.
 ---@param path string
 ---@return boolean? made

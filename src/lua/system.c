@@ -4,6 +4,7 @@
 */
 #define _DEFAULT_SOURCE
 #include <errno.h>
+#include <limits.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 #include <stdio.h>
@@ -200,6 +201,30 @@ static int l_cut_file(lua_State *L) {
   return 1;
 }
 
+/* Where a file that is written beside and then renamed has to end: at the end of a symbolic link, and on no device or folder. */
+static int l_write_place(lua_State *L) {
+  size_t size;
+  const char *path = luaL_checklstring(L, 1, &size);
+  struct stat found;
+  char resolved[PATH_MAX];
+  if (strlen(path) != size) {
+    luaL_pushfail(L);
+    lua_pushliteral(L, "there is a NUL in its name");
+    return 2;
+  }
+  if (lstat(path, &found) == 0 && S_ISLNK(found.st_mode)) {
+    if (!realpath(path, resolved)) return push_system_error(L, path, errno);
+    path = resolved;
+  }
+  if (stat(path, &found) == 0 && !S_ISREG(found.st_mode)) {
+    luaL_pushfail(L);
+    lua_pushstring(L, S_ISDIR(found.st_mode) ? "it is a folder" : "it is not a file");
+    return 2;
+  }
+  lua_pushstring(L, path);
+  return 1;
+}
+
 /* --- folders --- */
 
 /* Makes one folder; one that is there is fine. */
@@ -254,6 +279,7 @@ int lm_open_system(lua_State *L) {
       {"sha256", l_sha256},
       {"sha256_file", l_sha256_file},
       {"cut_file", l_cut_file},
+      {"write_place", l_write_place},
       {"make_folders", l_make_folders},
       {"user_cache_folder", l_user_cache_folder},
       {NULL, NULL},

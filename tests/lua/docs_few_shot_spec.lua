@@ -18,9 +18,7 @@ end
 
 describe("docs/few-shot.md", function()
   after_each(function() lmopt.configure { lm = false } end)
-  local check = slow and function() end or it
-
-  check("has scripts that do what they say", function()
+  it("has scripts that do what they say", function()
     local printed, count = {}, 0
     local environment = setmetatable({ print = function(...)
       local parts = table.pack(...)
@@ -28,6 +26,7 @@ describe("docs/few-shot.md", function()
       printed[#printed + 1] = plain(table.concat(parts, " "))
     end, lmopt = lmopt }, { __index = _G })
     for script in document:gmatch "```lua\n(.-)```" do
+      if slow and count == 1 then return end
       count, printed = count + 1, {}
       assert(load(script, "@docs/few-shot.md", "t", environment))()
       local promises = promises_of(script)

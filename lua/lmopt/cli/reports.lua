@@ -1,7 +1,7 @@
 --- `lmopt run`: what the optimizers that a script ran came to, said and written.
 local errors = require "lmopt.error"
 local listener = require "lmopt.optimizers.listener"
-local system = require "lmopt.core.system"
+local whole_file = require "lmopt.whole_file"
 
 local reports = {}
 
@@ -9,13 +9,8 @@ local WIDEST = 100 -- columns that are still read with ease
 
 -- It would be a pity to learn at the end that the file can't be written.
 local function check_writable(path)
-  local beside = ("%s.%d.new"):format(path, system.process_id())
-  local file, problem = io.open(beside, "wb")
-  if not file then
-    errors.raise("usage", ("--report: %s can't be written: %s"):format(path, (problem:gsub("^.*: ", ""))), { command = "run" })
-  end
-  file:close()
-  os.remove(beside)
+  local ok, problem = pcall(whole_file.check, path)
+  if not ok then errors.raise("usage", "--report: " .. problem.message, { command = "run" }) end
 end
 
 --- From now on every run of an optimizer is told of: its Markdown goes to the file of --report, which has those of all runs so
@@ -39,7 +34,7 @@ function reports.begin(flags, host)
     list[#list + 1] = report
     if not flags.report or flags["dry-run"] then return end -- what the offline model answers is nobody's result
     texts[#texts + 1] = report:markdown()
-    require("lmopt.whole_file").write(flags.report, table.concat(texts, "\n"))
+    whole_file.write(flags.report, table.concat(texts, "\n"))
   end
   return list
 end

@@ -12,6 +12,7 @@ local outcome = require "lmopt.optimizers.outcome"
 local runs = require "lmopt.optimizers.run"
 local schedule = require "lmopt.optimizers.schedule"
 local studies = require "lmopt.studies"
+local whole_file = require "lmopt.whole_file"
 local within = require("lmopt.context").within
 
 local M = {}
@@ -20,7 +21,8 @@ local M = {}
 ---@field name string
 ---@field options? table<string, any> its own options and their defaults
 ---@field propose fun(run: lmopt.OptimizerRun, trial: lmopt.Trial): lmopt.Candidate the candidate of a trial; it may ask models
----@field trials integer|fun(run: lmopt.OptimizerRun): integer how many candidates there are to score
+---@field trials? integer|fun(run: lmopt.OptimizerRun): integer how many candidates there are to score; default: what ends the run is
+---  `n_trials`, a budget, `timeout` or `stop`, one of which must be given then
 ---@field begin? fun(run: lmopt.OptimizerRun) what is to be made ready first, and checked
 ---@field independent? boolean|fun(options: table): boolean no candidate depends on the scores of others: they may all be scored at once
 ---@field generation? fun(options: table): integer, integer candidates come in groups that need only what was before the group:
@@ -99,10 +101,14 @@ local function check_metric(metric, may_lack, what)
 end
 
 -- Options that are whole numbers, and the least they may be.
-local COUNTS = { { "minibatch_size", 1 }, { "full_every", 2 }, { "rollouts", 1 }, { "n_trials", 1 }, { "n_jobs", 1 }, { "lag", 1 } }
+local COUNTS = { { "concurrency", 1 }, { "max_errors", 0 }, { "minibatch_size", 1 }, { "full_every", 2 }, { "rollouts", 1 }, { "n_trials", 1 }, { "n_jobs", 1 },
+  { "lag", 1 } }
 
 local function check_common(options, what)
-  if options.save ~= nil then errors.check_type(options.save, "save", what, "string") end
+  if options.save ~= nil then
+    errors.check_type(options.save, "save", what, "string")
+    whole_file.needs_io("save", "the best program is what compile returns")
+  end
   if options.choose ~= nil then errors.check_type(options.choose, "choose", what, "function") end
   for _, count in ipairs(COUNTS) do
     local name, least = count[1], count[2]
@@ -114,10 +120,31 @@ local function check_common(options, what)
   objectives.check(options, what)
 end
 
+local DEFINITION = {
+  "name", "options", "propose", "trials", "begin", "independent", "generation", "check", "build", "stop", "methods", "unscored",
+}
+
+local function check_definition(definition)
+  local what = "optimizers.define"
+  errors.check_type(definition, "the definition", what, "table")
+  errors.check_options(definition, DEFINITION, what, 3)
+  errors.check_type(definition.name, "name", what, "string")
+  errors.check_type(definition.propose, "propose", what, "function")
+  for _, name in ipairs { "options", "methods" } do errors.check_type(definition[name], name, what, "table", "nil") end
+  for _, name in ipairs { "begin", "generation", "check", "build", "stop" } do
+    errors.check_type(definition[name], name, what, "function", "nil")
+  end
+  local trials = definition.trials
+  if trials ~= nil and type(trials) ~= "function" and not (math.type(trials) == "integer" and trials >= 1) then
+    errors.misuse(("'trials' of %s must be an integer of at least 1 or a function(run), not %s"):format(what, errors.shown(trials)))
+  end
+end
+
 ---Makes an optimizer: `define{...}` returns what `lmopt.optimizers.NAME` is.
 ---@param definition lmopt.OptimizerDefinition
 ---@return fun(options?: lmopt.OptimizerOptions): lmopt.Optimizer
 function M.define(definition)
+  check_definition(definition)
   local what = "optimizers." .. definition.name
   return function(options)
     local made = read_options(definition, options, what)
@@ -190,8 +217,18 @@ local function begin(definition, run)
     if study._core:counts().all == 0 then study:enqueue_trial {} end
     within({ journal = journal.beside(study, 0, core.context().journal) }, definition.begin, run)
   end
-  local trials = definition.trials
-  run.total = run.options.n_trials or type(trials) == "function" and trials(run) or trials
+  local trials, options = definition.trials, run.options
+  if type(trials) == "function" then
+    trials = trials(run)
+    if not (math.type(trials) == "integer" and trials >= 1) then
+      errors.misuse(("'trials' of optimizers.%s must return an integer of at least 1, not %s"):format(definition.name, errors.shown(trials)))
+    end
+  end
+  run.total = options.n_trials or trials
+  if not run.total and not (options.budget or options.timeout or options.stop) then
+    errors.misuse(("optimizers.%s says nowhere how many candidates it tries: give it n_trials, a budget, a timeout or a stop"):format(
+      definition.name))
+  end
 end
 
 local REASONS = { limit = "budget", exhausted = "done" }
@@ -243,6 +280,7 @@ function Optimizer:compile(program, data)
   local what = ("optimizers.%s:compile"):format(self.name)
   check_metric(self.options.metric, self.definition.unscored, "optimizers." .. self.name)
   local options, definition = self.options, self.definition
+  if options.save then whole_file.check(options.save) end -- before anything is spent
   local read = read_data(data, what, definition.unscored)
   local run = runs.new {
     optimizer = self.name, build = self.definition.build, program = program,

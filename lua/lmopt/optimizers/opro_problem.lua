@@ -11,6 +11,7 @@ local sorted = require "lmopt.sorted"
 local steps = require "lmopt.optimizers.opro_steps"
 local studies = require "lmopt.studies"
 local system = require "lmopt.core.system"
+local usage = require "lmopt.usage"
 
 local M = {}
 
@@ -175,13 +176,20 @@ local function is_there(problem, value)
   return value >= problem.target
 end
 
----Solves a problem. What goes wrong with a single solution fails its trial.
+-- What an error has ended: where there is a solution, it is returned, and the summary says why there are no more.
+local function ended_by(problem, best)
+  if not best or errors.is(problem, "cancelled") or errors.is(problem, "interrupted") then error(problem, 0) end
+  return { reason = "failed", message = errors.text(problem), usage = usage.new(), started = 0, complete = 0, pruned = 0, failed = 0 }
+end
+
+---Solves a problem. What goes wrong with a single solution fails its trial; what ends it early is in the summary, and the best so
+---far is returned.
 ---@async
 ---@param self lmopt.Optimizer
 ---@param given lmopt.OproProblem
 ---@return any solution the best that was found; nil where none could be evaluated
 ---@return lmopt.Study study with a trial for each solution, the user attribute `solution`
----@return lmopt.OptimizeSummary summary why it ended
+---@return lmopt.OptimizeSummary summary why it ended; its `reason` is "failed" when an error ended it after the first solutions
 function M.solve(self, given)
   local problem, options = read_problem(given), self.options
   local size = options.candidates_per_step
@@ -195,7 +203,7 @@ function M.solve(self, given)
     proposer = steps.proposer(options.prompt_model or nil),
   }
   check_same(run)
-  local summary = study:optimize(function(trial)
+  local ok, summary = pcall(study.optimize, study, function(trial)
     local solution = solution_of(run, trial)
     trial:set_user_attr("solution", solution)
     local value = problem.evaluate(solution)
@@ -206,6 +214,7 @@ function M.solve(self, given)
     generation = { first = #run.start, size = size }, progress = options.progress, stop = options.stop,
   })
   local best = study.best_trial
+  if not ok then summary = ended_by(summary, best) end
   return best and best.user_attrs.solution, study, summary
 end
 

@@ -267,7 +267,10 @@ function M.conclude(run, ended)
   local study = run.study
   local best = M.best(run, study)
   local one = M.program(run, best)
-  if run.options.save then keep(one, run.options.save) end
+  if run.options.save then
+    local ok, problem = pcall(keep, one, run.options.save)
+    if not ok then ended.reason, ended.message = "failed", errors.text(problem) end -- the best is returned all the same
+  end
   local began = core.now()
   local test_made = on_test(run, best, ended)
   local all = study.trials
