@@ -195,6 +195,7 @@ Predictor.lmopt_program = {
     local made = {}
     for key, value in next, self do made[key] = value end
     made._demos, made._options = program.copy_data(self._demos), program.copy_data(self._options)
+    made._copy_of = self._copy_of or self
     return setmetatable(made, Predictor)
   end,
   -- Sets a field, or an option of every request; lmopt.null takes it away.
@@ -375,6 +376,32 @@ local function ask(self, call, handle, request)
   end
 end
 
+---(internal) While a program is optimized: its predictors, by what they were copied from. Another one that it calls would be
+---tuned by nobody.
+---@param one table program
+---@return table<lmopt.Predictor, boolean> owned for the context
+function predict.owned(one)
+  local owned = {}
+  for _, entry in ipairs(one:predictors()) do
+    local predictor = entry.predictor
+    owned[rawget(predictor, "_copy_of") or predictor] = true
+  end
+  return owned
+end
+
+---(internal) A predictor that belongs to no program, such as a judge's.
+---@param predictor lmopt.Predictor
+---@return lmopt.Predictor
+function predict.of_nobody(predictor)
+  rawset(predictor, "_of_nobody", true)
+  return predictor
+end
+
+local function raise_foreign(self)
+  errors.misuse(("the program that is optimized calls %s, which is not one of its own, so that nobody can tune it: put it into a "
+    .. "field of the module, and call it from there"):format(tostring(self)), 3)
+end
+
 ---Asks the model. Raises "parse" and "truncated", and what model calls raise.
 ---@async
 ---@param input table<string, any>|lmopt.Example
@@ -385,7 +412,8 @@ function Predictor:__call(input, options, inside)
   if tracing.on and inside ~= tracing then return tracing.predictor(self, input, options) end
   local call = prepare(self, input, options)
   local context = task.context()
-  local settings, sample = context.settings, context.sampling
+  local settings, sample, owned = context.settings, context.sampling, context.owned
+  if owned and not owned[rawget(self, "_copy_of") or self] and not rawget(self, "_of_nobody") then raise_foreign(self) end
   if sample then sampling.advise(sample, self, call) end
   local handle = options and options.lm and lm.new(options.lm) or self._lm or settings and settings.lm or lm.default()
   local messages = call.adapter.messages(call.signature, call.demos, call.history, call.input)

@@ -151,4 +151,35 @@ describe("opro:solve", function()
     misuse(function() opro:solve(problem { direction = "down" }) end, "'direction'")
     misuse(function() opro:solv(problem()) end, "did you mean 'solve'?")
   end)
+
+  it_quickly("returns the best so far when its model is gone", function()
+    for _, kind in ipairs { "network", "auth", "raised" } do
+      local asked = 0
+      local answer = model {}
+      local failing = lmopt.lm(function(request)
+        asked = asked + 1
+        if asked > 8 then error(kind == "raised" and "it broke" or lmopt.error.new(kind, "it broke"), 0) end
+        return answer(request).text
+      end)
+      local best, study, summary = solve({ prompt_model = failing })
+      assert.equal("failed", summary.reason)
+      assert.matches("it broke", summary.message)
+      assert.equal(study.best_trial.user_attrs.solution, best)
+      assert.is_true(#study.trials >= 3 + 8)
+    end
+  end)
+
+  it_quickly("ends when ten steps brought nothing", function()
+    local asked = 0
+    local mute = lmopt.lm(function()
+      asked = asked + 1
+      return "I can't say"
+    end)
+    local best, study, summary = solve({ prompt_model = mute, n_steps = 1000, candidates_per_step = 4 })
+    assert.equal("stopped", summary.reason)
+    assert.matches("none of the last 10 steps brought a new proposal; the last one: of 8 proposals: 8 no number", summary.message)
+    assert.equal(10 * 2 * 4, asked)
+    assert.equal(400, best)
+    assert.is_true(#study.trials <= 3 + 12 * 4)
+  end)
 end)

@@ -290,4 +290,124 @@ describe("bad input for an optimizer", function()
     assert.equal("skill 9", results[2].best.instructions)
     assert.same({ 32, 32 }, { networks[1].count, networks[2].count })
   end)
+
+  it_quickly("refuses predictors that the program calls and does not own, a judge's and another framework's excepted", function()
+    local network = support.network()
+    local outside = qa(network)
+    local data = { trainset = support.examples(2), valset = support.examples(3, 101) }
+    local borrowing = lmopt.module {
+      inputs = "question", answer = qa(network), forward = function(_, input) return outside { question = input.question } end,
+    }
+    local problem = problem_of(function() ladder({ metric = support.right, seed = 1 }):compile(borrowing, data) end)
+    assert.matches('calls predict "question %-> answer", which is not one of its own', tostring(problem))
+    assert.equal(0, network.count)
+    local owning = lmopt.module {
+      inputs = "question", answer = qa(network), forward = function(self, input)
+        return self.answer:with { temperature = 0.5 } { question = input.question } -- a copy of one's own is one's own
+      end,
+    }
+    local steps = lmopt.optimizers.define {
+      name = "steps", trials = 2, propose = function() return { ["answer.instructions"] = "skill 9" } end,
+    }
+    local asked = 0
+    local best, study = steps({ metric = function(one, prediction)
+      asked = asked + 1
+      outside { question = one.question } -- a metric's own
+      return support.right(one, prediction)
+    end, seed = 1 }):compile(owning, data)
+    assert.equal("skill 9", best.answer.instructions)
+    assert.equal(2, #study.trials)
+    assert.equal(6, asked)
+    local judge = lmopt.metrics.judge {
+      rubric = "Is it right?", lm = lmopt.lm(function() return "[[ ## feedback ## ]]\nYes.\n\n[[ ## score ## ]]\n5" end),
+    }
+    local judged = lmopt.module {
+      inputs = "question", answer = qa(network), forward = function(self, input)
+        judge(support.examples(1)[1], { answer = "y1" }) -- no program's either
+        return self.answer(input)
+      end,
+    }
+    assert.equal("done", select(3, steps({ metric = judge, seed = 1 }):compile(judged, data)).reason)
+  end)
+
+  it("ends a trial whose proposal awaits what was cancelled, instead of trying for ever", function()
+    local proposed = 0
+    local cancelling = lmopt.optimizers.define {
+      name = "cancelling", trials = 3, propose = function()
+        proposed = proposed + 1
+        local one = lmopt.spawn(lmopt.sleep, 60)
+        one:cancel()
+        one:await()
+      end,
+    }
+    local _, study, report = cancelling({ metric = support.right }):compile(qa(support.network()), { trainset = support.examples(2) })
+    assert.equal(2, proposed)
+    assert.same({ "complete", "failed", "failed" }, { study.trials[1].state, study.trials[2].state, study.trials[3].state })
+    assert.equal("done", report.reason)
+  end)
+
+  it("is refused where nothing would end it, and where its definition is none", function()
+    local function propose() return {} end
+    local endless = lmopt.optimizers.define { name = "endless", propose = propose }
+    local data = { trainset = support.examples(2) }
+    assert.matches("says nowhere how many candidates it tries", tostring(problem_of(function()
+      endless({ metric = support.right }):compile(qa(support.network()), data)
+    end)))
+    local _, study = endless({ metric = support.right, n_trials = 2 }):compile(qa(support.network()), data)
+    assert.equal(2, #study.trials)
+    for _, case in ipairs {
+      { {}, "'name'" }, { { name = "x" }, "'propose'" }, { { name = "x", propoze = propose }, "did you mean 'propose'" },
+      { { name = "x", propose = propose, trials = 0 }, "'trials' of optimizers.define must be an integer of at least 1" },
+      { { name = "x", propose = propose, trials = "3" }, "'trials' of optimizers.define" },
+      { "x", "must be a table" },
+    } do
+      local message = tostring(problem_of(lmopt.optimizers.define, case[1]))
+      assert.matches(case[2], message, 1, true)
+    end
+    local none = lmopt.optimizers.define { name = "none", propose = propose, trials = function() end }
+    assert.matches("'trials' of optimizers.none must return an integer", tostring(problem_of(function()
+      none({ metric = support.right }):compile(qa(support.network()), data)
+    end)))
+    for _, option in ipairs { "concurrency", "max_errors" } do
+      for _, value in ipairs { -1, 0 / 0, "3", 1.5 } do
+        assert.matches("'" .. option .. "' of optimizers.ladder", tostring(problem_of(compile, support.network(), { [option] = value })))
+      end
+    end
+  end)
+
+  it("looks before it spends whether the best program can be saved, and loses nothing when that fails later", function()
+    local network = support.network()
+    for _, path in ipairs { "/nonexistent/x.json", "/dev/null", os.tmpname():match "^(.*)/", "a\0b" } do
+      local problem = problem_of(compile, network, { save = path })
+      assert.is_true(errors.is(problem, "storage"), tostring(problem))
+    end
+    assert.equal(0, network.count)
+    local folder = os.tmpname()
+    os.remove(folder)
+    assert(os.execute("mkdir " .. folder))
+    local path = folder .. "/best.json"
+    local best, study, report = lmopt.optimizers.define({
+      name = "removing", trials = 3, propose = function(_, trial)
+        os.execute("rm -r " .. folder)
+        return { ["self.instructions"] = "skill " .. 5 + 2 * trial.number }
+      end,
+    }) { metric = support.right, save = path }:compile(qa(network), { trainset = support.examples(8) })
+    assert.equal("failed", report.reason)
+    assert.matches("best.json can't be written", report.message)
+    assert.equal("skill 7", best.instructions)
+    assert.equal(2, report.trials.complete)
+    assert.is_true(#study.trials >= 2)
+  end)
+
+  it("saves what a link points to", function()
+    local path = os.tmpname()
+    os.remove(path)
+    assert(os.execute(("ln -s %s.real %s && touch %s.real"):format(path, path, path)))
+    compile(support.network(), { save = path })
+    local file <close> = assert(io.open(path .. ".real"))
+    assert.matches("skill 9", file:read "a")
+    assert(os.execute(("test -h %s"):format(path)))
+    os.remove(path)
+    os.remove(path .. ".real")
+  end)
 end)

@@ -18,9 +18,9 @@ local MODEL_OPTIONS = { "lm", "temperature" }
 local function with_model_options(list) return table.move(MODEL_OPTIONS, 1, #MODEL_OPTIONS, #list + 1, list) end
 
 local function predictor(options, spec, descriptions, instructions, what)
-  return predict.new(signature.new(spec, { instructions = instructions, fields = descriptions }, what), {
+  return predict.of_nobody(predict.new(signature.new(spec, { instructions = instructions, fields = descriptions }, what), {
     lm = options.lm, temperature = options.temperature or 0,
-  }, what)
+  }, what))
 end
 
 -- Named values as one text: that of a single one alone.

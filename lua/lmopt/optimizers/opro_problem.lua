@@ -166,7 +166,10 @@ end
 local function solution_of(run, trial)
   if trial.number < #run.start then return run.start[trial.number + 1] end
   local step, slot, begins = steps.place(trial.number, #run.start, run.options.candidates_per_step)
-  local cell = run.sheet:once(sheets.key("opro", step), function() return propose_step(run, step, begins) end)
+  local function key_of(one) return sheets.key("opro", one) end
+  local cell = run.sheet:once(key_of(step), function()
+    return steps.barren(run.study, run.sheet, key_of, step) or propose_step(run, step, begins)
+  end)
   return steps.pick(trial, cell, step, slot)
 end
 

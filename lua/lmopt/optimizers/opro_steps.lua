@@ -198,6 +198,26 @@ function M.said(cell)
   return cell.problem and text .. ": " .. cell.problem or text
 end
 
+M.BARREN = 10 -- steps
+
+---Ends a study of which the last steps brought nothing that is of use: it has converged, or its proposer can't do what is
+---asked of it. What follows then is a step without proposals, and no call.
+---@param study lmopt.Study
+---@param sheet lmopt.ScoreSheet
+---@param key_of fun(step: integer): string of a step's cell
+---@param step integer the coming one
+---@return table? cell nil: the step is worth its calls
+function M.barren(study, sheet, key_of, step)
+  if step <= M.BARREN then return nil end
+  local last
+  for before = step - M.BARREN, step - 1 do
+    last = sheet:get(key_of(before))
+    if not last or #last.items > 0 then return nil end
+  end
+  study:stop(("none of the last %d steps brought a new proposal; the last one: %s"):format(M.BARREN, M.said(last)))
+  return { items = {}, asked = 0, dropped = {}, temperature = false }
+end
+
 ---The candidate of a trial among those of its step. Where there is none left for it, the trial ends, as pruned.
 ---@param trial lmopt.Trial
 ---@param cell table

@@ -6,6 +6,7 @@ local evaluate = require "lmopt.evaluate"
 local example = require "lmopt.example"
 local json = require "lmopt.json"
 local objectives = require "lmopt.optimizers.objectives"
+local optimizable = require "lmopt.optimizable"
 local optimize = require "lmopt.optimize"
 local predict = require "lmopt.predict"
 local records = require "lmopt.records"
@@ -14,6 +15,7 @@ local schedule = require "lmopt.optimizers.schedule"
 local sheets = require "lmopt.optimizers.score_sheet"
 local unreachable = require "lmopt.optimizers.unreachable"
 local usage = require "lmopt.usage"
+local within = require("lmopt.context").within
 
 local M = {}
 
@@ -40,7 +42,7 @@ function M.new(about)
   self.seed, self.original = self.study.seed, self.program
   self.predictors = candidates.tunable(self.program)
   self.sheet = sheets.new(self.study)
-  self.digests, self.read = {}, {}
+  self.digests, self.read, self.owned = {}, {}, setmetatable({}, { __mode = "k" })
   self.rollouts = self.options.rollouts or 1
   self.metric_place = self.metric and optimize.place_of(self.metric)
   return self
@@ -132,11 +134,22 @@ local function data_of(prediction)
   return ok and json.decode(text) or nil
 end
 
+-- The predictors that a program may call while it is optimized; what another framework's program does is its own business.
+local function owned_by(self, one)
+  if optimizable.is(one) then return false end
+  local known = self.owned[one]
+  if not known then
+    known = predict.owned(one)
+    self.owned[one] = known
+  end
+  return known
+end
+
 -- The cell of an item: what the program answers to the example, and what the metric says of it.
 local function make_cell(self, one, item, stage)
   local metric = self.metric
-  local function staged(of, prediction) return metric(of, prediction, nil, stage) end
-  local function score() return evaluate.one(one, item.example, staged, self.metric_place) end
+  local function staged(of, prediction) return within({ owned = false }, metric, of, prediction, nil, stage) end
+  local function score() return within({ owned = owned_by(self, one) }, evaluate.one, one, item.example, staged, self.metric_place) end
   local used, row, problem
   if item.rollout > 0 then
     used, row, problem = predict.counted(sampling.run, { sample = item.rollout }, score)

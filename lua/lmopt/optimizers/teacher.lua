@@ -17,6 +17,7 @@ local sampling = require "lmopt.sampling"
 local sheets = require "lmopt.optimizers.score_sheet"
 local stopping = require "lmopt.stopping"
 local stream = require("lmopt.core.study").random
+local within = require("lmopt.context").within
 
 local M = {}
 
@@ -190,7 +191,9 @@ local function trace_run(self, place, round)
   local how = { note = note }
   if round > 0 then how.sample, how.temperature = round, 1.0 end
   local input = example.inputs(self.run.trainset[place])
-  local prediction = predict.with(self.settings, function() return sampling.run(how, function() return made(input) end) end)
+  local prediction = predict.with(self.settings, function()
+    return within({ owned = predict.owned(made) }, sampling.run, how, function() return made(input) end)
+  end)
   if prediction == nil then errors.raise("no_prediction", "the teacher returned nothing") end
   local trace = {}
   for i, step in ipairs(in_order(steps)) do trace[i] = { name = step.name, inputs = step.inputs, outputs = step.outputs } end
