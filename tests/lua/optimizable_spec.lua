@@ -169,8 +169,8 @@ describe("lmopt.optimize", function()
   end)
 
   it_quickly("goes on when there is more to spend", function()
-    local path, network, study = os.tmpname() .. ".db", nil, nil
-    local choice, report
+    local path = os.tmpname() .. ".db"
+    local choice, network, study, report, _
     for i, calls in ipairs { 80, 100, 400 } do
       choice, network, _, study, report = optimize(12, { valset = support.examples(6, 101), storage = path, budget = { calls = calls } })
       assert.equal("random_search", choice.optimizer)
@@ -180,7 +180,8 @@ describe("lmopt.optimize", function()
       study:close()
     end
     for _, ending in ipairs { "", "-wal", "-shm" } do os.remove(path .. ending) end
-    local _, undisturbed = optimize(12, { valset = support.examples(6, 101) })
+    local undisturbed
+    _, undisturbed = optimize(12, { valset = support.examples(6, 101) })
     assert.is_true(network.count < undisturbed.count) -- the rest alone was asked
   end)
 

@@ -162,7 +162,8 @@ local function to_text(total, given, problem)
   for _, line in ipairs(budget_lines(total, given)) do lines[#lines + 1] = line end
   if total.calls > 0 then lines[#lines + 1] = "not in it: attempts that fail, replies longer than the offline model's (but for the "
     .. "worst case), and what the cache has already"
-    .. (recorder.optimizes and "; of an optimizer: what proposes, a teacher's runs beyond those of one candidate, and the test of the best program" or "") .. "\n" end
+    .. (recorder.optimizes and "; of an optimizer: what proposes, a teacher's runs beyond those of one candidate, and the test "
+      .. "of the best program" or "") .. "\n" end
   return table.concat(lines)
 end
 

@@ -28,7 +28,7 @@ function reports.begin(flags, host)
     local on_terminal, width = host.terminal(2)
     io.stderr:write(report == list[1] and "" or "\n", report:table(on_terminal and math.min(width, WIDEST) or nil), "\n")
   end
-  setmetatable(list, { __close = function(list) show(list[#list]) end })
+  setmetatable(list, { __close = function(ended) show(ended[#ended]) end })
   function listener.tell(report)
     show(list[#list])
     list[#list + 1] = report

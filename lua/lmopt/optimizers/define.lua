@@ -101,8 +101,8 @@ local function check_metric(metric, may_lack, what)
 end
 
 -- Options that are whole numbers, and the least they may be.
-local COUNTS = { { "concurrency", 1 }, { "max_errors", 0 }, { "minibatch_size", 1 }, { "full_every", 2 }, { "rollouts", 1 }, { "n_trials", 1 }, { "n_jobs", 1 },
-  { "lag", 1 } }
+local COUNTS = { { "concurrency", 1 }, { "max_errors", 0 }, { "minibatch_size", 1 }, { "full_every", 2 }, { "rollouts", 1 }, { "n_trials", 1 },
+  { "n_jobs", 1 }, { "lag", 1 } }
 
 local function check_common(options, what)
   if options.save ~= nil then
@@ -221,7 +221,8 @@ local function begin(definition, run)
   if type(trials) == "function" then
     trials = trials(run)
     if not (math.type(trials) == "integer" and trials >= 1) then
-      errors.misuse(("'trials' of optimizers.%s must return an integer of at least 1, not %s"):format(definition.name, errors.shown(trials)))
+      errors.misuse(("'trials' of optimizers.%s must return an integer of at least 1, not %s"):format(definition.name,
+        errors.shown(trials)))
     end
   end
   run.total = options.n_trials or trials

@@ -459,7 +459,8 @@ function methods:plain()
     return one and { score = one.score, ci = one.ci and json.array { table.unpack(one.ci) } or nil }
   end
   local made = {}
-  for _, name in ipairs { "optimizer", "study", "storage", "reason", "message", "trials", "overlap", "usage", "given_up", "unpriced", "seconds" } do
+  for _, name in ipairs { "optimizer", "study", "storage", "reason", "message", "trials", "overlap", "usage", "given_up", "unpriced",
+    "seconds" } do
     made[name] = rawget(self, name)
   end
   local best = rawget(self, "best")

@@ -204,12 +204,12 @@ end
 ---@param spent table study.budget.spent
 ---@return string[] names
 function prices.unknown(spent)
-  local names = {}
+  local unknown = {}
   for _, name in ipairs(sorted.keys(spent.models)) do
     local one, provider = spent.models[name], name:match "^([^/]+)/"
-    if one.tokens > 0 and one.usd == 0 and not (provider and prices.find(provider, "")) then names[#names + 1] = name end
+    if one.tokens > 0 and one.usd == 0 and not (provider and prices.find(provider, "")) then unknown[#unknown + 1] = name end
   end
-  return names
+  return unknown
 end
 
 return prices
