@@ -111,3 +111,8 @@ A run that a limit ends says so by its status, as a study's does, and what there
   optimizers.labeled_few_shot: ended early: the time is over
   $ lmopt run short.lua > /dev/null 2>&1
   [3]
+
+What is said on the command line for a study of an objective is not for an optimizer's, which is said before anything is spent.
+
+  $ lmopt run tune.lua --storage x.db --trials 3 2>&1 | head -1
+  lmopt: warning: --trials, --storage: of the study of an objective; an optimizer goes by its own options (storage, timeout, n_trials, seed, n_jobs)

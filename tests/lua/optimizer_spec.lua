@@ -410,4 +410,18 @@ describe("bad input for an optimizer", function()
     os.remove(path)
     os.remove(path .. ".real")
   end)
+
+  it("says whose a study is that does not fit", function()
+    local path = os.tmpname() .. ".db"
+    local data = { trainset = support.examples(4), valset = support.examples(4, 101) }
+    local other = lmopt.optimizers.define {
+      name = "other", trials = 2, independent = true, propose = function() return { ["self.instructions"] = "skill 9" } end,
+    }
+    local _, study = other({ metric = support.right, storage = path, name = "mine" }):compile(qa(support.network()), data)
+    study:close()
+    local problem = problem_of(compile, support.network(), { storage = path, name = "mine" }, data)
+    assert.is_true(errors.is(problem, "exists"), tostring(problem))
+    assert.matches("the study 'mine' in .* is one of optimizers.other; give this run a name of its own: name = 'mine%-2'", problem.message)
+    for _, ending in ipairs { "", "-wal", "-shm" } do os.remove(path .. ending) end
+  end)
 end)

@@ -18,8 +18,9 @@ end
 --- script is, unless it did.
 ---@param flags table
 ---@param host table
+---@param warn fun(flags: table) is called when the first one begins
 ---@return lmopt.OptimizerReport[] list of those that there were; to be closed when the script has ended
-function reports.begin(flags, host)
+function reports.begin(flags, host, warn)
   local texts = {}
   if flags.report then check_writable(flags.report) end
   local list = {}
@@ -29,6 +30,10 @@ function reports.begin(flags, host)
     io.stderr:write(report == list[1] and "" or "\n", report:table(on_terminal and math.min(width, WIDEST) or nil), "\n")
   end
   setmetatable(list, { __close = function(ended) show(ended[#ended]) end })
+  function listener.begin()
+    listener.begin = nil
+    warn(flags)
+  end
   function listener.tell(report)
     show(list[#list])
     list[#list + 1] = report

@@ -431,6 +431,17 @@ end
 local MEANT_FOR_ALL = { lm = true, cache = true, budget = true, record = true, replay = true, trace = true, ["trace-content"] = true,
   report = true, ["dry-run"] = true, json = true, quiet = true }
 
+-- An optimizer's study is the script's own: it is said before it costs anything that these are not for it.
+local function warn_of_flags(flags)
+  local names = {}
+  for _, option in ipairs(command.options) do
+    if flags[option.name] and not MEANT_FOR_ALL[option.name] then names[#names + 1] = "--" .. option.name end
+  end
+  if #names == 0 then return end
+  io.stderr:write(("lmopt: warning: %s: of the study of an objective; an optimizer goes by its own options (storage, timeout, "
+    .. "n_trials, seed, n_jobs)\n"):format(table.concat(names, ", ")))
+end
+
 local function main(flags, arguments, host)
   local path = flags.SCRIPT
   script.check(path)
@@ -448,7 +459,7 @@ local function main(flags, arguments, host)
   local has_worked = watch()
 
   local function body()
-    local told <close> = reports.begin(flags, host)
+    local told <close> = reports.begin(flags, host, warn_of_flags)
     local started = lmopt.now()
     local recorder = fingerprint.record()
     local results = table.pack(pcall(script.load, path, arguments))

@@ -7,6 +7,7 @@ local core = require "lmopt.core.task"
 local errors = require "lmopt.error"
 local fingerprint = require "lmopt.optimizers.fingerprint"
 local journal = require "lmopt.journal"
+local listener = require "lmopt.optimizers.listener"
 local objectives = require "lmopt.optimizers.objectives"
 local outcome = require "lmopt.optimizers.outcome"
 local runs = require "lmopt.optimizers.run"
@@ -101,8 +102,8 @@ local function check_metric(metric, may_lack, what)
 end
 
 -- Options that are whole numbers, and the least they may be.
-local COUNTS = { { "concurrency", 1 }, { "max_errors", 0 }, { "minibatch_size", 1 }, { "full_every", 2 }, { "rollouts", 1 }, { "n_trials", 1 },
-  { "n_jobs", 1 }, { "lag", 1 } }
+local COUNTS = { { "concurrency", 1 }, { "max_errors", 0 }, { "minibatch_size", 1 }, { "full_every", 2 }, { "rollouts", 1 },
+  { "n_trials", 1 }, { "n_jobs", 1 }, { "lag", 1 } }
 
 local function check_common(options, what)
   if options.save ~= nil then
@@ -165,6 +166,17 @@ end
 -- As users make one: in a dry run that is one in memory.
 local function create_study(options) return (require("lmopt").create_study or studies.create)(options) end
 
+-- A study of that name that does not fit is most likely another optimizer's; what does not fit then says little.
+local function explain_misfit(self, options, problem)
+  local name = options.name or self.definition.name
+  local ok, other = pcall(studies.load, { name = name, storage = options.storage, read_only = true })
+  local mark = ok and fingerprint.of(other)
+  if ok then other:close() end
+  if not mark or mark.optimizer == self.name then error(problem, 0) end
+  errors.raise("exists", ("the study '%s' in %s is one of optimizers.%s; give this run a name of its own: name = '%s-2'"):format(name,
+    options.storage, mark.optimizer, name))
+end
+
 local function note_for_dry_run(study)
   local dry_run = package.loaded["lmopt.dry_run"]
   if dry_run then dry_run.of_optimizers[study] = true end
@@ -176,12 +188,15 @@ local function open_study(self, options)
   if type(independent) == "function" then independent = independent(options) end
   if options.minibatch_size or options.tune and type(options.tune[1]) == "table" then independent = false end
   local generation = generation_of(definition, options)
-  return create_study {
+  local ok, study = pcall(create_study, {
     name = options.name or options.storage and definition.name or nil, storage = options.storage,
     directions = objectives.directions(options.objectives), seed = options.seed, sampler = options.sampler or "random",
     pruner = options.pruner or "none", load_if_exists = true, budget = options.budget,
     lag = options.lag or independent and 1000 or generation and generation.size or nil,
-  }
+  })
+  if ok then return study end
+  if options.storage then explain_misfit(self, options, study) end
+  error(study, 0)
 end
 
 -- What is to be scored on what, checked.
@@ -281,6 +296,7 @@ function Optimizer:compile(program, data)
   local what = ("optimizers.%s:compile"):format(self.name)
   check_metric(self.options.metric, self.definition.unscored, "optimizers." .. self.name)
   local options, definition = self.options, self.definition
+  if listener.begin then listener.begin() end
   if options.save then whole_file.check(options.save) end -- before anything is spent
   local read = read_data(data, what, definition.unscored)
   local run = runs.new {

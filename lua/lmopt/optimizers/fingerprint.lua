@@ -73,6 +73,11 @@ function M.take(run, optimizer)
   }
 end
 
+---What a study was begun with; nil when it is no optimizer's.
+---@param study lmopt.Study
+---@return table? fingerprint
+function M.of(study) return study:property(PROPERTY) end
+
 local PARTS = {
   { "program", "the program" }, { "model", "the model" }, { "metric", "the metric" }, { "trainset", "the training set" },
   { "valset", "the validation set" },

@@ -1,4 +1,5 @@
---- Who is told of the report when a run of an optimizer has ended: the command line sets `tell`. A library tells nobody.
+--- Who is told when a run of an optimizer begins, and of its report when it has ended: the command line sets both. A library
+-- tells nobody.
 
----@type { tell: (fun(report: lmopt.OptimizerReport))? }
-return { tell = nil }
+---@type { begin: fun()?, tell: (fun(report: lmopt.OptimizerReport))? }
+return { begin = nil, tell = nil }

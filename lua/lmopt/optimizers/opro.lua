@@ -330,9 +330,9 @@ return define {
     if trial.number < run.first then return start_candidate(run, trial.number) end
     local step, _, begins = steps.place(trial.number, run.first, run.options.candidates_per_step)
     local slot, size = share_of(run, trial.number, begins)
-    local function key_of(one) return sheets.key("opro", one, run.stage and run.stage.name or "") end
-    local cell = run.sheet:once(key_of(step), function()
-      return steps.barren(run.study, run.sheet, key_of, step) or propose_step(run, step, begins, size)
+    local function key_of_step(one) return sheets.key("opro", one, run.stage and run.stage.name or "") end
+    local cell = run.sheet:once(key_of_step(step), function()
+      return steps.barren(run.study, run.sheet, key_of_step, step) or propose_step(run, step, begins, size)
     end)
     return steps.pick(trial, cell, step, slot)
   end,
