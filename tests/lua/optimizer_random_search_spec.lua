@@ -91,6 +91,22 @@ describe("random_search", function()
     assert.is_true(#scores < 33)
   end)
 
+  it("has a pruner end the scoring of what falls behind", function()
+    local function run(options)
+      local sort, seen = sorter { known = 4 }
+      local _, study, report = random_search(with({ metric = exact, seed = 5 }, options)):compile(sort,
+        { trainset = examples(24), valset = examples(30, 40) })
+      return study, report, #seen
+    end
+    local whole, report, asked = run()
+    assert.equal(0, report.trials.pruned)
+    local pruned, short, fewer = run { pruner = "wilcoxon" }
+    assert.is_true(short.trials.pruned > 3)
+    assert.is_true(fewer < 0.8 * asked)
+    assert.equal(whole.best_value, pruned.best_value)
+    assert.equal(support.dump(pruned), support.dump((run { pruner = "wilcoxon", concurrency = 1 })))
+  end)
+
   it("is the same study at any number of jobs and any concurrency", function()
     local function run(n_jobs, concurrency, seed)
       local sort = sorter { known = 4, before = support.pauses(seed) }

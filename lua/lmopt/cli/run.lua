@@ -53,8 +53,8 @@ Runs a script. When it returns an objective (a function, or a table with
     { name = "lm", value = "MODEL", help = "the language model: openai/gpt-4o-mini, offline" },
     { name = "cache", value = "WHERE",
       help = "where replies of models are kept: a file, memory or off\n(a file of the user's: lmopt cache path)" },
-    { name = "dry-run", help = "ask no real model, store nothing: run one trial on the offline\n"
-      .. "model, and say what the whole may cost" },
+    { name = "dry-run", help = "ask no real model, store nothing: run one trial on the\n"
+      .. "offline model, and say what the whole may cost" },
     { name = "record", value = "FILE", help = "write every model call and its reply into a file" },
     { name = "replay", value = "FILE", help = "answer model calls from a recorded file; nothing is sent" },
     { name = "trace", value = "WHERE", help = "write what trials, programs and models do into a file (JSON\n"
@@ -63,10 +63,10 @@ Runs a script. When it returns an objective (a function, or a table with
     { name = "report", value = "FILE", help = "write what the script's optimizers came to as Markdown" },
     { name = "new", help = "the script has changed: a study NAME@2 that begins\nwith the parameters tried so far" },
     { name = "same", help = "the script has changed, and its results are comparable" },
-    { name = "rescore", help = "only the metric has changed: a study NAME@2 with the trials so\n"
-      .. "far, their predictions scored anew with no model call" },
+    { name = "rescore", help = "only the metric has changed: a study NAME@2 with the trials\n"
+      .. "so far, their predictions scored anew with no model call" },
     { name = "json", help = "one JSON object on standard output" },
-    { name = "quiet", short = "q", help = "nothing on standard error but errors" },
+    { name = "quiet", short = "q", help = "nothing on standard error but warnings and errors" },
   },
   details = [[
 Flags win over the keys of the script's table. With a storage the same command

@@ -187,6 +187,7 @@ local function open_study(self, options)
   local independent = definition.independent
   if type(independent) == "function" then independent = independent(options) end
   if options.minibatch_size or options.tune and type(options.tune[1]) == "table" then independent = false end
+  if options.pruner and options.pruner ~= "none" then independent = false end -- it compares a trial with those before it
   local generation = generation_of(definition, options)
   local ok, study = pcall(create_study, {
     name = options.name or options.storage and definition.name or nil, storage = options.storage,
