@@ -1,5 +1,6 @@
 --- Which trial of a study is its best: that of the best value, or ("robust", for objectives with noise) the one where the
 -- objective is best with some confidence, by a model of all trials (src/search/robust.c). Kept with the study as a system attribute.
+local ended_trials = require "lmopt.ended_trials"
 local errors = require "lmopt.error"
 local json = require "lmopt.json"
 local records = require "lmopt.records"
@@ -117,23 +118,74 @@ function M.why_none(study)
   return ("no complete trial is feasible (set_constraint); the least violation is %.6g, trial %d"):format(least, number)
 end
 
+-- --- the best up to a trial ---
+
+-- Takes in one more trial: the first of the best is kept, of several directions all that no other dominates. The list is made
+-- anew when it changes.
+local function take_in(kept, directions, one)
+  local list = {}
+  for _, other in ipairs(kept.list) do
+    if #directions == 1 and not records.dominates(one, other, directions) or records.dominates(other, one, directions) then return end
+    if not records.dominates(one, other, directions) then list[#list + 1] = other end
+  end
+  list[#list + 1] = one
+  kept.list = list
+end
+
+local function new_leaders(study)
+  local kept = { list = {} }
+  kept.ended = ended_trials.new(study, function(number, state)
+    if state ~= "complete" then return end
+    local record = records.one(study, number)
+    if records.is_feasible(record) then take_in(kept, study.directions, { number = number, values = record.values }) end
+  end)
+  return kept
+end
+
+---The best of the trials up to a number, in the order of their numbers: one, the first of equals, or of several directions the
+---Pareto front. While numbers rise a trial is read once. Nil where it has to be found among all trials: they are not all over,
+---a higher number was asked for before, or the best is not that of the values.
+---@param study lmopt.Study
+---@param number integer
+---@return { number: integer, values: number[] }[]? leaders not to be changed; the same table while they are the same
+function M.leaders_until(study, number)
+  if study._best == "robust" then return nil end
+  study._leaders = study._leaders or new_leaders(study)
+  local ended = study._leaders.ended
+  if ended.next > number + 1 or not ended:reach(number) then return nil end
+  return study._leaders.list
+end
+
+-- The same as records; false where there is none such.
+local function records_until(study, number)
+  local leaders, list = M.leaders_until(study, number), {}
+  for i, one in ipairs(leaders or {}) do list[i] = records.one(study, one.number) end
+  return leaders and list
+end
+
+-- --- views ---
+
 local FIELDS = { best_trial = true, best_value = true, best_params = true, best_trials = true, best_estimate = true }
 
---- A field best_* of a view of the study that shows `trials`: what trial `number` may know, or (up_to) the trials up to it.
+--- A field best_* of a view of the study: of what trial `number` may know, or (up_to) the trials up to it.
 -- False: it is no such field.
-function M.of_view(study, key, trials, number, up_to)
+---@param view table its `trials` are read where they are needed
+function M.of_view(study, key, view, number, up_to)
   if not FIELDS[key] then return false end
+  local several = #study.directions > 1
+  local found = up_to and several == (key == "best_trials") and records_until(study, number)
   local best, estimate
   if study._best == "robust" then
-    local found
     found, estimate = find(study, number, up_to)
-    for _, record in ipairs(trials) do
+    for _, record in ipairs(view.trials) do
       if record.number == found then best = record end
     end
   elseif key == "best_trials" then
-    return true, records.front(trials, study.directions)
+    return true, found or records.front(view.trials, study.directions)
+  elseif found then
+    best = found[1]
   else
-    best = records.best(trials, study.directions[1] == "maximize")
+    best = records.best(view.trials, study.directions[1] == "maximize")
   end
   if key == "best_estimate" then return true, estimate end
   if key == "best_trials" then return true, { best } end

@@ -196,7 +196,8 @@ function M.scored(study, seen_by, last)
   return list
 end
 
-local function feasible(record)
+--- Is no constraint of a record violated?
+function M.is_feasible(record)
   for _, value in pairs(record.constraints) do
     if value > 0 then return false end
   end
@@ -207,15 +208,15 @@ end
 function M.best(list, maximize)
   local best
   for _, record in ipairs(list) do
-    if record.state == "complete" and record.value and feasible(record) then
+    if record.state == "complete" and record.value and M.is_feasible(record) then
       if not best or (maximize and record.value > best.value) or (not maximize and record.value < best.value) then best = record end
     end
   end
   return best
 end
 
--- Is `a` nowhere worse than `b`, and somewhere better?
-local function dominates(a, b, directions)
+--- Are the values of `a` nowhere worse than those of `b`, and somewhere better?
+function M.dominates(a, b, directions)
   local better = false
   for i, direction in ipairs(directions) do
     local x, y = a.values[i], b.values[i]
@@ -230,11 +231,11 @@ end
 function M.front(list, directions)
   local candidates, front = {}, {}
   for _, record in ipairs(list) do
-    if record.state == "complete" and feasible(record) then candidates[#candidates + 1] = record end
+    if record.state == "complete" and M.is_feasible(record) then candidates[#candidates + 1] = record end
   end
   for _, record in ipairs(candidates) do
     local dominated = false
-    for _, other in ipairs(candidates) do dominated = dominated or dominates(other, record, directions) end
+    for _, other in ipairs(candidates) do dominated = dominated or M.dominates(other, record, directions) end
     if not dominated then front[#front + 1] = record end
   end
   return front

@@ -163,7 +163,7 @@ function M.shown(study, list, number, up_to)
         value = list()
       elseif key:match "^best_" then
         local _
-        _, value = bests.of_view(study, key, view.trials, number, up_to)
+        _, value = bests.of_view(study, key, view, number, up_to)
       else
         value = study[key]
         if type(value) == "function" then return function(_, ...) return value(study, ...) end end
