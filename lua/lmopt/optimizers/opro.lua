@@ -167,20 +167,45 @@ local function best_of(history)
   return best
 end
 
+-- What follows from a candidate and from the predictors with their own instructions is made once for all steps: kept by both.
+local function kept_for(run, entries, what)
+  local parts = json.array { what }
+  for _, entry in ipairs(entries) do parts[#parts + 1], parts[#parts + 2] = entry.name, entry.own end
+  local key = json.encode(parts)
+  run.kept[key] = run.kept[key] or {}
+  return run.kept[key]
+end
+
+-- The keys of candidates, as a set.
+local function known_keys(run, all, history)
+  local known, kept = {}, kept_for(run, all, "key")
+  for _, one in ipairs(history) do
+    local key = kept[one.text] or key_of(all, one.candidate)
+    kept[one.text], known[key] = key, true
+  end
+  return known
+end
+
+-- The texts of a candidate, and what they are known by.
+local function texts_of(run, entries, one)
+  local texts = {}
+  for i, entry in ipairs(entries) do
+    local instructions = instructions_of(entry, one.candidate)
+    texts[i] = meta_prompt.text_in(run.options.place, entry.own, instructions) or instructions
+  end
+  return { texts = texts, key = json.encode(json.array(texts)) }
+end
+
 -- Each different text that was tried with its best score, in the order in which they came.
 local function tried_texts(run, entries, history)
-  local list, by_text, options = {}, {}, run.options
+  local list, by_text, kept = {}, {}, kept_for(run, entries, "texts")
   for _, one in ipairs(history) do
-    local texts = {}
-    for i, entry in ipairs(entries) do
-      local instructions = instructions_of(entry, one.candidate)
-      texts[i] = meta_prompt.text_in(options.place, entry.own, instructions) or instructions
-    end
-    local key = json.encode(json.array(texts))
-    local known = by_text[key]
+    local said = kept[one.text] or texts_of(run, entries, one)
+    kept[one.text] = said
+    local known = by_text[said.key]
     if not known then
-      known = { texts = texts, score = one.score, entry = one }
-      by_text[key], list[#list + 1] = known, known
+      known = { texts = said.texts, score = one.score, entry = one }
+      by_text[said.key], list[#list + 1] = known, known
     elseif one.score > known.score then
       known.score, known.entry = one.score, one
     end
@@ -289,15 +314,15 @@ end
 
 local function propose_step(run, step, begins, size)
   local options, all = run.options, entries_of(run)
-  local history = schedule.by_candidate(run:history_until(begins - 1))
+  local history = run:candidates_until(begins - 1)
   local entries = options.joint and all or { all[(step - 1) % #all + 1] }
   local best = best_of(history)
-  local known, names = {}, {}
-  for _, one in ipairs(history) do known[key_of(all, one.candidate)] = true end
+  local names = {}
   for i, entry in ipairs(entries) do names[i] = entry.name end
   local shown = meta_prompt.best_last(above(tried_texts(run, entries, history), options.threshold), options.pairs)
   return steps.propose {
-    seed = run.seed, step = step, size = size, retries = options.retries, proposer = run.proposer, known = known,
+    seed = run.seed, step = step, size = size, retries = options.retries, proposer = run.proposer,
+    known = known_keys(run, all, history),
     temperature = steps.temperature(options, best_before(run, history, step)),
     read = reader(run, all, entries, best and best.candidate or {}),
     prompt = meta_prompt.write {
@@ -323,7 +348,7 @@ return define {
     local entries = entries_of(run)
     if #entries == 0 then errors.misuse(("%s: the program has no predictor whose instructions may be changed"):format(WHAT)) end
     check_start(run, entries)
-    run.first = 1 + #(run.options.start or {})
+    run.first, run.kept = 1 + #(run.options.start or {}), {}
     run.proposer = steps.proposer(run.options.prompt_model or run.predictors[1].predictor.lm)
   end,
   propose = function(run, trial)

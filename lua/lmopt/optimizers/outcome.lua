@@ -1,4 +1,5 @@
 --- What a run of an optimizer comes to: the best program, and the data of its report.
+local bests = require "lmopt.best"
 local candidates = require "lmopt.optimizers.candidate"
 local core = require "lmopt.core.task"
 local errors = require "lmopt.error"
@@ -10,6 +11,7 @@ local objectives = require "lmopt.optimizers.objectives"
 local optimizable = require "lmopt.optimizable"
 local predict = require "lmopt.predict"
 local prices = require "lmopt.providers.prices"
+local records = require "lmopt.records"
 local reports = require "lmopt.optimizers.report"
 local runs = require "lmopt.optimizers.run"
 local schedule = require "lmopt.optimizers.schedule"
@@ -48,9 +50,13 @@ local CONFIDENCE = 0.95
 ---The trial whose candidate is the best: a fully scored one.
 ---@param run lmopt.OptimizerRun
 ---@param study lmopt.Study|table the study, or what a callback sees of it
+---@param last? integer with a callback's view: the number of its trial
 ---@return lmopt.Record?
-function M.best(run, study)
-  if run.stages then return schedule.best(run, study) end
+function M.best(run, study, last)
+  if run.stages then
+    local number = schedule.best(run, last)
+    return number and records.one(run.study, number)
+  end
   local list = run.options.objectives
   if not (list and list[2]) then return study.best_trial end
   local front = study.best_trials
@@ -88,12 +94,18 @@ end
 ---@param path string
 ---@return function
 function M.saver(run, path)
-  local saved
-  return function(seen)
-    local best = M.best(run, seen)
-    if not best or best.number == saved then return end
-    keep(M.program(run, best), path)
-    saved = best.number
+  local study, known, saved = run.study, nil, nil
+  local arrival = study._core:info().arrival -- then what others have found since counts, too
+  return function(seen, record)
+    local last = not arrival and record.number or nil
+    local leaders = last and not run.stages and bests.leaders_until(study, last)
+    if leaders and leaders == known then return end -- nothing that could be chosen has come
+    local best = M.best(run, last and study:_view_until(last) or seen, last)
+    if best and best.number ~= saved then
+      keep(M.program(run, best), path)
+      saved = best.number
+    end
+    known = leaders
   end
 end
 

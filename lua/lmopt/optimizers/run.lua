@@ -8,8 +8,8 @@ local json = require "lmopt.json"
 local objectives = require "lmopt.optimizers.objectives"
 local optimizable = require "lmopt.optimizable"
 local optimize = require "lmopt.optimize"
+local past = require "lmopt.optimizers.past"
 local predict = require "lmopt.predict"
-local records = require "lmopt.records"
 local sampling = require "lmopt.sampling"
 local schedule = require "lmopt.optimizers.schedule"
 local sheets = require "lmopt.optimizers.score_sheet"
@@ -42,7 +42,8 @@ function M.new(about)
   self.seed, self.original = self.study.seed, self.program
   self.predictors = candidates.tunable(self.program)
   self.sheet = sheets.new(self.study)
-  self.digests, self.read, self.owned = {}, {}, setmetatable({}, { __mode = "k" })
+  self.digests, self.owned = {}, setmetatable({}, { __mode = "k" })
+  self.past = past.new(self.study, #(self.valset or {}))
   self.rollouts = self.options.rollouts or 1
   self.metric_place = self.metric and optimize.place_of(self.metric)
   return self
@@ -60,57 +61,29 @@ end
 ---@field scores table<integer, number> by the places of the examples in the validation set
 ---@field stage string? the name of its stage, where there are several
 
--- A trial that is over, read once: what it says does not change. False where nothing was scored.
-local function read_trial(self, number)
-  local known = self.read[number]
-  if known ~= nil then return known end
-  local row = records.row(self.study, number)
-  local attributes = records.decode_pairs(row.user)
-  known = false
-  if attributes.scores then
-    local scores, sum, count = {}, 0.0, 0
-    for i = 1, #self.valset do
-      local score = attributes.scores[tostring(i)]
-      if score then
-        scores[i], sum, count = score, sum + score, count + 1
-      end
-    end
-    local candidate, text = candidates.read(attributes.candidate)
-    known = {
-      number = number, candidate = candidate, text = text, full = row.state == "complete", stage = attributes.stage,
-      score = count > 0 and sum / count or 0.0, examples = count, scores = scores,
-    }
-  end
-  self.read[number] = known
-  return known
-end
-
--- The candidates of some trials; with stages, those of the run's own stage.
-local function candidates_of(self, numbers)
-  local list = {}
-  for _, number in ipairs(numbers) do
-    local known = read_trial(self, number)
-    if known and (not self.stage or known.stage == self.stage.name) then list[#list + 1] = known end
-  end
-  return list
-end
+local function stage_name(self) return self.stage and self.stage.name end
 
 ---The candidates that a trial may know, in the order of their numbers: those of trials numbered at most its own - lag; with
 ---stages, those of its own stage. They are the run's own tables: copy what you change.
 ---@param trial lmopt.Trial
 ---@return lmopt.ScoredCandidate[]
-function Run:history(trial) return candidates_of(self, records.scored(self.study, trial.number)) end
+function Run:history(trial) return self.past:history(stage_name(self), trial.number) end
 
 ---The candidates of the trials up to a number, for optimizers whose candidates come in groups (`generation`): those of
 ---earlier groups have all ended when a trial begins.
 ---@param number integer
 ---@return lmopt.ScoredCandidate[]
-function Run:history_until(number) return candidates_of(self, records.scored(self.study, nil, number)) end
+function Run:history_until(number) return self.past:history(stage_name(self), nil, number) end
 
----The same as history by candidates: what their minibatches found is taken together.
+---The same as history by candidates: what their minibatches found is taken together. These, too, are the run's own tables.
 ---@param trial lmopt.Trial
 ---@return lmopt.ScoredCandidate[] list in the order in which they came up first
-function Run:candidates(trial) return schedule.by_candidate(self:history(trial)) end
+function Run:candidates(trial) return self.past:candidates(stage_name(self), trial.number) end
+
+---The same as history_until by candidates.
+---@param number integer
+---@return lmopt.ScoredCandidate[] list in the order in which they came up first
+function Run:candidates_until(number) return self.past:candidates(stage_name(self), nil, number) end
 
 -- --- scoring ---
 
@@ -357,12 +330,8 @@ local function note_candidate(self, trial, candidate, is_promoted)
   local given, text = candidates.read(whole(self, (candidates.read(candidate))))
   trial:set_user_attr("candidate", given)
   schedule.check(self, given)
-  for _, known in ipairs(is_promoted and {} or self.scored and self:history(trial) or {}) do
-    if known.text == text then
-      trial:set_user_attr("duplicate_of", known.number)
-      break
-    end
-  end
+  local known = self.scored and not is_promoted and self.past:first(stage_name(self), trial.number, text)
+  if known then trial:set_user_attr("duplicate_of", known) end
   return given
 end
 

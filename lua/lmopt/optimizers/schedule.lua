@@ -78,23 +78,21 @@ local function stage_of(run, number)
   end
 end
 
--- The best candidate of a list of records in its own stage: that of the latest stage before number `before`.
-local function best_of_stages(stages, records, before)
-  for i = before - 1, 1, -1 do
-    local best
-    for _, record in ipairs(records) do
-      if record.state == "complete" and record.user_attrs.stage == stages[i].name
-        and (not best or record.values[1] > best.values[1]) then best = record end
-    end
-    if best then return best end
-  end
+-- The names of the stages before number `before`.
+local function names_of(stages, before)
+  local names = {}
+  for i = 1, before - 1 do names[i] = stages[i].name end
+  return names
 end
 
----The best trial of a study with stages: that of the last stage, or of the last one that has any.
+---The best trial of a run with stages: that of the last stage, or of the last one that has any.
 ---@param run lmopt.OptimizerRun
----@param study lmopt.Study|table
----@return lmopt.Record?
-function M.best(run, study) return best_of_stages(run.stages, study.trials, #run.stages + 1) end
+---@param last integer? the last trial that counts; nil: all do
+---@return integer? number
+function M.best(run, last)
+  local best = run.past:best_of_stages(names_of(run.stages, #run.stages + 1), nil, last)
+  return best and best.number
+end
 
 ---The run as one trial sees it: with stages, the predictors of its own, and a program that has the best of earlier ones.
 ---@param run lmopt.OptimizerRun
@@ -105,9 +103,9 @@ function M.view(run, trial)
   if not run.stages then return run, trial.number == 0 end
   local stage, first = stage_of(run, trial.number)
   trial:set_user_attr("stage", stage.name)
-  local base = best_of_stages(run.stages, run.study:_view(trial.number).trials, stage.index)
+  local base = run.past:best_of_stages(names_of(run.stages, stage.index), trial.number)
   local view = { stage = stage, predictors = stage.predictors, only = stage.only }
-  view.base = base and candidates.read(base.user_attrs.candidate) or {}
+  view.base = base and candidates.read(base.candidate) or {}
   view.program = candidates.apply(run.original, view.base)
   return setmetatable(view, { __index = run }), first
 end
@@ -156,37 +154,13 @@ function M.minibatch(run, number)
   return places
 end
 
----What is known of each candidate, minibatches together.
----@param history lmopt.ScoredCandidate[]
----@return lmopt.ScoredCandidate[] list in the order in which they came up first
-function M.by_candidate(history)
-  local list, known = {}, {}
-  for _, one in ipairs(history) do
-    local entry = known[one.text]
-    if not entry then
-      entry = { number = one.number, candidate = one.candidate, text = one.text, full = false, scores = {}, examples = 0, score = 0.0 }
-      known[one.text], list[#list + 1] = entry, entry
-    end
-    entry.full = entry.full or one.full
-    for place, score in pairs(one.scores) do entry.scores[place] = score end
-  end
-  for _, entry in ipairs(list) do
-    local places, sum = {}, 0.0
-    for place in pairs(entry.scores) do places[#places + 1] = place end
-    table.sort(places)
-    for _, place in ipairs(places) do sum = sum + entry.scores[place] end
-    entry.examples, entry.score = #places, #places > 0 and sum / #places or 0.0
-  end
-  return list
-end
-
 ---The best candidate that was scored on minibatches only, or nil.
 ---@param run lmopt.OptimizerRun
 ---@param trial lmopt.Trial
 ---@return lmopt.ScoredCandidate?
 function M.promoted(run, trial)
   local best
-  for _, entry in ipairs(M.by_candidate(run:history(trial))) do
+  for _, entry in ipairs(run:candidates(trial)) do
     if not entry.full and entry.examples > 0 and (not best or entry.score > best.score) then best = entry end
   end
   return best
