@@ -59,14 +59,16 @@ end
 ---@param minimize? boolean a low score is good
 ---@return T[]
 function M.best_last(tried, count, minimize)
-  local list = {}
-  for i, one in ipairs(tried) do list[i] = { one = one, place = i, score = minimize and -one.score or one.score } end
-  table.sort(list, function(a, b)
-    if a.score ~= b.score then return a.score < b.score end
-    return a.place < b.place
-  end)
-  local best = {}
-  for i = math.max(1, #list - count + 1), #list do best[#best + 1] = list[i].one end
+  local best, sign = {}, minimize and -1 or 1
+  for _, one in ipairs(tried) do -- most are no better than the worst of a full list, and looked at once
+    local score = sign * one.score
+    if #best < count or score >= sign * best[1].score then
+      if #best == count then table.remove(best, 1) end
+      local place = #best + 1
+      while place > 1 and sign * best[place - 1].score > score do place = place - 1 end
+      table.insert(best, place, one)
+    end
+  end
   return best
 end
 
@@ -218,7 +220,7 @@ end
 
 ---The meta-prompt for a solution of a problem.
 ---@param problem lmopt.OproProblem
----@param tried { solution: any, score: number }[] the best last
+---@param tried { solution: any, score: number, text: string? }[] the best last; `text` where it is known how one is shown
 ---@return string
 function M.write_problem(problem, tried)
   local value = problem.value_name
@@ -229,7 +231,7 @@ function M.write_problem(problem, tried)
       value, minimize and "lower" or "higher", value, minimize and "descending" or "ascending"),
   }
   for _, one in ipairs(tried) do
-    parts[#parts + 1] = ("%s\n%s:\n%s"):format(problem.show(one.solution), value, problem.show_value(one.score))
+    parts[#parts + 1] = ("%s\n%s:\n%s"):format(one.text or problem.show(one.solution), value, problem.show_value(one.score))
   end
   parts[#parts + 1] = ("Give a new solution that is different from all of those above, and whose %s is %s than that of any. %s"):format(
     value, minimize and "lower" or "higher", problem.answer)

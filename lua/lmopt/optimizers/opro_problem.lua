@@ -2,10 +2,12 @@
 --
 -- A model is shown solutions with their values, the best last, and asked for better ones. The problem says how a solution is
 -- shown, read and evaluated; steps, temperature, storage, budget and the laws are those of compile.
+local ended_trials = require "lmopt.ended_trials"
 local errors = require "lmopt.error"
 local json = require "lmopt.json"
 local meta_prompt = require "lmopt.optimizers.opro_meta_prompt"
 local program = require "lmopt.program"
+local records = require "lmopt.records"
 local sheets = require "lmopt.optimizers.score_sheet"
 local sorted = require "lmopt.sorted"
 local steps = require "lmopt.optimizers.opro_steps"
@@ -102,15 +104,21 @@ end
 
 -- --- a step ---
 
--- What was tried in the trials up to a number.
+-- Adds what a trial has tried. The solution's text is made once.
+local function add_tried(run, list, number)
+  local record = records.one(run.study, number)
+  local solution = record.user_attrs.solution
+  if record.state ~= "complete" or solution == nil then return end
+  list[#list + 1] = { number = number, solution = solution, score = record.value, text = known_by(run.problem, solution) }
+end
+
+-- What was tried in the trials up to a number. Steps come in their order, so a trial is read once.
 local function tried_until(run, number)
+  run.tried = run.tried or {}
+  run.ended = run.ended or ended_trials.new(run.study, function(one) add_tried(run, run.tried, one) end)
+  if run.ended:reach(number) and run.ended.next == number + 1 then return run.tried end
   local list = {}
-  for _, record in ipairs(run.study:_view_until(number).trials) do
-    local solution = record.user_attrs.solution
-    if record.state == "complete" and solution ~= nil then
-      list[#list + 1] = { number = record.number, solution = solution, score = record.value }
-    end
-  end
+  for _, one in ipairs(records.scored(run.study, nil, number)) do add_tried(run, list, one) end
   return list
 end
 
@@ -129,12 +137,11 @@ local function best_before(run, tried, step)
 end
 
 -- Each solution once.
-local function different(problem, tried)
+local function different(tried)
   local list, known = {}, {}
   for _, one in ipairs(tried) do
-    local key = known_by(problem, one.solution)
-    if not known[key] then
-      known[key] = true
+    if not known[one.text] then
+      known[one.text] = true
       list[#list + 1] = one
     end
   end
@@ -154,7 +161,7 @@ end
 local function propose_step(run, step, begins)
   local options, problem = run.options, run.problem
   local tried = tried_until(run, begins - 1)
-  local list, known = different(problem, tried)
+  local list, known = different(tried)
   local minimize = problem.direction == "minimize"
   return steps.propose {
     seed = run.study.seed, step = step, size = options.candidates_per_step, retries = options.retries, proposer = run.proposer,
