@@ -132,10 +132,11 @@ end
 function errors.nearest(name, list)
   if type(name) ~= "string" or #name > 100 then return nil end
   local found
-  local limit = #name <= 3 and 1 or max(2, #name // 3)
+  local limit, lower = #name <= 3 and 1 or max(2, #name // 3), name:lower()
   for _, candidate in ipairs(list) do
-    if type(candidate) == "string" and #candidate <= 100 then
-      local d = distance(name:lower(), candidate:lower())
+    -- The distance is the difference of the lengths at least.
+    if type(candidate) == "string" and #candidate <= 100 and #candidate - #name <= limit and #name - #candidate <= limit then
+      local d = distance(lower, candidate:lower())
       if d <= limit and d < max(#name, #candidate) and (not found or d < found.distance) then
         found = { name = candidate, distance = d }
       end

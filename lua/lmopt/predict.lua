@@ -26,7 +26,7 @@ local CALL_OPTIONS = { "instructions", "demos", "lm", "adapter", "on_parse_error
 local MAKE_OPTIONS = { "instructions", "fields", "demos", "lm", "adapter", "on_parse_error", "frozen" }
 local REQUEST_NAMES = {
   "temperature", "max_tokens", "max_completion_tokens", "top_p", "top_k", "seed", "stop", "presence_penalty",
-  "frequency_penalty", "reasoning_effort",
+  "frequency_penalty", "reasoning_effort", "rollout",
 }
 local POLICIES = { retry = 1, json = 1, fail = 0 } -- how many more calls
 
