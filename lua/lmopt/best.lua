@@ -120,47 +120,77 @@ end
 
 -- --- the best up to a trial ---
 
--- Takes in one more trial: the first of the best is kept, of several directions all that no other dominates. The list is made
--- anew when it changes.
+local function have_same_values(a, b)
+  for i, value in ipairs(a.values) do
+    if b.values[i] ~= value then return false end
+  end
+  return true
+end
+
+-- Takes in one more trial. Those with the values of one that is there are kept with that: where values are often the same,
+-- such as scores, nearly all trials may be among the best.
 local function take_in(kept, directions, one)
   local list = {}
   for _, other in ipairs(kept.list) do
-    if #directions == 1 and not records.dominates(one, other, directions) or records.dominates(other, one, directions) then return end
+    if have_same_values(one, other) then
+      other.equals[#other.equals + 1], kept.version = one.number, kept.version + 1
+      return
+    end
+    if records.dominates(other, one, directions) then return end
     if not records.dominates(one, other, directions) then list[#list + 1] = other end
   end
   list[#list + 1] = one
-  kept.list = list
+  kept.list, kept.version = list, kept.version + 1
 end
 
 local function new_leaders(study)
-  local kept = { list = {} }
+  local kept = { list = {}, version = 0 }
   kept.ended = ended_trials.new(study, function(number, state)
     if state ~= "complete" then return end
     local record = records.one(study, number)
-    if records.is_feasible(record) then take_in(kept, study.directions, { number = number, values = record.values }) end
+    if not records.is_feasible(record) then return end
+    take_in(kept, study.directions, { number = number, values = record.values, equals = {} })
   end)
   return kept
 end
 
----The best of the trials up to a number, in the order of their numbers: one, the first of equals, or of several directions the
----Pareto front. While numbers rise a trial is read once. Nil where it has to be found among all trials: they are not all over,
----a higher number was asked for before, or the best is not that of the values.
+---@class lmopt.Leader a trial that no other is better than in everything
+---@field number integer
+---@field values number[]
+---@field equals integer[] the numbers of later ones with the same values
+
+---The best of the trials up to a number, in the order of their numbers. While numbers rise each trial is read once. Nil where
+---they have to be found among all trials: those are not all over, a higher number was asked for before, or the best is not that
+---of the values.
 ---@param study lmopt.Study
 ---@param number integer
----@return { number: integer, values: number[] }[]? leaders not to be changed; the same table while they are the same
+---@return lmopt.Leader[]? leaders not to be changed
+---@return integer? version the same while they are the same
 function M.leaders_until(study, number)
   if study._best == "robust" then return nil end
   study._leaders = study._leaders or new_leaders(study)
-  local ended = study._leaders.ended
-  if ended.next > number + 1 or not ended:reach(number) then return nil end
-  return study._leaders.list
+  local kept = study._leaders
+  if kept.ended.next > number + 1 or not kept.ended:reach(number) then return nil end
+  return kept.list, kept.version
 end
 
--- The same as records; false where there is none such.
-local function records_until(study, number)
-  local leaders, list = M.leaders_until(study, number), {}
-  for i, one in ipairs(leaders or {}) do list[i] = records.one(study, one.number) end
-  return leaders and list
+---All the trials of leaders as records, in the order of their numbers.
+---@param study lmopt.Study
+---@param leaders lmopt.Leader[]
+---@param read? table<integer, lmopt.Record> those that were read before: they are not read again
+---@return lmopt.Record[]
+function M.front_of(study, leaders, read)
+  local numbers, list = {}, {}
+  for _, one in ipairs(leaders) do
+    numbers[#numbers + 1] = one.number
+    table.move(one.equals, 1, #one.equals, #numbers + 1, numbers)
+  end
+  table.sort(numbers)
+  for i, number in ipairs(numbers) do
+    list[i] = read and read[number] or records.one(study, number)
+    if read then read[number] = list[i] end
+  end
+  return list
 end
 
 -- --- views ---
@@ -172,18 +202,18 @@ local FIELDS = { best_trial = true, best_value = true, best_params = true, best_
 ---@param view table its `trials` are read where they are needed
 function M.of_view(study, key, view, number, up_to)
   if not FIELDS[key] then return false end
-  local several = #study.directions > 1
-  local found = up_to and several == (key == "best_trials") and records_until(study, number)
+  local leaders = up_to and M.leaders_until(study, number)
   local best, estimate
   if study._best == "robust" then
+    local found
     found, estimate = find(study, number, up_to)
     for _, record in ipairs(view.trials) do
       if record.number == found then best = record end
     end
   elseif key == "best_trials" then
-    return true, found or records.front(view.trials, study.directions)
-  elseif found then
-    best = found[1]
+    return true, leaders and M.front_of(study, leaders) or records.front(view.trials, study.directions)
+  elseif leaders and #study.directions == 1 then
+    best = leaders[1] and records.one(study, leaders[1].number)
   else
     best = records.best(view.trials, study.directions[1] == "maximize")
   end

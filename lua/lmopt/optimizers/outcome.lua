@@ -47,6 +47,22 @@ local CONFIDENCE = 0.95
 
 -- --- the best ---
 
+local function has_several(run)
+  local list = run.options.objectives
+  return list and list[2] ~= nil
+end
+
+-- What the user, or else the highest score, says is the best of a front.
+local function choose_from(run, front)
+  local choose = run.options.choose
+  if #front == 0 or not choose then return objectives.best(front) end
+  local chosen = choose(front)
+  for _, record in ipairs(front) do
+    if record == chosen then return record end
+  end
+  errors.misuse(("'choose' of optimizers.%s must return one of the trials that it is given"):format(run.optimizer))
+end
+
 ---The trial whose candidate is the best: a fully scored one.
 ---@param run lmopt.OptimizerRun
 ---@param study lmopt.Study|table the study, or what a callback sees of it
@@ -57,17 +73,8 @@ function M.best(run, study, last)
     local number = schedule.best(run, last)
     return number and records.one(run.study, number)
   end
-  local list = run.options.objectives
-  if not (list and list[2]) then return study.best_trial end
-  local front = study.best_trials
-  if #front == 0 then return nil end
-  local choose = run.options.choose
-  if not choose then return objectives.best(front) end
-  local chosen = choose(front)
-  for _, record in ipairs(front) do
-    if record == chosen then return record end
-  end
-  errors.misuse(("'choose' of optimizers.%s must return one of the trials that it is given"):format(run.optimizer))
+  if not has_several(run) then return study.best_trial end
+  return choose_from(run, study.best_trials)
 end
 
 ---The program with the best candidate; the program itself where there is none.
@@ -89,23 +96,34 @@ local function keep(one, path)
   if not is_dry() then one:save(path) end
 end
 
+-- The best of the leaders up to a trial; `read`: records that were read before.
+local function best_of_leaders(run, leaders, read)
+  if not has_several(run) then return leaders[1] end
+  if not run.options.choose then return objectives.best(leaders) end
+  return choose_from(run, bests.front_of(run.study, leaders, read))
+end
+
 ---A callback that keeps the best program in a file, whenever there is a better one.
 ---@param run lmopt.OptimizerRun
 ---@param path string
 ---@return function
 function M.saver(run, path)
-  local study, known, saved = run.study, nil, nil
+  local study, read, known, saved = run.study, {}, nil, nil
   local arrival = study._core:info().arrival -- then what others have found since counts, too
   return function(seen, record)
-    local last = not arrival and record.number or nil
-    local leaders = last and not run.stages and bests.leaders_until(study, last)
-    if leaders and leaders == known then return end -- nothing that could be chosen has come
-    local best = M.best(run, last and study:_view_until(last) or seen, last)
+    local last, leaders, version, best = not arrival and record.number or nil, nil, nil, nil
+    if last and not run.stages then leaders, version = bests.leaders_until(study, last) end
+    if leaders and version == known then return end -- nothing that could be chosen has come
+    if leaders then
+      best = best_of_leaders(run, leaders, read)
+    else
+      best = M.best(run, seen, last)
+    end
     if best and best.number ~= saved then
-      keep(M.program(run, best), path)
+      keep(M.program(run, records.one(study, best.number)), path)
       saved = best.number
     end
-    known = leaders
+    known = version
   end
 end
 
