@@ -139,4 +139,39 @@ describe("the best and the front of a list", function()
       end
     end
   end)
+
+  local function numbers_of(list)
+    local numbers = {}
+    for i, trial in ipairs(list) do numbers[i] = trial.number end
+    return numbers
+  end
+
+  -- What a view up to a number says against what is found among its trials.
+  local function assert_agrees(study, number)
+    local view, list = study:_view_until(number), records.list(study, nil, number)
+    assert.are.same(numbers_of(records.front(list, study.directions)), numbers_of(view.best_trials))
+    local best = #study.directions == 1 and records.best(list, study.direction == "maximize")
+    assert.are.equal(best and best.number or nil, view.best_trial and view.best_trial.number)
+    assert.are.equal(best and best.value or nil, view.best_value)
+  end
+
+  it("are those of what a callback sees, in any order of asking", function()
+    for _, directions in ipairs { { "minimize", "maximize" }, { "minimize" }, { "maximize" } } do
+      local study = points(6, directions)
+      for _, number in ipairs { 0, 1, 2, 3, 5, 8, 8, 7, 20, 21, 12, 39 } do assert_agrees(study, number) end
+    end
+  end)
+
+  it("are those of what a callback sees while an earlier trial is not over", function()
+    local study = lmopt.create_study { direction = "maximize" }
+    local late = study:ask()
+    study:tell(study:ask(), 1)
+    assert_agrees(study, 1)
+    study:tell(study:ask(), 2)
+    assert_agrees(study, 2)
+    study:tell(late, 3)
+    study:tell(study:ask(), 1)
+    assert_agrees(study, 3)
+    assert.are.equal(0, study:_view_until(3).best_trial.number)
+  end)
 end)

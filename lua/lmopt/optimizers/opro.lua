@@ -196,12 +196,24 @@ local function texts_of(run, entries, one)
   return { texts = texts, key = json.encode(json.array(texts)) }
 end
 
--- Each different text that was tried with its best score, in the order in which they came.
+local function is_beginning(before, history)
+  if not before or #before > #history then return false end
+  for i, one in ipairs(before) do
+    if history[i] ~= one then return false end
+  end
+  return true
+end
+
+-- Each different text that was tried with its best score, in the order in which they came. It goes on from what the step before
+-- was given (so it is not to be changed) where that is the beginning of this history; with minibatches it may not be.
 local function tried_texts(run, entries, history)
-  local list, by_text, kept = {}, {}, kept_for(run, entries, "texts")
-  for _, one in ipairs(history) do
-    local said = kept[one.text] or texts_of(run, entries, one)
-    kept[one.text] = said
+  local kept = kept_for(run, entries, "texts")
+  if not is_beginning(kept.history, history) then kept.history, kept.list, kept.by_text = {}, {}, {} end
+  kept.said = kept.said or {}
+  local list, by_text = kept.list, kept.by_text
+  for i = #kept.history + 1, #history do
+    local one = history[i]
+    local said = kept.said[one.text] or texts_of(run, entries, one)
     local known = by_text[said.key]
     if not known then
       known = { texts = said.texts, score = one.score, entry = one }
@@ -209,6 +221,7 @@ local function tried_texts(run, entries, history)
     elseif one.score > known.score then
       known.score, known.entry = one.score, one
     end
+    kept.said[one.text], kept.history[i] = said, one
   end
   return list
 end
