@@ -95,13 +95,18 @@ typedef struct place {
 
 typedef struct epochs {
   const lm_plan_batches *plan;
-  uint32_t *order;       /* of the epoch at hand */
-  unsigned char *begun;  /* flags: the examples that the batch has from the epoch before */
-  place *places;         /* of the examples of an epoch with groups */
-  uint32_t *members;     /* of each group: how many examples it has */
-  uint32_t *seen;        /* of each group: how many of them have a place */
-  uint32_t *group_start; /* of each group: how late in its first share it comes, in units of 2^-32 */
+  uint32_t *order;      /* of the epoch at hand */
+  unsigned char *begun; /* flags: the examples that the batch has from the epoch before */
+  place *places;        /* of the examples of an epoch with groups */
+  uint32_t *members;    /* of each group: how many examples it has */
+  uint32_t *seen;       /* of each group: how many of them have a place; then where link_groups begins */
+  /* Of each group: how late in its first share it comes, in units of 2^-32; then, of places, the links. */
+  uint32_t *group_start;
+  uint32_t window; /* how far from the beginning of an epoch an example of the same group is looked for */
 } epochs;
+
+/* Walks up to so many epochs, or so many examples, are short: they may start where the round does. */
+enum { SHORT_WALK = 8, SHORT_WORK = 1 << 20 };
 
 static int compare_places(const void *a, const void *b) {
   const place *x = a, *y = b;
@@ -130,27 +135,45 @@ static void spread_groups(epochs *e, uint64_t epoch) {
   for (uint32_t i = 0; i < n; i++) e->order[i] = e->places[i].example;
 }
 
-/* The next example after `i` that the batch has not; of the same group as `i`, if there is one. */
-static uint32_t find_other(const epochs *e, uint32_t i) {
-  const uint32_t *groups = e->plan->groups;
-  uint32_t any = i;
-  for (uint32_t j = i + 1; j < e->plan->examples; j++) {
-    if (e->begun[e->order[j]]) continue;
-    if (!groups || groups[e->order[j]] == groups[e->order[i]]) return j;
-    if (any == i) any = j;
+/* Links the places of each group's examples that the batch has not: from seen[group] on, through group_start[place]. */
+static void link_groups(epochs *e) {
+  uint32_t n = e->plan->examples;
+  for (uint32_t g = 0; g < n; g++) e->seen[g] = n;
+  for (uint32_t i = e->window; i-- > 0;) {
+    uint32_t *first = &e->seen[e->plan->groups[e->order[i]]];
+    if (e->begun[e->order[i]]) continue;
+    e->group_start[i] = *first;
+    *first = i;
   }
-  return any;
+}
+
+/*
+** The next example after `i` that the batch has not; of the same group as `i`, if
+** there is one. What was passed once is never wanted again, so all searches of an
+** epoch take the time of one: `*next` is where the last one for any group ended.
+*/
+static uint32_t find_other(const epochs *e, uint32_t i, uint32_t *next) {
+  uint32_t n = e->plan->examples;
+  if (e->plan->groups) {
+    uint32_t *first = &e->seen[e->plan->groups[e->order[i]]];
+    while (*first < n && (*first <= i || e->begun[e->order[*first]])) *first = e->group_start[*first];
+    if (*first < n) return *first;
+  }
+  if (*next <= i) *next = i + 1;
+  while (*next < n && e->begun[e->order[*next]]) ++*next;
+  return *next < n ? *next : i;
 }
 
 /* Puts an epoch in order. Its first `missing` examples end a batch of which the epoch before has the last `begun`. */
 static void order_epoch(epochs *e, uint64_t epoch, uint32_t begun) {
-  uint32_t n = e->plan->examples, missing = begun ? e->plan->size - begun : 0;
+  uint32_t n = e->plan->examples, missing = begun ? e->plan->size - begun : 0, next = 0;
   memset(e->begun, 0, n);
   for (uint32_t i = n - begun; i < n; i++) e->begun[e->order[i]] = 1;
   lm_plan_order(e->plan->seed, (int64_t)epoch, "minibatch", e->order, n);
   if (e->plan->groups) spread_groups(e, epoch);
+  if (e->plan->groups) link_groups(e);
   for (uint32_t i = 0; i < missing; i++)
-    if (e->begun[e->order[i]]) swap(e->order, i, find_other(e, i));
+    if (e->begun[e->order[i]]) swap(e->order, i, find_other(e, i, &next));
 }
 
 static uint32_t common_divisor(uint32_t a, uint32_t b) {
@@ -162,17 +185,74 @@ static uint32_t common_divisor(uint32_t a, uint32_t b) {
   return a;
 }
 
-/* Where batches and epochs end together nothing is handed on: a round begins, and the walk can start there. */
+static uint32_t begun_by(const lm_plan_batches *plan, uint64_t epoch) {
+  return (uint32_t)(epoch * plan->examples % plan->size); /* examples of a batch that the epoch before it has */
+}
+
+/*
+** The epoch from which `epoch` can be known. What an epoch is told of the one
+** before are that one's last examples. They stay where they were drawn, unless
+** they are among the first `window`, which is as far as examples are swapped.
+*/
+static uint64_t find_start(const epochs *e, uint64_t epoch) {
+  for (;; epoch--) {
+    uint32_t begun = begun_by(e->plan, epoch);
+    if (begun == 0) return epoch;
+    if (begun <= e->plan->examples - e->window) return epoch - 1;
+  }
+}
+
+/* Where batches and epochs end together nothing is handed on, and a round begins. */
 static void walk(epochs *e, uint64_t batch, uint32_t *out) {
   uint32_t n = e->plan->examples, size = e->plan->size, divisor = common_divisor(n, size);
   uint64_t round = batch / (n / divisor), position = (batch % (n / divisor)) * size;
   uint64_t first_epoch = round * (size / divisor), last = (position + size - 1) / n;
+  uint64_t begin = find_start(e, position / n);
   uint32_t taken = 0;
-  for (uint64_t epoch = 0; epoch <= last; epoch++) {
-    order_epoch(e, first_epoch + epoch, (uint32_t)(epoch * n % size));
-    uint64_t start = epoch * n;
-    for (uint64_t i = position + taken; taken < size && i < start + n; i++) out[taken++] = e->order[i - start];
+  for (uint64_t epoch = begin; epoch <= last; epoch++) {
+    order_epoch(e, first_epoch + epoch, epoch == begin ? 0 : begun_by(e->plan, epoch));
+    uint64_t start = epoch * n, end = start + n;
+    for (uint64_t i = position + taken; taken < size && i >= start && i < end; i++) out[taken++] = e->order[i - start];
   }
+}
+
+static bool is_long(const lm_plan_batches *plan, uint32_t epochs_walked) {
+  return epochs_walked > SHORT_WALK && (uint64_t)epochs_walked * plan->examples > SHORT_WORK;
+}
+
+/* How many epochs a walk has at most, when no swap goes beyond a batch's size. */
+static uint32_t longest_walk(const lm_plan_batches *plan) {
+  uint32_t round = plan->size / common_divisor(plan->examples, plan->size);
+  return plan->size == plan->examples ? 1 : smaller(round, plan->size / (plan->examples - plan->size) + 2);
+}
+
+/*
+** Batches of nearly all examples: what they leave out are batches, too, small
+** ones. So each example is left out, and used, as often as any other.
+*/
+static void walk_complement(epochs *e, uint64_t batch, uint32_t *out) {
+  const lm_plan_batches *plan = e->plan;
+  uint32_t n = plan->examples, left_out = n - plan->size, kept = 0;
+  lm_plan_batches complement = *plan;
+  complement.size = left_out;
+  e->plan = &complement;
+  e->window = left_out;
+  walk(e, batch, out); /* there is room: what is left out is less than a batch */
+  memset(e->begun, 0, n);
+  for (uint32_t i = 0; i < left_out; i++) e->begun[out[i]] = 1;
+  lm_plan_order(plan->seed, (int64_t)batch, "minibatch: all but a few", e->order, n);
+  for (uint32_t i = 0; i < n; i++)
+    if (!e->begun[e->order[i]]) out[kept++] = e->order[i];
+}
+
+static void find_batch(epochs *e, uint64_t batch, uint32_t *out) {
+  const lm_plan_batches *plan = e->plan;
+  uint32_t round = plan->size / common_divisor(plan->examples, plan->size);
+  e->window = plan->groups && !is_long(plan, round) ? plan->examples : plan->size;
+  if (is_long(plan, longest_walk(plan)))
+    walk_complement(e, batch, out);
+  else
+    walk(e, batch, out);
 }
 
 lmopt_status lm_plan_minibatch(const lm_allocator *a, const lm_plan_batches *batches, uint64_t batch, uint32_t *out) {
@@ -188,7 +268,7 @@ lmopt_status lm_plan_minibatch(const lm_allocator *a, const lm_plan_batches *bat
     e.group_start = e.seen + n;
     for (size_t i = 0; i < n; i++) e.members[batches->groups[i]]++;
   }
-  if (there) walk(&e, batch, out);
+  if (there) find_batch(&e, batch, out);
   lm_free(a, e.places);
   lm_free(a, e.order);
   lm_free(a, e.begun);

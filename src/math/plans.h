@@ -83,8 +83,9 @@ typedef struct lm_plan_batches {
 ** the other, are epochs of random orders of all examples, so that at any time
 ** one was used once more than another at most. With groups, those of an epoch
 ** are spread evenly over it, so that a batch has of each about its share. Takes
-** time in proportion to the examples of the batches up to this one, or at most
-** to the least common multiple of size and examples.
+** the time of some epochs, whatever the number of the batch, or that of 2^20
+** examples. To that end batches of more than 7/8 of very many examples are
+** made of what they leave out.
 */
 lmopt_status lm_plan_minibatch(const lm_allocator *a, const lm_plan_batches *batches, uint64_t batch, uint32_t *out);
 

@@ -212,6 +212,89 @@ static void far_batches(void **state) {
   assert_memory_not_equal(list, other, 35 * sizeof *list);
 }
 
+/* A digest of some batches in a row, with and without groups. */
+static uint64_t digest_batches(uint32_t n, uint32_t m, uint64_t first, uint64_t count, const uint32_t *groups) {
+  lm_allocator a = lm_allocator_default();
+  static uint32_t list[3000];
+  uint64_t digest = 0;
+  lm_plan_batches plan = {.seed = n + m, .examples = n, .size = m, .groups = groups};
+  for (uint64_t k = first; k < first + count; k++) {
+    assert_int_equal(lm_plan_minibatch(&a, &plan, k, list), LMOPT_OK);
+    digest = lm_mix(digest ^ lm_hash(list, m * sizeof *list));
+  }
+  return digest;
+}
+
+/* Written down when each batch was still reached from the beginning of its round, through all epochs in between. */
+static void same_batches(void **state) {
+  (void)state;
+  static const struct {
+    uint32_t examples, size;
+    uint64_t batch, digest;
+  } far[] = {
+      {101, 100, 50, UINT64_C(0x059155e9bc36aa4b)},
+      {1000, 35, UINT64_C(1) << 40, UINT64_C(0xbb38940869c9a5d3)},
+      {1000, 997, 996, UINT64_C(0xb5b6ec567a3f68a4)},
+      {3000, 1499, 2990, UINT64_C(0x9c6ace384b724803)},
+      {3000, 2500, UINT64_C(1) << 50, UINT64_C(0x47fbad389e981128)},
+  };
+  static uint32_t group_of[24];
+  uint64_t digest = 0;
+  for (uint32_t i = 0; i < COUNT_OF(group_of); i++) group_of[i] = i % 7;
+  for (uint32_t n = 1; n <= 24; n++) {
+    for (uint32_t m = 1; m <= n; m++) {
+      digest = lm_mix(digest ^ digest_batches(n, m, 0, 3 * n, NULL));
+      digest = lm_mix(digest ^ digest_batches(n, m, 0, 3 * n, group_of));
+    }
+  }
+  assert_true(digest == UINT64_C(0xf236f2b132233158));
+  for (size_t i = 0; i < COUNT_OF(far); i++)
+    assert_true(digest_batches(far[i].examples, far[i].size, far[i].batch, 3, NULL) == far[i].digest);
+}
+
+/* Rounds of ten thousand million examples: the batch is there within some epochs, and no example is in it twice. */
+static void endless_rounds(void **state) {
+  (void)state;
+  enum { N = 100003, SIZES = 4 };
+  static const uint32_t sizes[SIZES] = {100001, 87000, 50001, 49999};
+  static uint32_t list[N], group_of[N];
+  static unsigned char there[N];
+  lm_allocator a = lm_allocator_default();
+  for (uint32_t i = 0; i < N; i++) group_of[i] = i % 5;
+  for (int i = 0; i < 2 * SIZES; i++) {
+    lm_plan_batches plan = {.seed = 1, .examples = N, .size = sizes[i / 2], .groups = i % 2 ? group_of : NULL};
+    assert_int_equal(lm_plan_minibatch(&a, &plan, INT64_MAX, list), LMOPT_OK);
+    memset(there, 0, sizeof there);
+    int of[5] = {0};
+    for (uint32_t k = 0; k < plan.size; k++) {
+      assert_true(list[k] < N && !there[list[k]]);
+      there[list[k]] = 1;
+      of[group_of[list[k]]]++;
+    }
+    for (int g = 0; g < 5 && plan.groups; g++) assert_in_range(of[g], plan.size / 5 - 3, plan.size / 5 + 4);
+  }
+}
+
+/* Batches that are made of what they leave out, and those whose groups are looked for near by, use each example as often. */
+static void equal_use_of_many(void **state) {
+  (void)state;
+  enum { N = 1499, BATCHES = 12 };
+  static const uint32_t sizes[] = {1498, 1490, 700};
+  static uint32_t list[N], group_of[N];
+  lm_allocator a = lm_allocator_default();
+  for (uint32_t i = 0; i < N; i++) group_of[i] = i % 3;
+  for (size_t s = 0; s < 2 * COUNT_OF(sizes); s++) {
+    lm_plan_batches plan = {.seed = s, .examples = N, .size = sizes[s / 2], .groups = s % 2 ? group_of : NULL};
+    uint64_t used[N] = {0};
+    for (uint64_t k = 0; k < BATCHES; k++) {
+      assert_int_equal(lm_plan_minibatch(&a, &plan, k, list), LMOPT_OK);
+      for (uint32_t i = 0; i < plan.size; i++) used[list[i]]++;
+      uint64_t least = (k + 1) * plan.size / N, most = ((k + 1) * plan.size + N - 1) / N;
+      for (int i = 0; i < N; i++) assert_in_range(used[i], least, most);
+    }
+  }
+}
+
 /* The pairs of examples that are in one batch: each as often, so that no batch is stale. Also over epochs' ends. */
 static void pairs(void **state) {
   (void)state;
@@ -321,11 +404,23 @@ static void no_memory(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(vectors),    cmocka_unit_test(uniform),         cmocka_unit_test(which_sets),
-      cmocka_unit_test(too_few),    cmocka_unit_test(labeled_uniform), cmocka_unit_test(demonstrations),
-      cmocka_unit_test(without),    cmocka_unit_test(equal_use),       cmocka_unit_test(far_batches),
-      cmocka_unit_test(pairs),      cmocka_unit_test(groups),          cmocka_unit_test(same_texts),
-      cmocka_unit_test(near_texts), cmocka_unit_test(no_memory),
+      cmocka_unit_test(vectors),
+      cmocka_unit_test(uniform),
+      cmocka_unit_test(which_sets),
+      cmocka_unit_test(too_few),
+      cmocka_unit_test(labeled_uniform),
+      cmocka_unit_test(demonstrations),
+      cmocka_unit_test(without),
+      cmocka_unit_test(equal_use),
+      cmocka_unit_test(far_batches),
+      cmocka_unit_test(pairs),
+      cmocka_unit_test(groups),
+      cmocka_unit_test(same_texts),
+      cmocka_unit_test(near_texts),
+      cmocka_unit_test(no_memory),
+      cmocka_unit_test(same_batches),
+      cmocka_unit_test(endless_rounds),
+      cmocka_unit_test(equal_use_of_many),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
