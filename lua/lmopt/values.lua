@@ -26,7 +26,8 @@ local function described(value)
     local shown = #value > 40 and value:sub(1, utf8.offset(value, 0, 38) - 1) .. "..." or value
     return "the string '" .. shown:gsub("%c", " ") .. "'"
   end
-  if kind == "number" or kind == "boolean" then return tostring(value) end
+  if kind == "number" then return value ~= value and "nan" or tostring(value) end -- NaN has a sign on some machines
+  if kind == "boolean" then return tostring(value) end
   return "a " .. kind
 end
 
@@ -41,7 +42,7 @@ function CHECKS.string(value, _, path)
 end
 function CHECKS.number(value, _, path)
   if type(value) ~= "number" then return ("%s must be a number, not %s"):format(path, described(value)) end
-  if not is_finite(value) then return ("%s must be a finite number, not %s"):format(path, value) end
+  if not is_finite(value) then return ("%s must be a finite number, not %s"):format(path, described(value)) end
 end
 function CHECKS.integer(value, _, path)
   if type(value) ~= "number" or not math.tointeger(value) then
