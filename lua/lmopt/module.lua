@@ -62,6 +62,10 @@ function module.inputs_of(value, name, what)
   if not kind then
     errors.misuse(("'%s' of %s must be a program (lmopt.predict, lmopt.module, ...), not a %s"):format(name, what, type(value)))
   end
+  if kind.takes_examples then
+    errors.misuse(("'%s' of %s must be a program with inputs (lmopt.predict, lmopt.module, ...), which an optimizable has not"):format(
+      name, what))
+  end
   return kind.set and value.signature.inputs or value.inputs
 end
 

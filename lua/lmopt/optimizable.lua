@@ -107,7 +107,7 @@ local function make(definition, values)
       local shown = {}
       for key, value in pairs(one) do shown[key] = value end
       shown.value = values[name]
-      self._predictors[#self._predictors + 1] = { name = name, predictor = stand_in(shown) }
+      self._predictors[#self._predictors + 1] = { name = name, predictor = stand_in(shown), tunes = OF_PREDICTOR[one.kind] }
     end
   end
   return self
@@ -144,9 +144,9 @@ function methods.metric(_, prediction)
   return prediction.score, prediction.feedback
 end
 
----Its texts and lists of demonstrations, as predictors that stand for them.
----@return { name: string, predictor: lmopt.Predictor }[]
-function methods:predictors() return table.move(self._predictors, 1, #self._predictors, 1, {}) end
+---Its texts and lists of demonstrations, as predictors that stand for them: `tunes` says for which of the two.
+---@return { name: string, predictor: lmopt.Predictor, tunes: "instructions"|"demos" }[] list `list["shots"]` is that of the variable
+function methods:predictors() return program.by_path(table.move(self._predictors, 1, #self._predictors, 1, {})) end
 
 ---A copy.
 ---@return lmopt.Optimizable

@@ -86,6 +86,11 @@ local Predictors = {
   end,
 }
 
+---A list of predictors that gives them by their paths, too.
+---@param list { name: string, predictor: lmopt.Predictor }[]
+---@return { name: string, predictor: lmopt.Predictor }[] list the same
+function program.by_path(list) return setmetatable(list, Predictors) end
+
 local function check_self(self, what)
   if not program.kind_of(self) then errors.misuse(("call it with a colon: program:%s(...)"):format(what)) end
 end
@@ -96,7 +101,7 @@ function methods:predictors()
   check_self(self, "predictors")
   local list = {}
   walk(self, "", function(predictor, path) list[#list + 1] = { name = path, predictor = predictor } end, {}, {})
-  return setmetatable(list, Predictors)
+  return program.by_path(list)
 end
 
 ---The paths of the program's parts, modules and tables that lead to a predictor among them.

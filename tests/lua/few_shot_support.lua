@@ -1,6 +1,7 @@
 -- What the specs of the few-shot optimizers share: a task, and a model that learns it from demonstrations.
 local lmopt = require "lmopt"
 local errors = require "lmopt.error"
+local task = require "lmopt.core.task"
 
 local support = {}
 
@@ -104,6 +105,25 @@ function support.message_of(fn, ...)
   local ok, problem = pcall(fn, ...)
   if ok then error("the call did not fail", 2) end
   return tostring(problem)
+end
+
+---The warnings that are logged while a function runs, but for those about validation examples.
+function support.warnings(fn, ...)
+  local list, log = {}, task.log
+  task.log = function(level, text) -- luacheck: ignore
+    if level == "warning" and not text:find "valid" and not text:find "valset" then list[#list + 1] = text end
+  end
+  local results = table.pack(pcall(fn, ...))
+  task.log = log -- luacheck: ignore
+  if not results[1] then error(results[2], 0) end
+  return list, table.unpack(results, 2, results.n)
+end
+
+---The states of a study's trials, in a row.
+function support.states(study)
+  local list = {}
+  for i, trial in ipairs(study.trials) do list[i] = trial.state end
+  return table.concat(list, " ")
 end
 
 ---Runs `compile(options, before)` undisturbed, and again, with a file, interrupted at every `every`-th call and gone on with

@@ -114,6 +114,68 @@ describe("lmopt.optimizable", function()
   end)
 end)
 
+describe("demonstrations of lmopt.optimizable", function()
+  -- As many points as it has demonstrations; `tone` has a signature, and no demonstrations.
+  local function shower()
+    return lmopt.optimizable {
+      variables = {
+        shots = { kind = "demos", value = {}, signature = "question -> answer" },
+        tone = { kind = "instruction", value = "kind", signature = "question -> answer" },
+      },
+      apply = function(values) return values end,
+      evaluate = function(values) return #values.shots end,
+    }
+  end
+
+  it("are labelled examples, whatever chooses them", function()
+    local program = shower()
+    assert.equal("shots", program:predictors()[1].name)
+    assert.equal(program:predictors()[1].predictor, program:predictors().shots)
+    for name, trials in pairs { labeled_few_shot = 2, bootstrap_few_shot = 2, random_search = 4, bayesian_few_shot = 4 } do
+      local options = { metric = program.metric, seed = 1, max_labeled_demos = name ~= "labeled_few_shot" and 3 or nil,
+        k = name == "labeled_few_shot" and 3 or nil, num_candidate_programs = trials > 2 and 2 or nil }
+      local best, study = lmopt.optimizers[name](options):compile(program, { trainset = support.examples(5) })
+      assert.equal(3, #best.values.shots, name)
+      assert.equal("kind", best.values.tone)
+      assert.equal(trials, #study.trials)
+      for _, trial in ipairs(study.trials) do assert.equal("complete", trial.state, name) end
+    end
+  end)
+
+  it("are what a teacher did, where that is a program of predictors", function()
+    local network = support.network()
+    local teacher = lmopt.module {
+      inputs = "question", shots = lmopt.predict("question -> answer", { lm = network.model }),
+      forward = function(self, input) return self.shots(input) end,
+    }
+    local metric = function(_, prediction) return prediction.score or 1 end
+    local best = lmopt.optimizers.bootstrap_few_shot({ metric = metric, teacher = teacher, max_labeled_demos = 0, max_bootstrapped_demos = 2,
+      seed = 1 }):compile(shower(), { trainset = support.examples(5) })
+    assert.equal(2, #best.values.shots)
+    assert.equal(2, network.count)
+  end)
+
+  it("are refused by what can't tune them, and lmopt.optimize picks what can", function()
+    local program, data = shower(), { trainset = support.examples(4) }
+    local function compile(name, options, one)
+      return message_of(function() lmopt.optimizers[name](options):compile(one or program, data) end)
+    end
+    assert.matches("spec.lua:%d+: optimizers.knn_few_shot: an optimizable has no inputs .* random_search and bayesian_few_shot tune",
+      compile("knn_few_shot", { metric = program.metric }))
+    assert.matches("spec.lua:%d+: optimizers.bootstrap_few_shot: an optimizable is shown labelled examples alone",
+      compile("bootstrap_few_shot", { metric = program.metric, max_labeled_demos = 0 }))
+    local text = lmopt.optimizable { variables = { tone = { kind = "instruction", value = "kind", signature = "question -> answer" } },
+      apply = print, evaluate = print }
+    assert.matches("optimizers.labeled_few_shot: the program has no predictor whose demonstrations may be changed",
+      compile("labeled_few_shot", {}, text))
+    local best, _, report = lmopt.optimize(program, { trainset = data.trainset, seed = 1 })
+    assert.same({ "labeled_few_shot", 4 }, { report.choice.optimizer, #best.values.shots })
+    if slow then return end
+    best, _, report = lmopt.optimize(program, { trainset = support.examples(24), seed = 1 })
+    assert.same({ "random_search", 12 }, { report.choice.optimizer, #best.values.shots })
+  end)
+end)
+
 describe("lmopt.optimize", function()
   local function optimize(count, options)
     local network = support.network()

@@ -133,6 +133,14 @@ describe("bayesian_few_shot", function()
     assert.is_true(stops >= 1)
   end)
 
+  it("asks nothing where nothing may be changed", function()
+    local sort, seen = sorter()
+    sort.frozen = true
+    assert.matches("spec.lua:%d+: optimizers.bayesian_few_shot: the program has no predictor that may be changed: all are frozen",
+      message_of(function() bayesian({ metric = exact }):compile(sort, { trainset = examples(4) }) end))
+    assert.equal(0, #seen)
+  end)
+
   it("says what is wrong with an option", function()
     for text, options in pairs {
       ["optimizers.bayesian_few_shot needs a 'metric'"] = {},

@@ -321,11 +321,28 @@ describe("bootstrap_few_shot", function()
       assert.matches("the key is wrong", report.message)
     end)
 
+    it("shows no example that is no data, nor what was made of it", function()
+      local sort, seen = sorter()
+      local trainset = examples(5)
+      trainset[2] = lmopt.example { ticket = "my invoice \xff", queue = "bug" }:with_inputs "ticket"
+      local said, best, study = support.warnings(function()
+        return bootstrap({ metric = exact, max_bootstrapped_demos = 3, max_labeled_demos = 5, seed = 1 }):compile(sort,
+          { trainset = trainset, valset = examples(4, 40) })
+      end)
+      assert.equal("complete complete", support.states(study))
+      assert.same({ "optimizers.bootstrap_few_shot: trainset[2] can't be shown as a demonstration: text that is not UTF-8 at ticket" },
+        said)
+      assert.is_true(#seen > 8 and #best.demos == 4)
+      assert.matches("'teacher' of optimizers.bootstrap_few_shot must be a program of predictors", message_of(bootstrap, {
+        teacher = lmopt.optimizable { variables = { shots = { kind = "demos", value = {} } }, apply = print, evaluate = print },
+      }))
+    end)
+
     it("says where nothing can be shown", function()
       local deaf = lmopt.predict("ticket -> queue", { lm = sorter().lm })
       deaf.frozen = true
-      local best = bootstrap({ metric = exact }):compile(deaf, { trainset = examples(4) })
-      assert.equal(0, #best.demos)
+      local message = message_of(function() bootstrap({ metric = exact }):compile(deaf, { trainset = examples(4) }) end)
+      assert.matches("spec.lua:%d+: optimizers.bootstrap_few_shot: .* no predictor that may be changed: all are frozen", message)
       local silent = lmopt.module { inputs = "ticket", step = sorter(), forward = function() return { queue = "bug" } end }
       local _, study = bootstrap({ metric = exact }):compile(silent, { trainset = examples(4) })
       assert.matches("asked none of its predictors", study.trials[2].error)

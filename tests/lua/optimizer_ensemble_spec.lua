@@ -115,6 +115,13 @@ describe("ensemble", function()
       local message = message_of(ensemble, options)
       assert.is_truthy(message:find(text, 1, true), message)
     end
+    local thing = lmopt.optimizable { variables = { mark = { kind = "choice", value = 1, choices = { 1 } } }, apply = print,
+      evaluate = print }
+    assert.matches("'programs%[1%]' of lmopt.ensemble must be a program with inputs .* an optimizable has not",
+      message_of(ensemble, { metric = exact, programs = { thing, thing } }))
+    assert.matches("spec.lua:%d+: 'program' of optimizers.ensemble must be a program with inputs", message_of(function()
+      ensemble({ metric = exact, programs = programs }):compile(thing, { valset = examples(2) })
+    end))
     local study = lmopt.create_study {}
     assert.matches("has 0 different candidates that are fully scored", message_of(function()
       ensemble({ metric = exact, programs = study }):compile(programs[1], { valset = examples(2) })

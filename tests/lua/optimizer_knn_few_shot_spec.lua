@@ -165,6 +165,50 @@ describe("knn_few_shot", function()
     assert.is_true(stops >= 1)
   end)
 
+  it("leaves out examples that can't be compared or shown, and says which", function()
+    local function make(ticket, queue) return lmopt.example { ticket = ticket, queue = queue }:with_inputs "ticket" end
+    local trainset = examples(5)
+    trainset[2], trainset[4] = make("my invoice", 0 / 0), make(3, "bug")
+    local said, best, study = support.warnings(function()
+      return knn({ metric = exact, num_candidate_programs = 2, k = 8, exclude_self = false, seed = 1 }):compile(sorter { known = 0 },
+        { trainset = trainset })
+    end)
+    assert.equal("complete complete complete", support.states(study))
+    assert.same({ "optimizers.knn_few_shot: trainset[2], trainset[4] can't be shown as demonstrations; of the first: 'queue' must be a "
+      .. "string, not nan" }, said)
+    assert.equal(3, #best:nearest { ticket = "my invoice" })
+    assert.matches("no example of 'trainset' can be shown; of the first: 'ticket' must be a string, not 3", message_of(function()
+      knn({ metric = exact }):compile(sorter(), { trainset = { make(3, "bug") }, valset = examples(2) })
+    end))
+  end)
+
+  it("shows what a teacher did on the examples that are left", function()
+    local asked = {}
+    local model = lmopt.lm(function(request)
+      asked[#asked + 1] = request
+      local messages = request.messages
+      local text = messages[#messages].content
+      if not text:find "## ticket ##" then return "[[ ## queue ## ]]\n" .. (#messages > 2 and "bug" or "access") end
+      return ("[[ ## word ## ]]\n%s"):format(text:match "my (%a+)")
+    end)
+    local pair = lmopt.module {
+      inputs = "ticket", first = lmopt.predict("ticket -> word", { lm = model }), second = lmopt.predict("word -> queue", { lm = model }),
+      forward = function(self, input) return self.second { word = self.first(input).word } end,
+    }
+    local trainset = examples(4)
+    trainset[1] = lmopt.example { ticket = "my \xff", queue = "bug" }:with_inputs "ticket"
+    for i = 2, 4 do trainset[i] = lmopt.example { ticket = trainset[i].ticket, queue = "bug" }:with_inputs "ticket" end
+    local _, best = support.warnings(function()
+      local function metric(_, prediction, _, stage) return stage == "bootstrap" or prediction.queue == "bug" end
+      return knn({ metric = metric, num_candidate_programs = 1, k = 1, seed = 1 }):compile(pair, { trainset = trainset })
+    end)
+    -- The nearest example of another place, and what the teacher made of that one: the places are those of the examples left.
+    local near = best:nearest { ticket = trainset[3].ticket .. "." }
+    local prediction = best { ticket = trainset[3].ticket .. "." }
+    assert.same({ trainset[3].ticket, "bug" }, { near[1].ticket, prediction.queue })
+    assert.matches(trainset[3].ticket:match "my (%a+)", asked[#asked].messages[2].content)
+  end)
+
   it("says what is wrong with an option", function()
     for text, options in pairs {
       ["optimizers.knn_few_shot needs a 'metric'"] = {},

@@ -85,6 +85,18 @@ describe("labeled_few_shot", function()
     assert.matches("all are frozen", message_of(function() labeled_few_shot():compile(pair, { trainset = examples(9) }) end))
   end)
 
+  it("leaves out examples that are no data, and says which", function()
+    local trainset = examples(9)
+    for place = 3, 9 do trainset[place] = lmopt.example { ticket = "\x80", queue = "bug" }:with_inputs "ticket" end
+    local said, _, study = support.warnings(function()
+      return labeled_few_shot({ metric = exact, seed = 1 }):compile((sorter()), { trainset = trainset, valset = examples(3, 40) })
+    end)
+    assert.equal("complete complete", support.states(study))
+    assert.equal(2, #study.trials[2].user_attrs.candidate["self.demos"])
+    assert.same({ "optimizers.labeled_few_shot: trainset[3], trainset[4], trainset[5], trainset[6], trainset[7] and 2 more can't be shown"
+      .. " as demonstrations; of the first: text that is not UTF-8 at ticket" }, said)
+  end)
+
   it("says what is wrong with its options, at the caller's line", function()
     for _, case in ipairs {
       { { k = 0 }, "'k'" }, { { k = 1.5 }, "'k'" }, { { k = "many" }, "'k'" }, { { sample = 1 }, "'sample'" },

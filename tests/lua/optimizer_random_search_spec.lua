@@ -146,6 +146,24 @@ describe("random_search", function()
     end
   end)
 
+  it("asks nothing where nothing may be changed, and leaves out examples that are no data", function()
+    local sort, seen = sorter()
+    sort.frozen = true
+    local data = { trainset = examples(4), valset = examples(2, 40) }
+    assert.matches("spec.lua:%d+: optimizers.random_search: the program has no predictor that may be changed: all are frozen",
+      message_of(function() random_search({ metric = exact }):compile(sort, data) end))
+    local none = lmopt.module { inputs = "ticket", forward = function() return { queue = "bug" } end }
+    assert.matches("optimizers.random_search: the program has no predictor that may be changed$",
+      message_of(function() random_search({ metric = exact }):compile(none, data) end))
+    assert.equal(0, #seen)
+    data.trainset[2] = lmopt.example { ticket = "\xff", queue = "bug" }:with_inputs "ticket"
+    local said, _, study = support.warnings(function()
+      return random_search({ metric = exact, num_candidate_programs = 2, seed = 1 }):compile((sorter()), data)
+    end)
+    assert.equal("complete complete complete complete complete", support.states(study))
+    assert.equal(1, #said)
+  end)
+
   it("gives what it has with no training example, and with one", function()
     local sort = sorter { known = 12 }
     local best, study = random_search({ metric = exact, num_candidate_programs = 2 }):compile(sort,

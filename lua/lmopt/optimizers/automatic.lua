@@ -96,7 +96,7 @@ end
 -- How many bytes the demonstrations of a candidate add to each request, at most.
 local function bytes_of_demonstrations(one, trainset)
   local sum = 0
-  for _, entry in ipairs(candidates.tunable(one)) do
+  for _, entry in ipairs(demonstrations.takers(candidates.tunable(one))) do
     local pool, bytes = demonstrations.pool(entry.predictor, trainset), 0
     for _, item in ipairs(pool) do
       for _, value in pairs(item.demo) do bytes = bytes + #tostring(value) end
@@ -119,7 +119,7 @@ end
 
 local function pools_of(one, trainset)
   local found = 0
-  for _, entry in ipairs(candidates.tunable(one)) do
+  for _, entry in ipairs(demonstrations.takers(candidates.tunable(one))) do
     if #demonstrations.pool(entry.predictor, trainset) > 0 then found = found + 1 end
   end
   return found
@@ -162,7 +162,8 @@ local function pick(plan)
   end
   if train < FEW or most < MANY then
     local why = train < FEW and "%d training examples are too few for many different sets of them" or "the budget is for %d evaluations"
-    return "bootstrap_few_shot", {}, nil, why:format(train < FEW and train or most), plan.teaching
+    local name = plan.silent and "labeled_few_shot" or "bootstrap_few_shot"
+    return name, {}, nil, why:format(train < FEW and train or most), plan.teaching
   end
   local count = math.floor(math.min(CANDIDATES + FIXED, most))
   return "random_search", { num_candidate_programs = CANDIDATES }, count,
@@ -171,7 +172,8 @@ end
 
 local function choose(one, data)
   local asked = measure(one, data.valset[1])
-  local plan = { data = data, asked = asked, shown = pools_of(one, data.trainset), teaching = #data.trainset * asked.calls,
+  local plan = { data = data, asked = asked, shown = pools_of(one, data.trainset), silent = optimizable.is(one),
+    teaching = optimizable.is(one) and 0 or #data.trainset * asked.calls,
     testing = 2 * (data.testset and #data.testset or 0) * asked.calls }
   local of_demos = plan.shown > 0 and bytes_of_demonstrations(one, data.trainset) or 0
   local each_usd = dollars(one, asked, of_demos)

@@ -39,7 +39,7 @@ local function most_of(run, pool) return math.min(#pool, run.options.max_labeled
 -- The first candidate, and what the next ones are to begin with.
 local function begin_search(run, trial, pools)
   local lists, full = {}, {}
-  for _, entry in ipairs(run.predictors) do
+  for _, entry in ipairs(demonstrations.takers(run.predictors)) do
     local pool = pools[entry.name]
     local most = most_of(run, pool)
     lists[entry.name] = table.move(pool, 1, most, 1, {})
@@ -87,13 +87,13 @@ return define {
     if options.metric == nil then errors.misuse(what .. " needs a 'metric': candidates are compared by it") end
   end,
   begin = function(run)
-    run.pools = demonstrations.pools(run)
+    run.pools = demonstrations.pools(run, WHAT)
     run.teacher = teachers.new(run, WHAT)
   end,
   propose = function(run, trial)
     local pools, lists = pool_of(run), {}
     if trial.number == FIRST then return begin_search(run, trial, pools) end
-    for _, entry in ipairs(run.predictors) do
+    for _, entry in ipairs(demonstrations.takers(run.predictors)) do
       local pool = pools[entry.name]
       lists[entry.name] = #pool > 0 and choose(run, trial, entry.name, pool) or pool
     end

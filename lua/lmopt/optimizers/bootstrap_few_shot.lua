@@ -27,7 +27,7 @@ return define {
   unscored = true,
   check = teachers.check,
   begin = function(run)
-    run.pools = demonstrations.pools(run)
+    run.pools = demonstrations.pools(run, WHAT)
     run.teacher = teachers.new(run, WHAT)
   end,
   propose = function(run, trial)

@@ -1,8 +1,10 @@
 --- Training examples as demonstrations: what a predictor can show of them, and which ones it is given.
+local core = require "lmopt.core.task"
 local errors = require "lmopt.error"
 local json = require "lmopt.json"
 local plans = require "lmopt.core.plans"
 local signature = require "lmopt.signature"
+local sorted = require "lmopt.sorted"
 
 local M = {}
 
@@ -13,11 +15,25 @@ local function some_of(fields, demo)
   return false
 end
 
+---The predictors that have demonstrations: not what stands for a text of an optimizable.
+---@param predictors { name: string, predictor: lmopt.Predictor, tunes: string? }[]
+---@return { name: string, predictor: lmopt.Predictor }[]
+function M.takers(predictors)
+  local list = {}
+  for _, entry in ipairs(predictors) do
+    if entry.tunes ~= "instructions" then list[#list + 1] = entry end
+  end
+  return list
+end
+
 ---What a predictor shows of an example, or of what a teacher's predictor of the same path took and gave: the fields of its
----signature. nil when it has no input or no output of them, or a value of another type: then it can't be shown.
+---signature. nil when it has no input or no output of them, or a value of another type, or one that a candidate can't have, as
+---it is no data: then it can't be shown.
 ---@param predictor lmopt.Predictor
 ---@param fields table<string, any>
 ---@return table? demo
+---@return string? problem why it can't be shown, where it has an input and an output
+---@return boolean? is_type that is a wrong type
 function M.of(predictor, fields)
   local made_for, demo = predictor.signature, {}
   for name in pairs(made_for.fields) do demo[name] = rawget(fields, name) end
@@ -25,22 +41,42 @@ function M.of(predictor, fields)
   for _, side in ipairs { made_for.inputs, made_for.outputs } do
     local given = {}
     for _, field in ipairs(side) do given[field.name] = demo[field.name] end
-    if signature.problem(side, given, true) then return nil end
+    local problem = signature.problem(side, given, true)
+    if problem then return nil, problem, true end
   end
+  local ok, problem = pcall(json.encode, demo, { utf8 = "error" })
+  if not ok then return nil, (errors.text(problem):gsub("^json%.encode: ", "")) end
   return demo
 end
 
 ---The examples that a predictor can show as they are.
 ---@param predictor lmopt.Predictor
 ---@param examples lmopt.Example[]
----@return { place: integer, demo: table }[] in the order of the examples
+---@return { place: integer, demo: table }[] list in the order of the examples
+---@return table<integer, string> problems by place: why those that are no data can't be shown
 function M.pool(predictor, examples)
-  local list = {}
+  local list, problems = {}, {}
   for place, one in ipairs(examples) do
-    local demo = M.of(predictor, one)
+    local demo, problem, is_type = M.of(predictor, one)
     if demo then list[#list + 1] = { place = place, demo = demo } end
+    if not is_type then problems[place] = problem end
   end
-  return list
+  return list, problems
+end
+
+local NAMED = 5 -- examples
+
+---Says which training examples are not shown, and why; nothing where all are.
+---@param problems table<integer, string> by place
+---@param what string
+function M.warn(problems, what)
+  local places = sorted.keys(problems)
+  if #places == 0 then return end
+  local names = {}
+  for i = 1, math.min(NAMED, #places) do names[i] = ("trainset[%d]"):format(places[i]) end
+  local more = #places > NAMED and (" and %d more"):format(#places - NAMED) or ""
+  core.log("warning", ("%s: %s%s can't be shown as %s %s"):format(what, table.concat(names, ", "), more,
+    #places > 1 and "demonstrations; of the first:" or "a demonstration:", problems[places[1]]))
 end
 
 ---So many different items of a list in random order; all of them, when there are not more.
@@ -57,12 +93,25 @@ function M.draw(seed, number, purpose, list, count)
   return drawn
 end
 
----What of a run's examples each of its predictors can show.
+---What of a run's examples each of its predictors can show; says which are no data. A program that can't be changed raises.
 ---@param run lmopt.OptimizerRun
+---@param what string
+---@param quiet? boolean nothing is said
 ---@return table<string, { place: integer, demo: table }[]> pools by path
-function M.pools(run)
-  local pools = {}
-  for _, entry in ipairs(run.predictors) do pools[entry.name] = M.pool(entry.predictor, run.trainset) end
+function M.pools(run, what, quiet)
+  local pools, problems = {}, {}
+  local takers = M.takers(run.predictors)
+  if #takers == 0 then
+    errors.misuse(("%s: the program has no predictor %s may be changed%s"):format(what,
+      #run.predictors > 0 and "whose demonstrations" or "that",
+      #run.predictors == 0 and #run.program:predictors() > 0 and ": all are frozen" or ""))
+  end
+  for _, entry in ipairs(takers) do
+    local wrong
+    pools[entry.name], wrong = M.pool(entry.predictor, run.trainset)
+    for place, problem in pairs(wrong) do problems[place] = problems[place] or problem end
+  end
+  if not quiet then M.warn(problems, what) end
   return pools
 end
 
@@ -72,11 +121,11 @@ end
 ---@param what string
 function M.check(run, pools, what)
   if #run.trainset == 0 then return end
-  for _, entry in ipairs(run.predictors) do
-    if #pools[entry.name] > 0 then return end
+  for _, pool in pairs(pools) do
+    if #pool > 0 then return end
   end
-  errors.misuse(("%s: no predictor of the program can show an example of 'trainset': none has an input and an output of one%s"):format(
-    what, #run.predictors == 0 and ", as all are frozen" or ""))
+  errors.misuse(("%s: no predictor of the program can show an example of 'trainset': none has an input and an output of one"):format(
+    what))
 end
 
 ---Labelled examples for a predictor, drawn at random: other ones in every trial, and for every predictor.

@@ -8,6 +8,7 @@ local candidates = require "lmopt.optimizers.candidate"
 local define = require("lmopt.optimizers.define").define
 local ensembles = require "lmopt.modules.ensemble"
 local errors = require "lmopt.error"
+local module = require "lmopt.module"
 local program = require "lmopt.program"
 
 ---@class lmopt.EnsembleSearchOptions: lmopt.OptimizerOptions, lmopt.VoteOptions
@@ -115,6 +116,7 @@ return define {
     if options.metric == nil then errors.misuse(what .. " needs a 'metric': it is compared with the best program alone by it") end
   end,
   begin = function(run)
+    module.inputs_of(run.program, "program", WHAT)
     run.from_study = is_study(run.options.programs)
     run.members = run.from_study and from_study(run) or from_list(run)
     if #run.members < 2 then

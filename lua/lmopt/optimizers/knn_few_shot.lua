@@ -9,7 +9,9 @@ local demonstrations = require "lmopt.optimizers.demonstrations"
 local errors = require "lmopt.error"
 local knn = require "lmopt.modules.knn"
 local module = require "lmopt.module"
+local optimizable = require "lmopt.optimizable"
 local samplers = require "lmopt.samplers"
+local signature = require "lmopt.signature"
 local teachers = require "lmopt.optimizers.teacher"
 
 ---@class lmopt.KnnFewShotOptions: lmopt.BootstrapOptions
@@ -30,15 +32,48 @@ local DEFAULT_K = 3
 
 -- --- the pool: training examples, and what a teacher did on them ---
 
+-- Why an example can't be among those that are near, or nil: its inputs are compared, and all of it is shown.
+local function problem_of(run, one)
+  local inputs = {}
+  for _, field in ipairs(run.inputs) do inputs[field.name] = rawget(one, field.name) end
+  if next(inputs) == nil then return "it has none of the inputs" end
+  local problem = signature.problem(run.inputs, inputs, true)
+  for _, entry in ipairs(run.predictors) do
+    if problem then return problem end
+    problem = select(2, demonstrations.of(entry.predictor, one))
+  end
+  return problem
+end
+
+-- The examples that can be shown, `run.examples`; of each in the training set, which of them it is, `run.kept`.
+local function read_examples(run)
+  local problems, first = {}, nil
+  run.examples, run.kept = {}, {}
+  for place, one in ipairs(run.trainset) do
+    problems[place] = problem_of(run, one)
+    first = first or problems[place]
+    if not problems[place] then
+      run.examples[#run.examples + 1] = one
+      run.kept[place] = #run.examples
+    end
+  end
+  if #run.examples == 0 then
+    errors.misuse(("%s: no example of 'trainset' can be shown; of the first: %s"):format(WHAT, first))
+  end
+  demonstrations.warn(problems, WHAT)
+end
+
 -- Does each predictor that may be changed show whole examples? Then a teacher has nothing to add.
 local function are_whole(run)
   for _, entry in ipairs(run.predictors) do
+    local count = 0
     for _, item in ipairs(run.pools[entry.name]) do
-      for name in pairs(entry.predictor.signature.fields) do
+      count = count + (run.kept[item.place] and 1 or 0)
+      for name in pairs(run.kept[item.place] and entry.predictor.signature.fields or {}) do
         if item.demo[name] == nil then return false end
       end
     end
-    if #run.pools[entry.name] < #run.trainset then return false end
+    if count < #run.examples then return false end
   end
   return true
 end
@@ -48,9 +83,9 @@ local function bootstrapped(run)
   local by_place = {}
   if run.teacher then
     local order = {}
-    for place = 1, #run.trainset do order[place] = place end
+    for place = 1, #run.trainset do order[#order + 1] = run.kept[place] and place or nil end
     local found = run.teacher:find(order, run.options.max_bootstrapped_demos)
-    for _, one in ipairs(found) do by_place[one.place] = one.demos end
+    for _, one in ipairs(found) do by_place[run.kept[one.place]] = one.demos end
   end
   run.bootstrapped = by_place
   return by_place
@@ -60,7 +95,7 @@ end
 local function build(run, candidate)
   local options, by_vectors = run.options, candidate["knn.similarity"] == "vectors"
   return knn.new(run.program, {
-    trainset = run.trainset, k = candidate["knn.k"], diversity = candidate["knn.diversity"], weights = candidate["knn.weights"],
+    trainset = run.examples, k = candidate["knn.k"], diversity = candidate["knn.diversity"], weights = candidate["knn.weights"],
     embedder = by_vectors and options.embedder or nil, tokenizer = not by_vectors and options.tokenizer or nil,
     max_bytes = options.max_bytes or nil, exclude_self = options.exclude_self, bootstrapped = bootstrapped(run),
     vectors = run.vectors,
@@ -140,15 +175,20 @@ return define {
   check = check,
   build = build,
   begin = function(run)
+    if optimizable.is(run.program) then
+      errors.misuse(WHAT .. ": an optimizable has no inputs that examples could be near to; labeled_few_shot, bootstrap_few_shot,"
+        .. " random_search and bayesian_few_shot tune its demonstrations")
+    end
     run.inputs = module.inputs_of(run.program, "program", WHAT)
-    run.pools = demonstrations.pools(run)
+    run.pools = demonstrations.pools(run, WHAT, true)
     if #run.trainset == 0 then errors.misuse(WHAT .. ": 'trainset' is empty, so nothing is near") end
+    read_examples(run)
     if run.options.teacher or not are_whole(run) then run.teacher = teachers.new(run, WHAT) end
     if not run.teacher then demonstrations.check(run, run.pools, WHAT) end
     local kinds, options = similarities(run.options), run.options
     if kinds[#kinds] == "vectors" then
       local by_field = options.weights ~= false and #run.inputs > 1
-      run.vectors = knn.vectors(run.inputs, run.trainset, options.embedder, by_field)
+      run.vectors = knn.vectors(run.inputs, run.examples, options.embedder, by_field)
     end
     if not run.teacher then -- what is wrong with the options is said now
       build(run, { ["knn.k"] = 1, ["knn.weights"] = type(options.weights) == "table" and options.weights or nil })

@@ -9,6 +9,8 @@ local errors = require "lmopt.error"
 ---@field k? integer how many examples each predictor is shown; default: 16
 ---@field sample? boolean each predictor is shown its own, drawn at random (the default), or the first k
 
+local WHAT = "optimizers.labeled_few_shot"
+
 ---Training examples as demonstrations, as they are.
 ---@param options? lmopt.LabeledFewShotOptions
 ---@return lmopt.Optimizer optimizer
@@ -23,12 +25,12 @@ return define {
     errors.check_type(options.sample, "sample", what, "boolean")
   end,
   begin = function(run)
-    run.pools = demonstrations.pools(run)
-    demonstrations.check(run, run.pools, "optimizers.labeled_few_shot")
+    run.pools = demonstrations.pools(run, WHAT)
+    demonstrations.check(run, run.pools, WHAT)
   end,
   propose = function(run, trial)
     local lists, k = {}, run.options.k
-    for _, entry in ipairs(run.predictors) do
+    for _, entry in ipairs(demonstrations.takers(run.predictors)) do
       local pool, demos = run.pools[entry.name], {}
       if run.options.sample then
         demos = demonstrations.labelled(trial, run.seed, entry.name, pool, k, {})

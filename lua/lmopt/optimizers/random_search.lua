@@ -19,16 +19,14 @@ local WHAT = "optimizers.random_search"
 -- The candidate set of a trial (lmopt.core.plans). Set 0 is zero-shot, which is trial 0 where the program shows nothing: then
 -- the numbers are the same, and else one apart, as trial 0 is the program as it is.
 local function set_of(run, number)
-  local options = run.options
   return plans.candidate({
-    seed = run.seed, examples = #run.trainset, max_bootstrapped = options.max_bootstrapped_demos,
-    max_labeled = options.max_labeled_demos,
+    seed = run.seed, examples = #run.trainset, max_bootstrapped = run.teacher:most(), max_labeled = run.options.max_labeled_demos,
   }, number - run.offset)
 end
 
 local function without_demonstrations(run)
   local candidate = {}
-  for _, entry in ipairs(run.predictors) do candidate[entry.name .. ".demos"] = {} end
+  for _, entry in ipairs(demonstrations.takers(run.predictors)) do candidate[entry.name .. ".demos"] = {} end
   return candidate
 end
 
@@ -40,7 +38,7 @@ return define {
   options = teachers.options { num_candidate_programs = 16, stop_at_score = false },
   trials = function(run)
     local options = run.options
-    local ordered = (options.max_labeled_demos > 0 and 1 or 0) + (options.max_bootstrapped_demos > 0 and 1 or 0)
+    local ordered = (options.max_labeled_demos > 0 and 1 or 0) + (run.teacher:most() > 0 and 1 or 0)
     return 1 + run.offset + ordered + options.num_candidate_programs
   end,
   independent = function(options) return not options.stop_at_score end,
@@ -56,7 +54,7 @@ return define {
     for _, entry in ipairs(run.predictors) do
       if #entry.predictor.demos > 0 then run.offset = 1 end
     end
-    run.pools = demonstrations.pools(run)
+    run.pools = demonstrations.pools(run, WHAT)
     run.teacher = teachers.new(run, WHAT)
   end,
   propose = function(run, trial)

@@ -11,6 +11,7 @@ local errors = require "lmopt.error"
 local example = require "lmopt.example"
 local json = require "lmopt.json"
 local lm = require "lmopt.lm"
+local optimizable = require "lmopt.optimizable"
 local predict = require "lmopt.predict"
 local program = require "lmopt.program"
 local sampling = require "lmopt.sampling"
@@ -66,6 +67,9 @@ function M.check(options, what)
   if options.teacher and not program.kind_of(options.teacher) then
     errors.misuse(("'teacher' of %s must be a program, not %s"):format(what, errors.shown(options.teacher)))
   end
+  if options.teacher and optimizable.is(options.teacher) then
+    errors.misuse(("'teacher' of %s must be a program of predictors: what an optimizable asks leaves no trace"):format(what))
+  end
   errors.check_type(options.teacher_settings or nil, "teacher_settings", what, "table", "nil")
 end
 
@@ -79,7 +83,7 @@ function M.stop(options) return options.stop_at_score and stopping.target { valu
 -- The teacher has predictors of the same paths, with fields in common, or what it does can't be shown to them.
 local function check_likeness(run, teacher, what)
   local predictors = teacher:predictors()
-  for _, entry in ipairs(run.predictors) do
+  for _, entry in ipairs(demonstrations.takers(run.predictors)) do
     local own = predictors[entry.name]
     if not own then
       errors.misuse(("the 'teacher' of %s has no predictor '%s', as the program has"):format(what, entry.name))
@@ -100,12 +104,23 @@ end
 -- Predictors of the teacher without demonstrations are shown labelled ones. Those are kept with the places they come from.
 local function label(self, count)
   self.labelled = {}
-  for _, entry in ipairs(candidates.tunable(self.program)) do
+  for _, entry in ipairs(demonstrations.takers(candidates.tunable(self.program))) do
     local pool = demonstrations.pool(entry.predictor, self.run.trainset)
     if #entry.predictor.demos == 0 and #pool > 0 and count > 0 then
       self.labelled[entry.name] = demonstrations.draw(self.run.seed, 0, "teacher:" .. entry.name, pool, count)
     end
   end
+end
+
+-- What an optimizable does leaves no trace of its predictors, so nothing is run: all there is to show is labelled examples.
+local function silent(self, what)
+  if self.run.options.max_labeled_demos == 0 then
+    errors.misuse(("%s: an optimizable is shown labelled examples alone, and 'max_labeled_demos' is 0; or give a 'teacher', a program"
+      .. " of predictors with the names of its variables"):format(what))
+  end
+  demonstrations.check(self.run, self.run.pools, what)
+  self.silent = true
+  return self
 end
 
 ---Makes the teacher of a run, by its options.
@@ -120,10 +135,11 @@ function M.new(run, what)
   local self = setmetatable({
     run = run, program = options.teacher or run.program, settings = settings, failures = {}, digests = {},
   }, Teacher)
+  if optimizable.is(self.program) then return silent(self, what) end
   check_likeness(run, self.program, what)
   label(self, options.max_labeled_demos)
   local texts = { self.program:dump() }
-  for _, entry in ipairs(run.predictors) do texts[#texts + 1] = json.encode(json.array(self.labelled[entry.name] or {})) end
+  for _, entry in ipairs(demonstrations.takers(run.predictors)) do texts[#texts + 1] = json.encode(json.array(self.labelled[entry.name] or {})) end
   self.digest = candidates.digest(table.concat(texts, "\0"))
   return self
 end
@@ -154,7 +170,7 @@ end
 -- The teacher for one example, without the demonstrations that say the answer.
 local function program_for(self, place)
   local one, changes = self.run.trainset[place], {}
-  for _, entry in ipairs(candidates.tunable(self.program)) do
+  for _, entry in ipairs(demonstrations.takers(candidates.tunable(self.program))) do
     local demos, given = {}, self.labelled[entry.name]
     for _, item in ipairs(given or {}) do
       if digest_of(self, item.place) ~= digest_of(self, place) then demos[#demos + 1] = item.demo end
@@ -222,7 +238,7 @@ local function demos_of(self, trace, key)
     calls[step.name] = list
     list[#list + 1] = step
   end
-  for _, entry in ipairs(self.run.predictors) do
+  for _, entry in ipairs(demonstrations.takers(self.run.predictors)) do
     local list = calls[entry.name]
     if list then
       local kept = list[#list]
@@ -265,6 +281,9 @@ local function is_good(self, score, threshold)
   return score > 0
 end
 
+-- What a run's predictors did; nil where none of it can be shown, though some were asked.
+local function shown_of(cell) return (next(cell.demos) or cell.calls == 0) and cell.demos or nil end
+
 -- Runs the teacher on one example until a run is good enough: its demonstrations, or nil; the failures on the way; and how
 -- many predictors were called.
 local function teach(self, place)
@@ -274,7 +293,7 @@ local function teach(self, place)
     failures[#failures + 1] = failure
     if cell then
       called = called + cell.calls
-      if is_good(self, cell.score, threshold) then return { demos = cell.demos, failures = failures, called = called } end
+      if is_good(self, cell.score, threshold) then return { demos = shown_of(cell), failures = failures, called = called } end
     end
   end
   return { failures = failures, called = called }
@@ -304,6 +323,10 @@ local function check_failures(self, tally)
   end
 end
 
+---How many demonstrations of the teacher a candidate may have.
+---@return integer
+function Teacher:most() return self.silent and 0 or self.run.options.max_bootstrapped_demos end
+
 ---Runs the teacher on examples until `wanted` of them have gone well. As many run at a time as are still wanted (and
 ---`run_ahead` more), so that without `run_ahead` no example is run that one after the other would not have been.
 ---@async
@@ -312,6 +335,7 @@ end
 ---@return { place: integer, demos: table<string, table> }[] found those that went well, in the order given
 ---@return { tried: integer, failed: integer } tally
 function Teacher:find(order, wanted)
+  if self.silent then return {}, { tried = 0, failed = 0 } end
   local list, found, at = distinct(self, order), {}, 1
   local tally = { tried = 0, failures = {}, called = 0, all = #list }
   while #found < wanted and at <= #list do
@@ -343,7 +367,7 @@ end
 function M.lists(run, trial, found, pools, count)
   local lists, taken = {}, {}
   for _, one in ipairs(found) do taken[one.place] = true end
-  for _, entry in ipairs(run.predictors) do
+  for _, entry in ipairs(demonstrations.takers(run.predictors)) do
     local demos = {}
     for _, one in ipairs(found) do demos[#demos + 1] = one.demos[entry.name] end
     local more = demonstrations.labelled(trial, run.seed, entry.name, pools[entry.name], count - #demos, taken)
