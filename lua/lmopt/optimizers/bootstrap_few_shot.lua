@@ -11,6 +11,7 @@ local teachers = require "lmopt.optimizers.teacher"
 ---@field metric_threshold? number the least score of a run that is shown; default: any above 0, or true
 ---@field max_bootstrapped_demos? integer most demonstrations of the teacher; default: 4
 ---@field max_labeled_demos? integer labelled examples fill the list up to so many; default: 16
+---@field sample? "representative"|"random" which labelled examples: those that stand for the others, or any; default: representative
 ---@field max_rounds? integer how often the teacher tries an example, the second time and later with another sample at temperature 1; default: 1
 ---@field run_ahead? integer so many more examples are run at a time than are still wanted: quicker, and perhaps more calls; default: 0
 

@@ -3,6 +3,7 @@ local core = require "lmopt.core.task"
 local errors = require "lmopt.error"
 local json = require "lmopt.json"
 local plans = require "lmopt.core.plans"
+local representative = require "lmopt.optimizers.representative"
 local signature = require "lmopt.signature"
 local sorted = require "lmopt.sorted"
 
@@ -128,20 +129,78 @@ function M.check(run, pools, what)
     what))
 end
 
----Labelled examples for a predictor, drawn at random: other ones in every trial, and for every predictor.
----@param trial lmopt.Trial
----@param seed integer
----@param path string of the predictor
+-- What of an item is compared: all that it shows; and what its output is.
+local function compared(predictor, item)
+  local made_for, texts = predictor.signature, {}
+  for _, side in ipairs { "inputs", "outputs" } do
+    local parts = {}
+    for _, field in ipairs(made_for[side]) do
+      local value = item.demo[field.name]
+      if value ~= nil then parts[#parts + 1] = type(value) == "string" and value or json.encode(value) end
+    end
+    texts[side] = table.concat(parts, "\n")
+  end
+  return { text = texts.inputs .. "\n" .. texts.outputs, output = texts.outputs }
+end
+
+local function representatives_of(predictor, list)
+  local items = {}
+  for i, item in ipairs(list) do items[i] = compared(predictor, item) end
+  return representative.new(items)
+end
+
+-- Some of the items, the first `among` of which may be chosen. What is compared is the whole pool, and only once, where it isn't large.
+local function choose(predictor, pool, items, count, among)
+  local list, compare, place_of = pool, pool.representatives, {}
+  if #pool > representative.MOST then
+    list = table.move(items, 1, math.min(#items, representative.MOST), 1, {})
+    compare = representatives_of(predictor, list)
+  elseif not compare then
+    compare = representatives_of(predictor, pool)
+    pool.representatives = compare
+  end
+  for i, item in ipairs(list) do place_of[item] = i end
+  local numbers, chosen = {}, {}
+  for i = 1, math.min(among, #items, #list) do numbers[i] = place_of[items[i]] end
+  for i, number in ipairs(compare:choose(count, numbers)) do chosen[i] = list[number] end
+  return chosen
+end
+
+---Checks the option `sample`.
+---@param value any
+---@param words string[]
+---@param what string
+function M.check_sample(value, words, what)
+  for _, word in ipairs(words) do
+    if value == word then return end
+  end
+  errors.misuse(("'sample' of %s must be one of %s, not %s%s"):format(what, table.concat(words, ", "), errors.shown(value),
+    errors.hint(tostring(value), words)))
+end
+
+---Labelled examples for a predictor, in random order: those that stand for the others, or any.
+---@async
+---@param run lmopt.OptimizerRun its option `sample` is "representative" or "random"
+---@param trial { number: integer } others in every trial
+---@param entry { name: string, predictor: lmopt.Predictor }
 ---@param pool { place: integer, demo: table }[]
 ---@param count integer
----@param without table<integer, boolean> places that are not to be drawn
+---@param without table<integer, boolean> places that are not to be chosen
+---@param share? number of the pool that they are chosen from, drawn anew in every trial; default: all
 ---@return table[] demos
-function M.labelled(trial, seed, path, pool, count, without)
+function M.labelled(run, trial, entry, pool, count, without, share)
   local rest, demos = {}, {}
   for _, item in ipairs(pool) do
     if not without[item.place] then rest[#rest + 1] = item end
   end
-  for i, item in ipairs(M.draw(seed, trial.number, "labelled:" .. path, rest, count)) do demos[i] = item.demo end
+  local is_random = run.options.sample == "random" or #rest <= count
+  local list = M.draw(run.seed, trial.number, "labelled:" .. entry.name, rest, is_random and count or #rest)
+  if not is_random and count > 0 then
+    local among = math.max(count, math.ceil((share or 1) * #list))
+    local chosen = choose(entry.predictor, pool, list, count, among)
+    list = M.draw(run.seed, trial.number, "order:" .. entry.name, chosen, #chosen)
+  end
+  for i = 1, math.min(count, #list) do demos[i] = list[i].demo end
   return demos
 end
 

@@ -1,13 +1,13 @@
 --- `labeled_few_shot`: training examples as demonstrations, as they are. After T. B. Brown et al., "Language Models are
--- Few-Shot Learners", NeurIPS 2020 (https://arxiv.org/abs/2005.14165).
+-- Few-Shot Learners", NeurIPS 2020 (https://arxiv.org/abs/2005.14165). Which examples: representative.lua.
 local attempts = require "lmopt.modules.attempts"
 local define = require("lmopt.optimizers.define").define
 local demonstrations = require "lmopt.optimizers.demonstrations"
-local errors = require "lmopt.error"
 
 ---@class lmopt.LabeledFewShotOptions: lmopt.OptimizerOptions
 ---@field k? integer how many examples each predictor is shown; default: 16
----@field sample? boolean each predictor is shown its own, drawn at random (the default), or the first k
+---@field sample? "representative"|"random"|"first"|boolean which: those that stand for the others (the default), any (or `true`), or
+---  the first (or `false`)
 
 local WHAT = "optimizers.labeled_few_shot"
 
@@ -16,13 +16,14 @@ local WHAT = "optimizers.labeled_few_shot"
 ---@return lmopt.Optimizer optimizer
 return define {
   name = "labeled_few_shot",
-  options = { k = 16, sample = true },
+  options = { k = 16, sample = "representative" },
   trials = 2, -- the program as it is, and with demonstrations
   independent = true,
   unscored = true,
   check = function(options, what)
     attempts.check_count(options.k, "k", what, 1)
-    errors.check_type(options.sample, "sample", what, "boolean")
+    if type(options.sample) == "boolean" then options.sample = options.sample and "random" or "first" end
+    demonstrations.check_sample(options.sample, { "representative", "random", "first" }, what)
   end,
   begin = function(run)
     run.pools = demonstrations.pools(run, WHAT)
@@ -32,8 +33,8 @@ return define {
     local lists, k = {}, run.options.k
     for _, entry in ipairs(demonstrations.takers(run.predictors)) do
       local pool, demos = run.pools[entry.name], {}
-      if run.options.sample then
-        demos = demonstrations.labelled(trial, run.seed, entry.name, pool, k, {})
+      if run.options.sample ~= "first" then
+        demos = demonstrations.labelled(run, trial, entry, pool, k, {})
       else
         for i = 1, math.min(k, #pool) do demos[i] = pool[i].demo end
       end

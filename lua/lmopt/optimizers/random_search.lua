@@ -15,6 +15,7 @@ local teachers = require "lmopt.optimizers.teacher"
 ---@field stop_at_score? number no more candidates once one has scored so much; default: none
 
 local WHAT = "optimizers.random_search"
+local SHARE = 0.5 -- of the training set, from which a candidate's labelled examples are chosen: so that candidates differ
 
 -- The candidate set of a trial (lmopt.core.plans). Set 0 is zero-shot, which is trial 0 where the program shows nothing: then
 -- the numbers are the same, and else one apart, as trial 0 is the program as it is.
@@ -67,6 +68,6 @@ return define {
       found, tally = run.teacher:find(set.order, set.bootstrapped)
       trial:set_user_attr("bootstrap", { found = #found, tried = tally.tried, failed = tally.failed })
     end
-    return run.teacher:candidate(trial, found, run.pools)
+    return run.teacher:candidate(trial, found, run.pools, SHARE)
   end,
 }

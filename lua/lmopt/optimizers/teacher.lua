@@ -35,7 +35,7 @@ local OF_CODE = { metric = true, raised = true, no_prediction = true }
 ---The options of optimizers that have a teacher, and their defaults.
 M.OPTIONS = {
   teacher = false, teacher_settings = false, metric_threshold = false, max_bootstrapped_demos = 4, max_labeled_demos = 16,
-  max_rounds = 1, run_ahead = 0,
+  max_rounds = 1, run_ahead = 0, sample = "representative",
 }
 
 ---The same with others.
@@ -56,6 +56,7 @@ function M.check(options, what)
   attempts.check_count(options.max_bootstrapped_demos, "max_bootstrapped_demos", what, 0)
   attempts.check_count(options.max_labeled_demos, "max_labeled_demos", what, 0)
   attempts.check_count(options.max_rounds, "max_rounds", what, 1)
+  demonstrations.check_sample(options.sample, { "representative", "random" }, what)
   attempts.check_count(options.run_ahead, "run_ahead", what, 0)
   attempts.check_number(options.metric_threshold or nil, "metric_threshold", what)
   if options.max_bootstrapped_demos + options.max_labeled_demos == 0 then
@@ -363,14 +364,15 @@ end
 ---@param found { place: integer, demos: table<string, table> }[]
 ---@param pools table<string, { place: integer, demo: table }[]> of `demonstrations.pools`
 ---@param count integer
+---@param share? number of the pool that those are chosen from, others in every trial
 ---@return table<string, table[]> demos by path
-function M.lists(run, trial, found, pools, count)
+function M.lists(run, trial, found, pools, count, share)
   local lists, taken = {}, {}
   for _, one in ipairs(found) do taken[one.place] = true end
   for _, entry in ipairs(demonstrations.takers(run.predictors)) do
     local demos = {}
     for _, one in ipairs(found) do demos[#demos + 1] = one.demos[entry.name] end
-    local more = demonstrations.labelled(trial, run.seed, entry.name, pools[entry.name], count - #demos, taken)
+    local more = demonstrations.labelled(run, trial, entry, pools[entry.name], math.max(count - #demos, 0), taken, share)
     lists[entry.name] = table.move(more, 1, #more, #demos + 1, demos)
   end
   return lists
@@ -380,9 +382,10 @@ end
 ---@param trial lmopt.Trial
 ---@param found { place: integer, demos: table<string, table> }[]
 ---@param pools table<string, { place: integer, demo: table }[]>
+---@param share? number as of `lists`
 ---@return lmopt.Candidate
-function Teacher:candidate(trial, found, pools)
-  return demonstrations.candidate(M.lists(self.run, trial, found, pools, self.run.options.max_labeled_demos))
+function Teacher:candidate(trial, found, pools, share)
+  return demonstrations.candidate(M.lists(self.run, trial, found, pools, self.run.options.max_labeled_demos, share))
 end
 
 return M
