@@ -149,7 +149,8 @@ describe("demonstrations of lmopt.optimizable", function()
       forward = function(self, input) return self.shots(input) end,
     }
     local metric = function(_, prediction) return prediction.score or 1 end
-    local best = lmopt.optimizers.bootstrap_few_shot({ metric = metric, teacher = teacher, max_labeled_demos = 0, max_bootstrapped_demos = 2,
+    local best = lmopt.optimizers.bootstrap_few_shot({
+      metric = metric, teacher = teacher, max_labeled_demos = 0, max_bootstrapped_demos = 2,
       seed = 1 }):compile(shower(), { trainset = support.examples(5) })
     assert.equal(2, #best.values.shots)
     assert.equal(2, network.count)

@@ -111,7 +111,8 @@ function M.saver(run, path)
   local study, read, known, saved = run.study, {}, nil, nil
   local arrival = study._core:info().arrival -- then what others have found since counts, too
   return function(seen, record)
-    local last, leaders, version, best = not arrival and record.number or nil, nil, nil, nil
+    local last = not arrival and record.number or nil
+    local leaders, version, best
     if last and not run.stages then leaders, version = bests.leaders_until(study, last) end
     if leaders and version == known then return end -- nothing that could be chosen has come
     if leaders then

@@ -72,7 +72,9 @@ Representatives.__index = Representatives
 ---@param items { text: string, output: string }[] at most M.MOST: what is compared, and the output
 ---@return lmopt.Representatives
 function M.new(items)
-  return setmetatable({ items = items, vectors = vectors_of(items), classes = are_classes(items), rows = {}, worth = {}, computed = 0 }, Representatives)
+  return setmetatable({
+    items = items, vectors = vectors_of(items), classes = are_classes(items), rows = {}, worth = {}, computed = 0,
+  }, Representatives)
 end
 
 local function give_way()

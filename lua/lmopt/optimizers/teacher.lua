@@ -140,7 +140,9 @@ function M.new(run, what)
   check_likeness(run, self.program, what)
   label(self, options.max_labeled_demos)
   local texts = { self.program:dump() }
-  for _, entry in ipairs(demonstrations.takers(run.predictors)) do texts[#texts + 1] = json.encode(json.array(self.labelled[entry.name] or {})) end
+  for _, entry in ipairs(demonstrations.takers(run.predictors)) do
+    texts[#texts + 1] = json.encode(json.array(self.labelled[entry.name] or {}))
+  end
   self.digest = candidates.digest(table.concat(texts, "\0"))
   return self
 end
