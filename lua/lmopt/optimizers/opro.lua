@@ -158,15 +158,6 @@ end
 
 -- --- what a step knows ---
 
--- The best of what is known; the first of equals.
-local function best_of(history)
-  local best
-  for _, one in ipairs(history) do
-    if not best or one.score > best.score then best = one end
-  end
-  return best
-end
-
 -- What follows from a candidate and from the predictors with their own instructions is made once for all steps: kept by both.
 local function kept_for(run, entries, what)
   local parts = json.array { what }
@@ -176,14 +167,37 @@ local function kept_for(run, entries, what)
   return run.kept[key]
 end
 
--- The keys of candidates, as a set.
-local function known_keys(run, all, history)
-  local known, kept = {}, kept_for(run, all, "key")
-  for _, one in ipairs(history) do
-    local key = kept[one.text] or key_of(all, one.candidate)
-    kept[one.text], known[key] = key, true
+local function is_beginning(before, history)
+  if not before or #before > #history then return false end
+  for i, one in ipairs(before) do
+    if history[i] ~= one then return false end
   end
-  return known
+  return true
+end
+
+-- Adds what is new of a history to what was made of it for the step before, where that is its beginning; with minibatches, which
+-- tell more of candidates that are known, it may not be, and is begun anew.
+local function go_on(kept, history, begin, add)
+  if not is_beginning(kept.history, history) then
+    kept.history = {}
+    begin(kept)
+  end
+  for i = #kept.history + 1, #history do
+    add(history[i])
+    kept.history[i] = history[i]
+  end
+end
+
+-- The keys of what is known, as a set, and the best of it, the first of equals.
+local function known_of(run, all, history)
+  local kept = kept_for(run, all, "key")
+  kept.keys = kept.keys or {}
+  go_on(kept, history, function() kept.known, kept.best = {}, nil end, function(one)
+    local key = kept.keys[one.text] or key_of(all, one.candidate)
+    kept.keys[one.text], kept.known[key] = key, true
+    if not kept.best or one.score > kept.best.score then kept.best = one end
+  end)
+  return kept.known, kept.best
 end
 
 -- The texts of a candidate, and what they are known by.
@@ -196,34 +210,22 @@ local function texts_of(run, entries, one)
   return { texts = texts, key = json.encode(json.array(texts)) }
 end
 
-local function is_beginning(before, history)
-  if not before or #before > #history then return false end
-  for i, one in ipairs(before) do
-    if history[i] ~= one then return false end
-  end
-  return true
-end
-
--- Each different text that was tried with its best score, in the order in which they came. It goes on from what the step before
--- was given (so it is not to be changed) where that is the beginning of this history; with minibatches it may not be.
+-- Each different text that was tried with its best score, in the order in which they came. Not to be changed.
 local function tried_texts(run, entries, history)
   local kept = kept_for(run, entries, "texts")
-  if not is_beginning(kept.history, history) then kept.history, kept.list, kept.by_text = {}, {}, {} end
   kept.said = kept.said or {}
-  local list, by_text = kept.list, kept.by_text
-  for i = #kept.history + 1, #history do
-    local one = history[i]
+  go_on(kept, history, function() kept.list, kept.by_text = {}, {} end, function(one)
     local said = kept.said[one.text] or texts_of(run, entries, one)
-    local known = by_text[said.key]
+    kept.said[one.text] = said
+    local known = kept.by_text[said.key]
     if not known then
       known = { texts = said.texts, score = one.score, entry = one }
-      by_text[said.key], list[#list + 1] = known, known
+      kept.by_text[said.key], kept.list[#kept.list + 1] = known, known
     elseif one.score > known.score then
       known.score, known.entry = one.score, one
     end
-    kept.said[one.text], kept.history[i] = said, one
-  end
-  return list
+  end)
+  return kept.list
 end
 
 local function above(list, threshold)
@@ -329,14 +331,13 @@ local function propose_step(run, step, begins, size)
   local options, all = run.options, entries_of(run)
   local history = run:candidates_until(begins - 1)
   local entries = options.joint and all or { all[(step - 1) % #all + 1] }
-  local best = best_of(history)
+  local known, best = known_of(run, all, history)
   local names = {}
   for i, entry in ipairs(entries) do names[i] = entry.name end
   local shown = meta_prompt.best_last(above(tried_texts(run, entries, history), options.threshold), options.pairs)
   return steps.propose {
-    seed = run.seed, step = step, size = size, retries = options.retries, proposer = run.proposer,
-    known = known_keys(run, all, history),
-    temperature = steps.temperature(options, best_before(run, history, step)),
+    seed = run.seed, step = step, size = size, retries = options.retries, proposer = run.proposer, known = known,
+    temperature = steps.temperature(options, options.schedule == "annealed" and best_before(run, history, step) or {}),
     read = reader(run, all, entries, best and best.candidate or {}),
     prompt = meta_prompt.write {
       names = names, step_name = #entries < #all and names[1] or nil, place = options.place, order = options.order,
