@@ -54,7 +54,7 @@ local OPTIONS = { "step", "log" }
 local function check_bound(value, name, what, integer)
   if type(value) ~= "number" then errors.misuse(("'%s' of %s must be a number, not %s"):format(name, what, type(value)), 4) end
   if integer and not math.tointeger(value) then
-    errors.misuse(("'%s' of %s must be an integer, not %s"):format(name, what, value), 4)
+    errors.misuse(("'%s' of %s must be an integer, not %s"):format(name, what, errors.shown(value)), 4)
   end
   return integer and math.tointeger(value) or value
 end

@@ -2,6 +2,8 @@
 --
 -- Its variables have names, kinds and values. Texts are tuned as a predictor's instructions are (candidates name them
 -- `NAME.instructions`), lists of demonstrations as its demonstrations (`NAME.demos`), everything else by its name.
+local core = require "lmopt.core.study"
+local distributions = require "lmopt.distributions"
 local errors = require "lmopt.error"
 local json = require "lmopt.json"
 local predict = require "lmopt.predict"
@@ -68,6 +70,31 @@ local function check_value(name, one, value, what)
   if not ok then errors.misuse(("'%s' of %s must be %s, not %s"):format(name, what, wanted, errors.shown(value)), 4) end
 end
 
+-- What studies could not draw from would fail every candidate.
+local function check_drawn(what, ...)
+  local ok, message = core.check_distribution(...)
+  if not ok then errors.misuse(("%s: %s"):format(what, message), 5) end
+end
+
+local function check_range(one, what)
+  if type(one.low) ~= "number" or type(one.high) ~= "number" then errors.misuse(("%s needs 'low' and 'high'"):format(what), 5) end
+  local is_integer = one.kind == "integer"
+  one.low, one.high = distributions.check_range(what, is_integer, one.low, one.high, { log = one.log })
+  check_drawn(what, is_integer and "int" or "float", one.low, one.high, nil, one.log)
+end
+
+local function check_choices(one, what)
+  if type(one.choices) ~= "table" or #one.choices == 0 then
+    errors.misuse(("%s needs 'choices', a list with something in it"):format(what), 5)
+  end
+  for i, choice in ipairs(one.kind == "instruction" and one.choices or {}) do
+    if type(choice) ~= "string" then
+      errors.misuse(("choices[%d] of %s must be a text, not %s"):format(i, what, errors.shown(choice)), 5)
+    end
+  end
+  check_drawn(what, "categorical", one.choices)
+end
+
 local function read_variable(name, given)
   local what = ("variable '%s' of %s"):format(tostring(name), WHAT)
   if type(name) ~= "string" or not name:find "^[%a_][%w_]*$" then
@@ -78,15 +105,11 @@ local function read_variable(name, given)
     errors.misuse(("'kind' of the %s must be one of %s, not %s%s"):format(what, table.concat(KINDS, ", "), errors.shown(given.kind),
       type(given.kind) == "string" and errors.hint(given.kind, KINDS) or ""), 4)
   end
-  if (given.kind == "float" or given.kind == "integer") and not (type(given.low) == "number" and type(given.high) == "number") then
-    errors.misuse(("the %s needs 'low' and 'high'"):format(what), 4)
-  end
-  if given.kind == "choice" and (type(given.choices) ~= "table" or #given.choices == 0) then
-    errors.misuse(("the %s needs 'choices', a list with something in it"):format(what), 4)
-  end
-  check_value("value", given, given.value, "the " .. what)
   local made = {}
   for key, value in pairs(given) do made[key] = value end
+  if made.kind == "float" or made.kind == "integer" then check_range(made, "the " .. what) end
+  if made.kind == "choice" or made.choices ~= nil then check_choices(made, "the " .. what) end
+  check_value("value", made, made.value, "the " .. what)
   return made
 end
 

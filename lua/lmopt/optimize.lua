@@ -37,7 +37,7 @@ Run.__index = Run
 local function place_of(objective)
   local debug = rawget(_G, "debug")
   local info = debug and type(objective) == "function" and debug.getinfo(objective, "S")
-  if not info or info.what == "C" then return nil end
+  if not info or info.what == "C" or info.source:sub(1, 7) == "@lmopt/" then return nil end -- C's, or lmopt's own
   return ("%s:%d"):format(info.short_src, info.linedefined)
 end
 

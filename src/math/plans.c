@@ -238,6 +238,7 @@ static void walk_complement(epochs *e, uint64_t batch, uint32_t *out) {
   e->plan = &complement;
   e->window = left_out;
   walk(e, batch, out); /* there is room: what is left out is less than a batch */
+  e->plan = plan;
   memset(e->begun, 0, n);
   for (uint32_t i = 0; i < left_out; i++) e->begun[out[i]] = 1;
   lm_plan_order(plan->seed, (int64_t)batch, "minibatch: all but a few", e->order, n);

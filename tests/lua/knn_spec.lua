@@ -88,6 +88,11 @@ describe("knn", function()
       assert.equal("bug", sort { ticket = "crash" }.queue)
       assert.equal(7, #asked)
     end
+    local all = lmopt.knn("ticket -> queue", { trainset = TICKETS, k = math.maxinteger, lm = "offline" })
+    assert.equal(#TICKETS, #all:nearest { ticket = "an invoice" })
+    assert.matches("'embedder' of lmopt.knn must be an embedder, .* not 'openai/x'; give lmopt.embedder \"openai/x\"", message_of(function()
+      lmopt.knn("ticket -> queue", { trainset = TICKETS, embedder = "openai/x" })
+    end))
     local uneven = lmopt.knn("ticket -> queue", { trainset = TICKETS, lm = "offline", embedder = function(texts)
       return #texts == 1 and { { 1 } } or { { 1, 2 }, { 1, 2 }, { 1, 2 }, { 1, 2 }, { 1, 2 } }
     end })

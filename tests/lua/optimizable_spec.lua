@@ -107,6 +107,26 @@ describe("lmopt.optimizable", function()
       ["'value' of the variable 'a' .* must be a text, not 3"] = { a = { kind = "instruction", value = 3 } },
       ["'variables' of lmopt.optimizable is empty"] = {},
       ["have names like those of Lua"] = { ["a.b"] = { kind = "instruction", value = "" } },
+      ["'a' of lmopt.optimizable: low %(%-Infinity%) is not a finite number"] = {
+        a = { kind = "float", low = -math.huge, high = 1, value = 0 },
+      },
+      ["'a' of lmopt.optimizable: low %(0%) must be above 0 with log"] = { a = { kind = "float", low = 0, high = 1, log = true, value = 0 } },
+      ["'a' of lmopt.optimizable: low %(2%) is above high %(1%)"] = { a = { kind = "float", low = 2, high = 1, value = 1 } },
+      ["'log' of the variable 'a' of lmopt.optimizable must be true or false"] = {
+        a = { kind = "float", low = 0, high = 1, log = "yes", value = 0 },
+      },
+      ["'low' of the variable 'a' of lmopt.optimizable must be an integer, not 0.5"] = {
+        a = { kind = "integer", low = 0.5, high = 3, value = 1 },
+      },
+      ["'high' of the variable 'a' of lmopt.optimizable must be an integer, not nan"] = {
+        a = { kind = "integer", low = 0, high = 0 / 0, value = 1 },
+      },
+      ["spec.lua:%d+: the variable 'a' of lmopt.optimizable: choice 1 is not finite"] = {
+        a = { kind = "choice", choices = { 0 / 0, 1 }, value = 1 },
+      },
+      ["choices%[2%] of the variable 'a' of lmopt.optimizable must be a text, not 3"] = {
+        a = { kind = "instruction", choices = { "x", 3 }, value = "x" },
+      },
     } do
       assert.matches(pattern, message_of(joiner, { variables = variables }))
     end

@@ -145,6 +145,9 @@ describe("bayesian_few_shot", function()
     for text, options in pairs {
       ["optimizers.bayesian_few_shot needs a 'metric'"] = {},
       ["'pool_size' of optimizers.bayesian_few_shot must be an integer of at least 1, not 0"] = { metric = exact, pool_size = 0 },
+      ["'pool_size' of optimizers.bayesian_few_shot must be an integer from 1 to 2147483647"] = {
+        metric = exact, pool_size = math.maxinteger,
+      },
       ["'max_labeled_demos' of optimizers.bayesian_few_shot must be an integer of at least 1, not 0"] = {
         metric = exact, max_labeled_demos = 0,
       },

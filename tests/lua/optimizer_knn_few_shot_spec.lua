@@ -218,6 +218,12 @@ describe("knn_few_shot", function()
       ["'similarity' of optimizers.knn_few_shot must be \"words\", \"vectors\" or \"both\", not 'cosine'"] = {
         metric = exact, similarity = "cosine",
       },
+      ["'k' of optimizers.knn_few_shot must be an integer from 1 to 2147483647, or a list of two"] = { metric = exact, k = 0x80000000 },
+      ["'embedder' of optimizers.knn_few_shot must be an embedder, or a function from texts to vectors, not 'openai/embed'; give "
+        .. "lmopt.embedder \"openai/embed\""] = { metric = exact, embedder = "openai/embed" },
+      ["'embedder' of optimizers.knn_few_shot must be an embedder, or a function from texts to vectors, not 3"] = {
+        metric = exact, embedder = 3,
+      },
       ["there is no 'embedder'"] = { metric = exact, similarity = "vectors" },
     } do
       local message = message_of(knn, options)

@@ -99,6 +99,7 @@ describe("labeled_few_shot", function()
 
   it("says what is wrong with its options, at the caller's line", function()
     for _, case in ipairs {
+      { { k = 0x80000000 }, "'k' of optimizers.labeled_few_shot must be an integer from 1 to 2147483647, not 2147483648" },
       { { k = 0 }, "'k'" }, { { k = 1.5 }, "'k'" }, { { k = "many" }, "'k'" }, { { sample = 1 }, "'sample'" },
       { { sampel = true }, "did you mean 'sample'" },
     } do

@@ -136,6 +136,9 @@ describe("random_search", function()
   it("says what is wrong with an option", function()
     for text, options in pairs {
       ["optimizers.random_search needs a 'metric'"] = {},
+      ["'max_labeled_demos' of optimizers.random_search must be an integer from 0 to 2147483647"] = {
+        metric = exact, max_labeled_demos = 0x80000000,
+      },
       ["'num_candidate_programs' of optimizers.random_search must be an integer of at least 0, not -1"] = {
         metric = exact, num_candidate_programs = -1,
       },

@@ -241,11 +241,42 @@ describe("bad input for an optimizer", function()
     refused("'metric' of optimizers.ladder must be a function", { metric = "exact_match" })
     refused("unknown option 'concurency' for optimizers.ladder %(did you mean 'concurrency'%?%)", { concurency = 2 })
     refused("'trainset' of optimizers.ladder:compile is empty", {}, { trainset = {} })
+    for _, tune in ipairs { 5, true } do refused("'tune' of optimizers.ladder must be a table, not a " .. type(tune), { tune = tune }) end
+    refused("'concurrency' of optimizers.ladder must be an integer of at least 1, not 0", { concurrency = 0 })
+    local function message(one, program)
+      return errors.text(problem_of(function() one.compile(one, program, { trainset = support.examples(1) }) end))
+    end
+    for _, program in ipairs { "gpt", 3, false, print } do
+      assert.matches("spec.lua:%d+: 'program' of optimizers.ladder:compile must be a program %(.*%), not ",
+        message(ladder { metric = support.right }, program))
+    end
+    assert.matches("spec.lua:%d+: call it with a colon", errors.text(problem_of(ladder({ metric = support.right }).compile, qa(network), {})))
     refused("needs examples", {}, {})
     refused("unknown option 'valsets'", {}, { trainset = support.examples(1), valsets = {} })
     refused("trainset%[1%] of .* must be an example", {}, { trainset = { { question = "x" } } })
     refused("has no declared inputs", {}, { trainset = { lmopt.example { question = "x" } } })
     assert.equal(0, network.count)
+  end)
+
+  it("that shows in a trial is told with the place of the call, or none", function()
+    local function message(one)
+      return errors.text(problem_of(function()
+        ladder({ metric = support.right }):compile(qa(support.network()), { trainset = support.examples(2), valset = { one } })
+      end))
+    end
+    local other = lmopt.example { topic = "x", answer = "y" }:with_inputs "topic"
+    local typed = lmopt.example { question = 3, answer = "y" }:with_inputs "question"
+    assert.matches("could be scored: [^ ]*optimizer_spec.lua:%d+: predict .* 'question' is missing", message(other))
+    assert.matches("could be scored: [^ ]*optimizer_spec.lua:%d+: predict .* 'question' must be a string, not 3", message(typed))
+    for _, misuse in ipairs {
+      { function(run) run.sheet:once(nil, print) end, "'key' of sheet:once must be a string, not nil" },
+      { function(run) run.sheet:once("x") end, "'make' of sheet:once must be a function, not nil" },
+      { function(_, trial) return trial:suggest_float("x", 1, 0) end, "low %(1%) is above high" },
+    } do
+      local wrong = lmopt.optimizers.define { name = "wrong", trials = 2, propose = misuse[1] }
+      local _, made = wrong({ metric = function() return 1 end }):compile(qa(support.network()), { valset = support.examples(1) })
+      assert.matches("^[^ ]*optimizer_spec.lua:%d+: .*" .. misuse[2], made.trials[2].error)
+    end
   end)
 
   it("that a proposer makes fails the trial, with a clear message", function()

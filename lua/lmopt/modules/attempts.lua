@@ -31,10 +31,22 @@ end
 
 -- --- options ---
 
----Checks an option that must be an integer of at least `least`.
-function attempts.check_count(value, name, what, least)
-  if math.type(value) == "integer" and value >= least then return value end
-  errors.misuse(("'%s' of %s must be an integer of at least %d, not %s"):format(name, what, least, tostring(value)))
+---The most that counts of examples and candidates may be.
+attempts.MOST = 0x7FFFFFFF
+
+---Checks an option that must be an integer of at least `least`, and at most `most` where that is said.
+---@param value any
+---@param name string
+---@param what string
+---@param least integer
+---@param most? integer
+---@return integer
+function attempts.check_count(value, name, what, least, most)
+  local is_integer = math.type(value) == "integer"
+  local is_above = is_integer and most and value > most
+  if is_integer and value >= least and not is_above then return value end
+  local range = is_above and ("from %d to %d"):format(least, most) or ("of at least %d"):format(least)
+  errors.misuse(("'%s' of %s must be an integer %s, not %s"):format(name, what, range, tostring(value)))
 end
 
 ---Checks a number that may be left out.

@@ -72,7 +72,7 @@ local function nearest_numbers(self, input)
     for _, field in ipairs(self.inputs) do texts[field.name] = text_of({ field }, input) end
   end
   local same = self._exclude_self and self._same[whole] or 0
-  return self._nearness:find(texts, self.k, same > 0 and function(number) return self._texts[number] == whole end or nil)
+  return self._nearness:find(texts, math.min(self.k, #self._texts), same > 0 and function(number) return self._texts[number] == whole end or nil)
 end
 
 -- knn:nearest(input): the examples, the nearest first.
@@ -183,6 +183,16 @@ local function read_program(of, rest, what)
   return of
 end
 
+---(internal) Raises where an option is no embedder.
+---@param embedder any
+---@param what string
+function knn.check_embedder(embedder, what)
+  local meta = type(embedder) == "table" and getmetatable(embedder)
+  if type(embedder) == "function" or type(meta) == "table" and meta.__call then return end
+  errors.misuse(("'embedder' of %s must be an embedder, or a function from texts to vectors, not %s%s"):format(what,
+    errors.shown(embedder), type(embedder) == "string" and ("; give lmopt.embedder %q"):format(embedder) or ""))
+end
+
 local function check_own(own, what)
   errors.check_type(own.tokenizer, "tokenizer", what, "string", "nil")
   retrieve.check_tokenizer(own.tokenizer, what)
@@ -191,10 +201,7 @@ local function check_own(own, what)
   if math.type(k) ~= "integer" or k < 1 then
     errors.misuse(("'k' of %s must be an integer of at least 1, not %s"):format(what, tostring(k)))
   end
-  local meta = type(own.embedder) == "table" and getmetatable(own.embedder)
-  if own.embedder ~= nil and type(own.embedder) ~= "function" and not (meta and meta.__call) then
-    errors.misuse(("'embedder' of %s must be an embedder, or a function from texts to vectors"):format(what))
-  end
+  if own.embedder ~= nil then knn.check_embedder(own.embedder, what) end
   if own.embedder and own.tokenizer then errors.misuse(("%s takes a tokenizer or an embedder, not both"):format(what)) end
   return k
 end

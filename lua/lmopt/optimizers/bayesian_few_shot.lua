@@ -79,9 +79,9 @@ return define {
   stop = teachers.stop,
   check = function(options, what)
     teachers.check(options, what)
-    attempts.check_count(options.num_candidate_programs, "num_candidate_programs", what, 0)
-    attempts.check_count(options.max_labeled_demos, "max_labeled_demos", what, 1)
-    attempts.check_count(options.pool_size, "pool_size", what, 1)
+    attempts.check_count(options.num_candidate_programs, "num_candidate_programs", what, 0, attempts.MOST)
+    attempts.check_count(options.max_labeled_demos, "max_labeled_demos", what, 1, attempts.MOST)
+    attempts.check_count(options.pool_size, "pool_size", what, 1, attempts.MOST)
     errors.check_type(options.order, "order", what, "boolean")
     attempts.check_number(options.stop_at_score or nil, "stop_at_score", what)
     if options.metric == nil then errors.misuse(what .. " needs a 'metric': candidates are compared by it") end

@@ -10,6 +10,7 @@ local journal = require "lmopt.journal"
 local listener = require "lmopt.optimizers.listener"
 local objectives = require "lmopt.optimizers.objectives"
 local outcome = require "lmopt.optimizers.outcome"
+local programs = require "lmopt.program"
 local runs = require "lmopt.optimizers.run"
 local schedule = require "lmopt.optimizers.schedule"
 local studies = require "lmopt.studies"
@@ -110,6 +111,7 @@ local function check_common(options, what)
     errors.check_type(options.save, "save", what, "string")
     whole_file.needs_io("save", "the best program is what compile returns")
   end
+  if options.tune ~= nil then errors.check_type(options.tune, "tune", what, "table") end
   if options.choose ~= nil then errors.check_type(options.choose, "choose", what, "function") end
   for _, count in ipairs(COUNTS) do
     local name, least = count[1], count[2]
@@ -269,7 +271,9 @@ local function search(definition, run)
   begin(definition, run)
   local generation = generation_of(definition, options)
   local callbacks = options.save and { outcome.saver(run, options.save) } or nil
-  return run.study:optimize(function(trial) return run:run_trial(trial, definition.propose) end, {
+  -- Misuse is told with the place of the call: in the tasks of trials there is none of the user's own.
+  local function objective(trial) return within({ objective_place = run.place }, run.run_trial, run, trial, definition.propose) end
+  return run.study:optimize(objective, {
     total = run.total, n_jobs = options.n_jobs or generation and generation.size or 1, generation = generation,
     progress = options.progress, callbacks = callbacks, timeout = options.timeout,
     stop = options.stop or definition.stop and definition.stop(options) or nil,
@@ -294,7 +298,12 @@ end
 ---@return lmopt.Study study with a trial for each candidate
 ---@return lmopt.OptimizerReport report
 function Optimizer:compile(program, data)
+  if getmetatable(self) ~= Optimizer then errors.misuse("call it with a colon: optimizer:compile(program, data)", 3) end
   local what = ("optimizers.%s:compile"):format(self.name)
+  if not programs.kind_of(program) then
+    errors.misuse(("'program' of %s must be a program (lmopt.predict, lmopt.module, lmopt.optimizable, ...), not %s"):format(what,
+      errors.shown(program)), 3)
+  end
   check_metric(self.options.metric, self.definition.unscored, "optimizers." .. self.name)
   local options, definition = self.options, self.definition
   if listener.begin then listener.begin() end
@@ -305,7 +314,7 @@ function Optimizer:compile(program, data)
     trainset = read.trainset, valset = read.valset, testset = read.testset,
     options = options, study = open_study(self, options), metric = options.metric,
     scored = read.scored and options.metric ~= nil,
-    evaluation = { concurrency = options.concurrency, max_errors = options.max_errors },
+    evaluation = { concurrency = options.concurrency, max_errors = options.max_errors }, place = core.place() or false,
   }
   fingerprint.check(run, self.name)
   note_for_dry_run(run.study)

@@ -105,8 +105,8 @@ return define {
       end
       ensembles.new(programs) -- says what is wrong with them
     end
-    attempts.check_count(options.members, "members", what, 2)
-    if options.size then attempts.check_count(options.size, "size", what, 1) end
+    attempts.check_count(options.members, "members", what, 2, attempts.MOST)
+    if options.size then attempts.check_count(options.size, "size", what, 1, attempts.MOST) end
     for name, kind in pairs { reduce = "function", normalize = "function", field = "string" } do
       errors.check_type(options[name] or nil, name, what, kind, "nil")
     end

@@ -139,21 +139,23 @@ local function check_range(options, name, low, high, is_right, kind, what)
   local list = type(value) == "table" and value or { value, value }
   local ok = #list == 2 and is_right(list[1]) and is_right(list[2]) and list[1] >= low and list[1] <= list[2] and list[2] <= high
   if ok then return end
-  local bound = high < math.huge and ("from %g to %g"):format(low, high) or ("of at least %g"):format(low)
+  local is_above = type(list[2]) == "number" and list[2] > high
+  local bound = (is_above or high < attempts.MOST) and ("from %s to %s"):format(low, high) or ("of at least %s"):format(low)
   errors.misuse(("'%s' of %s must be %s %s, or a list of two: the least and the most; not %s"):format(name, what, kind, bound,
     type(value) == "table" and "such a list" or errors.shown(value)))
 end
 
 local function check(options, what)
   teachers.check(options, what)
-  check_range(options, "k", 1, math.huge, function(x) return math.type(x) == "integer" end, "an integer", what)
+  check_range(options, "k", 1, attempts.MOST, function(x) return math.type(x) == "integer" end, "an integer", what)
   check_range(options, "diversity", 0, 1, function(x) return type(x) == "number" end, "a number", what)
-  attempts.check_count(options.num_candidate_programs, "num_candidate_programs", what, 1)
+  attempts.check_count(options.num_candidate_programs, "num_candidate_programs", what, 1, attempts.MOST)
   errors.check_type(options.weights, "weights", what, "table", "boolean")
   local similarity = options.similarity
   if similarity ~= "words" and similarity ~= "vectors" and similarity ~= "both" then
     errors.misuse(("'similarity' of %s must be \"words\", \"vectors\" or \"both\", not %s"):format(what, errors.shown(similarity)))
   end
+  if options.embedder then knn.check_embedder(options.embedder, what) end
   if similarity == "vectors" and not options.embedder then
     errors.misuse(("'similarity' of %s is \"vectors\", and there is no 'embedder'"):format(what))
   end

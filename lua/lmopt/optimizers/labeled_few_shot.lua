@@ -21,7 +21,7 @@ return define {
   independent = true,
   unscored = true,
   check = function(options, what)
-    attempts.check_count(options.k, "k", what, 1)
+    attempts.check_count(options.k, "k", what, 1, attempts.MOST)
     if type(options.sample) == "boolean" then options.sample = options.sample and "random" or "first" end
     demonstrations.check_sample(options.sample, { "representative", "random", "first" }, what)
   end,

@@ -46,7 +46,7 @@ return define {
   stop = teachers.stop,
   check = function(options, what)
     teachers.check(options, what)
-    attempts.check_count(options.num_candidate_programs, "num_candidate_programs", what, 0)
+    attempts.check_count(options.num_candidate_programs, "num_candidate_programs", what, 0, attempts.MOST)
     attempts.check_number(options.stop_at_score or nil, "stop_at_score", what)
     if options.metric == nil then errors.misuse(what .. " needs a 'metric': candidates are compared by it") end
   end,

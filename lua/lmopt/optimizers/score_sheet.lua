@@ -45,6 +45,7 @@ function M.key(...) return system.sha256(table.concat({ ... }, "\0")):sub(1, 32)
 ---@param key string
 ---@return table?
 function Sheet:get(key)
+  errors.check_type(key, "key", "sheet:get", "string")
   local cell = self.cells[key]
   if cell ~= nil then return cell end
   local core = self.study._core
@@ -61,6 +62,8 @@ end
 ---@param cell table anything lmopt.json can write
 ---@return table cell
 function Sheet:put(key, cell)
+  errors.check_type(key, "key", "sheet:put", "string")
+  errors.check_type(cell, "cell", "sheet:put", "table")
   local text = json.encode(cell)
   local core = self.study._core
   if self.study.path and core.add_cell then
@@ -86,6 +89,8 @@ end
 ---@param make fun(): table
 ---@return table
 function Sheet:once(key, make)
+  errors.check_type(key, "key", "sheet:once", "string")
+  errors.check_type(make, "make", "sheet:once", "function")
   while true do
     local cell = self:get(key)
     if cell then return cell end

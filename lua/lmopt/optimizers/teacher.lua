@@ -53,11 +53,11 @@ end
 ---@param options table<string, any>
 ---@param what string
 function M.check(options, what)
-  attempts.check_count(options.max_bootstrapped_demos, "max_bootstrapped_demos", what, 0)
-  attempts.check_count(options.max_labeled_demos, "max_labeled_demos", what, 0)
-  attempts.check_count(options.max_rounds, "max_rounds", what, 1)
+  attempts.check_count(options.max_bootstrapped_demos, "max_bootstrapped_demos", what, 0, attempts.MOST)
+  attempts.check_count(options.max_labeled_demos, "max_labeled_demos", what, 0, attempts.MOST)
+  attempts.check_count(options.max_rounds, "max_rounds", what, 1, attempts.MOST)
+  attempts.check_count(options.run_ahead, "run_ahead", what, 0, attempts.MOST)
   demonstrations.check_sample(options.sample, { "representative", "random" }, what)
-  attempts.check_count(options.run_ahead, "run_ahead", what, 0)
   attempts.check_number(options.metric_threshold or nil, "metric_threshold", what)
   if options.max_bootstrapped_demos + options.max_labeled_demos == 0 then
     errors.misuse(what .. ": 'max_bootstrapped_demos' and 'max_labeled_demos' are both 0, so there is nothing to show")
