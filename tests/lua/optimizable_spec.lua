@@ -110,7 +110,9 @@ describe("lmopt.optimizable", function()
       ["'a' of lmopt.optimizable: low %(%-Infinity%) is not a finite number"] = {
         a = { kind = "float", low = -math.huge, high = 1, value = 0 },
       },
-      ["'a' of lmopt.optimizable: low %(0%) must be above 0 with log"] = { a = { kind = "float", low = 0, high = 1, log = true, value = 0 } },
+      ["'a' of lmopt.optimizable: low %(0%) must be above 0 with log"] = {
+        a = { kind = "float", low = 0, high = 1, log = true, value = 0 },
+      },
       ["'a' of lmopt.optimizable: low %(2%) is above high %(1%)"] = { a = { kind = "float", low = 2, high = 1, value = 1 } },
       ["'log' of the variable 'a' of lmopt.optimizable must be true or false"] = {
         a = { kind = "float", low = 0, high = 1, log = "yes", value = 0 },

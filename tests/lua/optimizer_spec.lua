@@ -250,7 +250,8 @@ describe("bad input for an optimizer", function()
       assert.matches("spec.lua:%d+: 'program' of optimizers.ladder:compile must be a program %(.*%), not ",
         message(ladder { metric = support.right }, program))
     end
-    assert.matches("spec.lua:%d+: call it with a colon", errors.text(problem_of(ladder({ metric = support.right }).compile, qa(network), {})))
+    local compile_alone = ladder({ metric = support.right }).compile
+    assert.matches("spec.lua:%d+: call it with a colon", errors.text(problem_of(compile_alone, qa(network), {})))
     refused("needs examples", {}, {})
     refused("unknown option 'valsets'", {}, { trainset = support.examples(1), valsets = {} })
     refused("trainset%[1%] of .* must be an example", {}, { trainset = { { question = "x" } } })

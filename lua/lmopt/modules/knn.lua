@@ -72,7 +72,8 @@ local function nearest_numbers(self, input)
     for _, field in ipairs(self.inputs) do texts[field.name] = text_of({ field }, input) end
   end
   local same = self._exclude_self and self._same[whole] or 0
-  return self._nearness:find(texts, math.min(self.k, #self._texts), same > 0 and function(number) return self._texts[number] == whole end or nil)
+  local function is_same(number) return self._texts[number] == whole end
+  return self._nearness:find(texts, math.min(self.k, #self._texts), same > 0 and is_same or nil)
 end
 
 -- knn:nearest(input): the examples, the nearest first.
