@@ -1,7 +1,6 @@
 -- Budgets: what is limited, counted, reserved and settled. What a real server sees of them: tests/faults/budgets.py.
 local lmopt = require "lmopt"
 local budget = require "lmopt.budget"
-local errors = require "lmopt.error"
 local journal = require "lmopt.journal"
 local ledgers = require "lmopt.ledger"
 local support = require "study_support"
