@@ -1,5 +1,5 @@
 """Prompt optimizers next to DSPy's: optimizers.py [--seeds N] [--models A,B] [--optimizers A,B] [--limit N] [--latency S] [--peer]
-[--ours] [--fresh] [--table] [--print-only] [--numbers]
+[--ours] [--fresh] [--table] [--print-only] [--options JSON] [--numbers]
 
 Each optimizer of either side gets the same simulated model (tests/sim), program, data and limit of calls in flight, DSPy its own
 defaults; lmopt may make as many model calls as DSPy's run of the same name has made, which the server counts. Then both best programs
@@ -114,12 +114,22 @@ def run_theirs(options, model, seed, names):
             yield from lines_of([sys.executable, script, server.base, proposer.base, model, str(seed), str(options.limit)], 1800)
 
 
-def run_ours(options, model, seed, name, theirs):
+def run_with(options):
+    """Runs of lmopt with further options, where there are DSPy's to compare with."""
+    theirs, runs = read("dspy"), {}
+    for name, model, seed, latency in sorted(theirs):
+        if name in options.optimizers and model in options.models and seed < options.seeds and latency == options.latency:
+            for run in run_ours(options, model, seed, name, theirs[name, model, seed, latency], options.options):
+                runs[name, model, seed, latency] = run
+    return runs
+
+
+def run_ours(options, model, seed, name, theirs, more="{}"):
     """One run, with as many calls as theirs made; a KNNFewShot makes its calls when it is asked, so those count there."""
     calls = theirs["calls"] + (theirs["test_calls"] - 200 if name == "knn_few_shot" else 0)
     script = os.path.join(HERE, "optimizers.lua")
     with Server(model, seed, options.latency) as server, Server("follower", seed, options.latency) as proposer:
-        return lines_of([LUA, script, server.base, proposer.base, model, str(seed), str(options.limit), name, str(calls)], 1800)
+        return lines_of([LUA, script, server.base, proposer.base, model, str(seed), str(options.limit), name, str(calls), more], 1800)
 
 
 def wanted(options, side):
@@ -193,8 +203,8 @@ def rows_of(ours, theirs, options, latency):
     return rows
 
 
-def tables(options):
-    ours, theirs = read("lmopt"), read("dspy")
+def tables(options, ours=None):
+    ours, theirs = ours or read("lmopt"), read("dspy")
     scores = [["optimizer, model", "seeds", "lmopt", "DSPy", "difference", "", "calls", "DSPy's", "at the test", "DSPy's"]]
     times = [["optimizer, model", "seeds", "calls", "DSPy's", "compile", "DSPy's", "ratio", "and the test", "DSPy's", "ratio"]]
     scores += rows_of(ours, theirs, options, 0.0)
@@ -246,16 +256,20 @@ def main():
     parser.add_argument("--latency", type=float, default=0.0, help="seconds that each call takes; 0.05 for the table of times")
     for flag in ("--peer", "--ours", "--fresh", "--table", "--print-only"):
         parser.add_argument(flag, action="store_true")
+    parser.add_argument("--options", help="further options of lmopt's optimizers, as JSON; those runs are shown and not kept")
     parser.add_argument("--numbers", action="store_true", help="OPRO on regression and the travelling salesman alone")
     options = parser.parse_args()
     if options.numbers:
         print(numbers(options))
         return
-    if not options.table:
+    ours = None
+    if options.options:
+        ours = run_with(options)
+    elif not options.table:
         run_all(options)
-    text = tables(options)
+    text = tables(options, ours)
     print(text)
-    if text and not options.print_only:
+    if text and not options.print_only and ours is None:
         compact("dspy")
         compact("lmopt")
         write(text)
