@@ -204,6 +204,12 @@ test, 10 examples (intervals: 95 %)
     assert.is_nil(text:find("$0", 1, true))
   end)
 
+  it("does not say twice why it ended", function()
+    local text = report({ reason = "timeout", message = "the time is over" }):table()
+    assert.equal(1, select(2, text:gsub("the time is over", "")))
+    has(report({ reason = "budget", message = "the study's budget is spent: 5 of 5 calls" }):table(), "5 of 5 calls")
+  end)
+
   it("does not call a program unbeaten that nothing was compared with", function()
     local best = { number = 0, score = 0.5, candidate = {} }
     has(report({ best = best, trials = { total = 20, complete = 1, pruned = 0, failed = 0, duplicates = 0 } }):table(),

@@ -172,6 +172,12 @@ local function headline(report)
   return ("optimizers.%s: %s"):format(report.optimizer, REASONS[report.reason] or report.reason)
 end
 
+-- Why it ended, where the headline does not say it already.
+local function message_of(report)
+  local message = rawget(report, "message")
+  return message and not headline(report):find(message, 1, true) and message or nil
+end
+
 -- What came of it, in a sentence.
 local function verdict(report)
   local best = rawget(report, "best")
@@ -428,7 +434,7 @@ function methods:table(width)
   local function say(text, indent)
     for _, line in ipairs(wrap(harmless(text), width - #indent)) do lines[#lines + 1] = indent .. line end
   end
-  local message = rawget(self, "message")
+  local message = message_of(self)
   if message then say(message, "  ") end
   say(verdict(self), "")
   add_score_lines(lines, score_tables(self), width)
@@ -518,7 +524,7 @@ end
 function methods:markdown()
   local parts = { "# " .. headline(self) }
   local function add(text) parts[#parts + 1] = text end
-  local message = rawget(self, "message")
+  local message = message_of(self)
   if message then add(escape(message)) end
   add(verdict(self))
   for _, warning in ipairs(warnings_of(self)) do add("> **Warning:** " .. escape(warning)) end
