@@ -116,3 +116,13 @@ What is said on the command line for a study of an objective is not for an optim
 
   $ lmopt run tune.lua --storage x.db --trials 3 2>&1 | head -1
   lmopt: warning: --trials, --storage: of the study of an objective; an optimizer goes by its own options (storage, timeout, n_trials, seed, n_jobs)
+
+The study's page says what each candidate is.
+
+  $ sed 's/k = 2, /storage = "stored.db", &/' tune.lua > stored.lua; lmopt run stored.lua --quiet > /dev/null 2>&1
+  $ lmopt study show stored.db | sed -n '/the best trials/,/^$/p'
+  the best trials
+    trial  state     value* candidate (glob)
+    1      complete  * self.demos=2 demonstrations (glob)
+    0      complete  * the program as it is (glob)
+  

@@ -123,7 +123,20 @@ NAME may be left out when the storage holds one study.]],
   },
 }
 
+-- What an optimizer's trial has changed in the program: "answer.demos=16 demonstrations self.instructions='Sort the ...'".
+local function candidate_text(candidate)
+  local parts = {}
+  for _, name in ipairs(sorted.keys(candidate)) do
+    local value = candidate[name]
+    parts[#parts + 1] = ("%s=%s"):format(name, type(value) == "table" and #value > 0 and output.count(#value, "demonstration")
+      or output.shorten(output.value(value), 60))
+  end
+  return #parts > 0 and table.concat(parts, " ") or "the program as it is"
+end
+
 local function parameters_text(trial)
+  local candidate = trial.user_attrs.candidate
+  if type(candidate) == "table" and next(trial.params) == nil then return candidate_text(candidate) end
   local parts = {}
   for _, name in ipairs(sorted.keys(trial.params)) do
     parts[#parts + 1] = name .. "=" .. output.shorten(output.value(trial.params[name]), 30)
@@ -133,6 +146,7 @@ end
 
 local function trial_table(trials, several)
   local rows = { { "  trial", "state", several and "values" or "value", "parameters" } }
+  if trials[1] and trials[1].user_attrs.candidate then rows[1][4] = "candidate" end
   for _, trial in ipairs(trials) do
     local value = output.values(trial)
     if trial.state == "failed" and trial.error then value = output.shorten(trial.error:gsub("\n.*", ""), 40) end
