@@ -20,6 +20,7 @@ BEGIN, END = "<!-- opro: tests/bench/opro.py -->", "<!-- end of opro -->"
 PATH = os.path.join(RESULTS, "opro.jsonl")
 SCHEDULES = {
     "constant, 1.0": {"schedule": "constant"},
+    "constant, 1.5": {"schedule": "constant", "temperature": 1.5},
     "annealed, 1.0 to 0.4": {"schedule": "annealed"},
     "annealed, 1.5 to 0.4": {"schedule": "annealed", "temperature": 1.5},
 }
