@@ -166,18 +166,6 @@ local function choose(predictor, pool, items, count, among)
   return chosen
 end
 
----Checks the option `sample`.
----@param value any
----@param words string[]
----@param what string
-function M.check_sample(value, words, what)
-  for _, word in ipairs(words) do
-    if value == word then return end
-  end
-  errors.misuse(("'sample' of %s must be one of %s, not %s%s"):format(what, table.concat(words, ", "), errors.shown(value),
-    errors.hint(tostring(value), words)))
-end
-
 ---Labelled examples for a predictor, in random order: those that stand for the others, or any.
 ---@async
 ---@param run lmopt.OptimizerRun its option `sample` is "representative" or "random"

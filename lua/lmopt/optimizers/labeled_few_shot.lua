@@ -1,6 +1,7 @@
 --- `labeled_few_shot`: training examples as demonstrations, as they are. After T. B. Brown et al., "Language Models are
 -- Few-Shot Learners", NeurIPS 2020 (https://arxiv.org/abs/2005.14165). Which examples: representative.lua.
 local attempts = require "lmopt.modules.attempts"
+local checks = require "lmopt.samplers.checks"
 local define = require("lmopt.optimizers.define").define
 local demonstrations = require "lmopt.optimizers.demonstrations"
 
@@ -23,7 +24,7 @@ return define {
   check = function(options, what)
     attempts.check_count(options.k, "k", what, 1, attempts.MOST)
     if type(options.sample) == "boolean" then options.sample = options.sample and "random" or "first" end
-    demonstrations.check_sample(options.sample, { "representative", "random", "first" }, what)
+    checks.check_choice(options, "sample", what, { "representative", "random", "first" })
   end,
   begin = function(run)
     run.pools = demonstrations.pools(run, WHAT)

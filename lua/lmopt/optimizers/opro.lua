@@ -4,6 +4,7 @@
 -- leaves constant, the temperature, may fall as the best score settles: `schedule = "annealed"`. The same loop solves any
 -- problem whose solutions can be written down: `:solve` (opro_problem.lua).
 local candidates = require "lmopt.optimizers.candidate"
+local checks = require "lmopt.samplers.checks"
 local define = require("lmopt.optimizers.define").define
 local errors = require "lmopt.error"
 local json = require "lmopt.json"
@@ -45,14 +46,6 @@ local OPTIONS = {
 
 local WHAT = "optimizers.opro"
 
-local function check_count(options, name, least, also)
-  local value = options[name]
-  if value == nil or value == also then return end
-  if math.type(value) ~= "integer" or value < least then
-    errors.misuse(("'%s' of %s must be an integer of at least %d, not %s"):format(name, WHAT, least, errors.shown(value)))
-  end
-end
-
 local function check_number(options, name, also)
   local value = options[name]
   if value == nil or value == also then return end
@@ -61,27 +54,19 @@ local function check_number(options, name, also)
   end
 end
 
-local function check_word(options, name, words)
-  local value = options[name]
-  if value == nil then return end
-  for _, word in ipairs(words) do
-    if value == word then return end
-  end
-  errors.misuse(("'%s' of %s must be one of %s, not %s%s"):format(name, WHAT, table.concat(words, ", "), errors.shown(value),
-    errors.hint(tostring(value), words)))
-end
-
 local function check(options)
-  for _, name in ipairs { "n_steps", "candidates_per_step", "pairs", "window", "max_length" } do check_count(options, name, 1) end
-  check_count(options, "exemplars", 0)
-  check_count(options, "retries", 0)
-  check_count(options, "buckets", 1, false)
+  for _, name in ipairs { "n_steps", "candidates_per_step", "pairs", "window", "max_length" } do
+    checks.check_count(options, name, WHAT, 1)
+  end
+  checks.check_count(options, "exemplars", WHAT, 0)
+  checks.check_count(options, "retries", WHAT, 0)
+  if options.buckets ~= false then checks.check_count(options, "buckets", WHAT, 1) end
   check_number(options, "temperature", false)
   check_number(options, "final_temperature")
-  check_word(options, "order", { "ascending", "descending", "random" })
-  check_word(options, "exemplar_choice", { "random", "wrong", "constant" })
-  check_word(options, "place", meta_prompt.PLACES)
-  check_word(options, "schedule", { "constant", "annealed" })
+  checks.check_choice(options, "order", WHAT, { "ascending", "descending", "random" })
+  checks.check_choice(options, "exemplar_choice", WHAT, { "random", "wrong", "constant" })
+  checks.check_choice(options, "place", WHAT, meta_prompt.PLACES)
+  checks.check_choice(options, "schedule", WHAT, { "constant", "annealed" })
   errors.check_type(options.threshold or nil, "threshold", WHAT, "number", "nil")
   errors.check_type(options.joint, "joint", WHAT, "boolean", "nil")
   errors.check_type(options.start or nil, "start", WHAT, "table", "nil")

@@ -5,6 +5,7 @@
 -- the teacher's state, the example and the round, whichever trial wants it.
 local attempts = require "lmopt.modules.attempts"
 local candidates = require "lmopt.optimizers.candidate"
+local checks = require "lmopt.samplers.checks"
 local core = require "lmopt.core.task"
 local demonstrations = require "lmopt.optimizers.demonstrations"
 local errors = require "lmopt.error"
@@ -57,7 +58,7 @@ function M.check(options, what)
   attempts.check_count(options.max_labeled_demos, "max_labeled_demos", what, 0, attempts.MOST)
   attempts.check_count(options.max_rounds, "max_rounds", what, 1, attempts.MOST)
   attempts.check_count(options.run_ahead, "run_ahead", what, 0, attempts.MOST)
-  demonstrations.check_sample(options.sample, { "representative", "random" }, what)
+  checks.check_choice(options, "sample", what, { "representative", "random" })
   attempts.check_number(options.metric_threshold or nil, "metric_threshold", what)
   if options.max_bootstrapped_demos + options.max_labeled_demos == 0 then
     errors.misuse(what .. ": 'max_bootstrapped_demos' and 'max_labeled_demos' are both 0, so there is nothing to show")
