@@ -1,6 +1,7 @@
 -- What the specs of the few-shot optimizers share: a task, and a model that learns it from demonstrations.
 local lmopt = require "lmopt"
 local errors = require "lmopt.error"
+local luassert = require "luassert"
 local task = require "lmopt.core.task"
 
 local support = {}
@@ -151,6 +152,16 @@ function support.interrupted(compile, every)
   for _, ending in ipairs { "", "-wal", "-shm" } do os.remove(path .. ending) end
   if found ~= expected then error("not the same:\n" .. expected .. "\n---\n" .. found, 2) end
   return stops
+end
+
+---The study that `run` gives is the same at any number of jobs and any concurrency, as long as its model takes.
+---@param run fun(n_jobs: integer, concurrency: integer, seed: integer): string the study as text; `seed` for `support.pauses`
+---@param cases integer[][] { n_jobs, concurrency }
+function support.check_concurrency(run, cases)
+  local expected = run(1, 1, 1)
+  for i, case in ipairs(support.slow and { { 3, 4 } } or cases) do
+    luassert.equal(expected, run(case[1], case[2], i + 1))
+  end
 end
 
 ---A `before` that waits for durations which follow from a seed.
